@@ -1,0 +1,75 @@
+/* Frames and streams over one descriptor, driven by a loop; used by host and guest alike. It never
+ * blocks: what cannot be written waits in per-stream queues, control frames first. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct loop;
+struct mux;
+struct mux_stream;
+
+struct mux_events {
+	/* One control frame (or the peer's hello), as text with its length; not NUL-safe: cap and
+	 * parse with json_parse(). */
+	void (*control)(void *arg, const char *text, size_t len, bool is_hello);
+	/* The connection ended: err->code 0 is an orderly end of file, else a breach or I/O error.
+	 * Called once; every stream is dead afterwards, their owners must still free them. */
+	void (*closed)(void *arg, const struct error *err);
+};
+
+/* fd becomes the mux's own. It is set non-blocking. */
+struct mux *mux_new(struct loop *loop, int fd, const struct mux_events *events, void *arg);
+void mux_free(struct mux *m);
+void mux_send_hello(struct mux *m, const char *text);
+void mux_send_control(struct mux *m, const char *text, size_t len);
+bool mux_is_idle(const struct mux *m); /* nothing left to write */
+
+/* A stream that this side reads. data() takes what it can and returns how many bytes it took (the
+ * rest is offered again after mux_reader_resume()); credit is granted as bytes are taken. eof()
+ * comes after the last byte was taken. */
+struct mux_reader_events {
+	size_t (*data)(void *arg, const uint8_t *data, size_t len);
+	void (*eof)(void *arg);
+};
+struct mux_stream *mux_add_reader(struct mux *m, uint32_t id, const struct mux_reader_events *e,
+                                  void *arg);
+void mux_reader_resume(struct mux_stream *s);
+void mux_reader_close(struct mux_stream *s); /* tell the writer to stop; drop what is queued */
+
+/* A stream that this side writes. mux_writer_room() is how much may be written now (credit and
+ * queue); writable() is called when room appears after having been 0. closed(): the reader is gone. */
+struct mux_writer_events {
+	void (*writable)(void *arg);
+	void (*closed)(void *arg);
+};
+struct mux_stream *mux_add_writer(struct mux *m, uint32_t id, const struct mux_writer_events *e,
+                                  void *arg);
+size_t mux_writer_room(const struct mux_stream *s);
+void mux_write(struct mux_stream *s, const void *data, size_t len); /* len <= room */
+void mux_writer_eof(struct mux_stream *s);
+
+/* Forget the stream. Safe in its own callbacks. A reader that had not seen EOF is closed first; a
+ * writer that had not sent EOF sends it. *s becomes NULL. */
+void mux_stream_free(struct mux_stream **s);
+
+/* One direction of stdio between a stream and a descriptor, with everything a descriptor can be: a
+ * pipe, terminal, socket, regular file, /dev/null, a pipe whose reader is gone. The descriptor
+ * becomes the pump's; its shared status flags are never changed (DESIGN section 1: it may be the
+ * user's terminal), so pipes and terminals are reopened non-blocking through /proc/self/fd and
+ * sockets use MSG_DONTWAIT. done() is called once, after the last byte went out and the descriptor
+ * was closed (writer side of the stream: after EOF was sent). */
+struct pump;
+typedef void (*pump_done_fn)(void *arg);
+struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                        pump_done_fn done, void *arg);
+struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                          pump_done_fn done, void *arg);
+/* pump_from_fd only: the process that wrote to fd is gone. Read what is in the pipe now, send EOF,
+ * and finish even if some other process still holds the other end. */
+void pump_finish(struct pump *p);
+bool pump_is_done(const struct pump *p);
+uint64_t pump_bytes(const struct pump *p); /* moved so far: progress for stall timers */
+void pump_free(struct pump *p); /* closes everything; done() is not called; NULL is fine */

@@ -1,0 +1,90 @@
+/* The language of host and guest: frames on one ordered byte stream (DESIGN section 5).
+ *
+ * A frame is a 16-byte header, little endian, and a payload:
+ *
+ *     u32 length   bytes of payload that follow
+ *     u32 stream   0: control; else a stdio stream, numbered by the host, never reused
+ *     u16 type     enum frame_type
+ *     u16 flags    0
+ *     u32 value    FRAME_CREDIT: bytes granted; else 0
+ *
+ * Right after connecting each side sends one FRAME_HELLO: JSON {"vcrt": VERSION, ...}. A peer
+ * with another version is refused. After it, control frames hold one JSON object each:
+ *
+ *     {"id": 7, "op": "create", ...}            request, host to guest
+ *     {"id": 7, "ok": {...}}                    its answer
+ *     {"id": 7, "error": {"code": 2, "msg": "exec: ..."}}   code is an errno value
+ *     {"event": "exit", ...}                    guest to host, unasked
+ *
+ * Requests are carried out in the order in which they were sent, so a client may send the next one
+ * without waiting for the last answer; answers may come in another order.
+ *
+ * Stdio. The host numbers streams and names them in "create" and "exec". Each stream flows one way
+ * and starts with a window of PROTOCOL_WINDOW bytes; the reader grants more with FRAME_CREDIT as it
+ * passes bytes on. FRAME_EOF from the writer ends it after all data; FRAME_CLOSE from the reader
+ * says that nobody will read any more (the writer's process gets EPIPE). A terminal has two
+ * streams, stdin and stdout. Both ends treat the other as hostile: a breach (too long, no credit,
+ * unknown stream, bad JSON) ends the connection.
+ *
+ * Requests and the fields of their answers ("?": may be missing):
+ *
+ *   sandbox   {hostname?, share_tag?, entropy (hex), time: {sec, nsec}} -> {}
+ *             Once, first. Mounts the share (9p, tag share_tag) on PROTOCOL_SHARE.
+ *   create    {container, spec: OCI document, io} -> {pid}
+ *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal}
+ *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
+ *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
+ *             and waits before its execve; missing programs are reported here, not at start.
+ *   start     {container} -> {}
+ *   exec      {container, process, spec: OCI process object, io} -> {pid}
+ *             process: a name chosen by the host, unique in the container, not empty
+ *   signal    {container, process?, signal, all?} -> {}     ESRCH when it is gone
+ *   winsize   {container, process?, height, width} -> {}
+ *   ps        {container} -> {processes: [{uid, pid, ppid, c, stime, tty, time, cmd, process}]}
+ *             process: "" for the container's own process tree, the exec's name for an exec'd one
+ *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
+ *   shutdown  {} -> {}               flush file systems and power off
+ *
+ * Events:
+ *   exit      {container, process, code}    process "" is the container's own; code 0-255 as rule 2
+ *             of CLIENTS.md has it. Sent after all of its output was queued as frames and the
+ *             container's file systems were synced. FRAME_EOF of its output streams follows or
+ *             precedes; both must have arrived before the process counts as finished.
+ *   oom       {container}
+ *   log       {level: "debug"|"warning", msg}
+ *
+ * Changing this: raise PROTOCOL_VERSION, change client.c and guest/, say so in this comment, and
+ * extend the fuzz corpus. Host and guest always come from the same build; there is no negotiation.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_PORT_NAME "vcrt.agent" /* of the virtio-serial port */
+#define PROTOCOL_SHARE "/run/vcrt/share"
+#define PROTOCOL_SHARE_TAG "vcrt"
+
+#define PROTOCOL_HEADER 16
+#define PROTOCOL_MAX_DATA (32 * 1024)          /* payload of a data frame */
+#define PROTOCOL_MAX_CONTROL (4 * 1024 * 1024) /* payload of a control frame */
+#define PROTOCOL_WINDOW (256 * 1024)           /* initial credit of a stream */
+#define PROTOCOL_MAX_STREAMS 4096
+
+enum frame_type {
+	FRAME_HELLO = 1,
+	FRAME_CONTROL = 2,
+	FRAME_DATA = 3,
+	FRAME_CREDIT = 4,
+	FRAME_EOF = 5,
+	FRAME_CLOSE = 6,
+};
+
+struct frame {
+	uint32_t length, stream, value;
+	uint16_t type, flags;
+};
+
+void frame_encode(const struct frame *f, uint8_t out[PROTOCOL_HEADER]);
+/* 0, or -EPROTO with *why set to a constant sentence: unknown type, flags, length over its cap. */
+int frame_decode(const uint8_t in[PROTOCOL_HEADER], struct frame *f, const char **why);

@@ -1,0 +1,113 @@
+/* Start a virtual machine monitor (VMM) and talk to it. Knows nothing of containers. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+struct hv;
+
+enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
+
+enum { /* capability bits */
+	HV_CAP_FS_9P = 1 << 0,
+	HV_CAP_BLOCK_HOTPLUG = 1 << 1,
+	HV_CAP_NET_HOTPLUG = 1 << 2,
+	HV_CAP_PAUSE = 1 << 3,
+};
+
+struct hv_config {
+	const char *path;         /* of the VMM's binary, absolute */
+	const char *machine;      /* "q35"; NULL: the backend's default */
+	const char *cpu_model;    /* NULL: "host" with KVM, "max" with TCG */
+	enum hv_accel accel;      /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
+	unsigned memory_mib, cpus;
+	unsigned pcie_ports;      /* empty root ports for hotplug */
+	const char *kernel, *initrd; /* paths as the VMM will see them */
+	const char *cmdline;      /* added to the backend's own */
+	const char *share_path;   /* directory exported to the guest as 9p, NULL: none */
+	const char *share_tag;
+	const char *port_name;    /* of the virtio-serial port behind channel_fd */
+	int channel_fd;           /* VMM's end of the agent channel (stays the caller's) */
+	int log_fd;               /* the VMM's stderr and stdout (stays the caller's) */
+	int console_fd;           /* guest console output, -1: none (stays the caller's) */
+	/* Runs in the VMM's process before exec: namespaces, cgroup, capabilities. */
+	int (*prepare)(void *arg, struct error *err);
+	void *prepare_arg;
+};
+
+/* A device to plug. PCI path: as the guest sees it, "00/02.0" style slot list, filled by add. */
+enum hv_device_type { HV_DEVICE_BLOCK, HV_DEVICE_NET, HV_DEVICE_VFIO };
+struct hv_device {
+	enum hv_device_type type;
+	char id[32];
+	char pci_path[64]; /* out */
+	union {
+		struct {
+			const char *path;
+			bool readonly;
+		} block;
+		struct {
+			int tap_fd, vhost_fd; /* vhost_fd -1: none */
+			uint8_t mac[6];
+		} net;
+		struct {
+			const char *bdf;
+		} vfio;
+	};
+};
+
+/* One VMM. Every op returns 0 or -errno and fills err; an op left NULL means "this VMM cannot",
+ * which the hv_*() wrappers report as ENOTSUP. */
+struct hv_ops {
+	const char *name; /* as in the configuration file */
+	unsigned caps;
+	size_t size; /* of the backend's struct, which starts with struct hv */
+
+	/* Check what can be checked before anything is started: binary, kernel, initrd exist and
+	 * look right (ELF, cpio), memory and CPU counts in range. One clear sentence each. */
+	int (*check)(const struct hv_config *cfg, struct error *err);
+	int (*start)(struct hv *hv, const struct hv_config *cfg, struct error *err); /* returns once
+	                                                        the process runs, not the guest */
+	int (*pause)(struct hv *hv, struct error *err);
+	int (*resume)(struct hv *hv, struct error *err);
+	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
+	int (*del_device)(struct hv *hv, const char *id, struct error *err);
+	void (*close)(struct hv *hv); /* kill, reap, free what start() made; half-started is fine */
+};
+
+struct hv {
+	const struct hv_ops *ops;
+	pid_t pid; /* of the VMM, 0 before start */
+	int pidfd; /* readable when the VMM died; -1 before start */
+};
+
+extern const struct hv_ops *const hv_backends[]; /* NULL-terminated: qemu, mock */
+extern const struct hv_ops hv_qemu_ops, hv_mock_ops;
+const struct hv_ops *hv_find(const char *name);
+
+/* Owned by the caller until hv_free(), which stops the VMM. */
+struct hv *hv_new(const struct hv_ops *ops);
+void hv_free(struct hv *hv); /* NULL is fine */
+int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error *err);
+int hv_start(struct hv *hv, const struct hv_config *cfg, struct error *err);
+int hv_pause(struct hv *hv, struct error *err);
+int hv_resume(struct hv *hv, struct error *err);
+int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
+int hv_del_device(struct hv *hv, const char *id, struct error *err);
+bool hv_can(const struct hv *hv, unsigned cap);
+
+/* The last lines of a VMM's log (at most max bytes), tidied to one line for an error message; ""
+ * when there is nothing. Owned by the caller. */
+char *hv_log_tail(int log_fd, size_t max);
+
+/* AUTO: does KVM work here, fast enough to boot a stock kernel (DESIGN section 6)? The verdict is
+ * cached in cache_file (NULL: no cache), keyed by boot id and by the device node. *why is a
+ * constant or owned sentence for the warning when TCG was chosen though /dev/kvm exists or not;
+ * NULL when KVM it is. KVM: checks that it works, an error when not. TCG: as is. */
+int hv_probe_accel(enum hv_accel wanted, const char *kvm_device, const char *cache_file,
+                   enum hv_accel *accel, char **why, struct error *err);
+int hv_accel_parse(const char *name, enum hv_accel *accel); /* auto, kvm, tcg; -EINVAL */
+const char *hv_accel_name(enum hv_accel accel);

@@ -1,0 +1,52 @@
+/* Child processes: start one with exactly the descriptors it is meant to have. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct error;
+
+struct child_fd {
+	int fd; /* in the parent, -1: /dev/null */
+	int as; /* its number in the child */
+};
+
+/* Everything not said here has its safe default: all other descriptors closed, signal mask and
+ * handlers reset, 0-2 on /dev/null unless mapped. */
+struct child_opts {
+	const char *path;            /* absolute; executed as is */
+	char *const *argv;           /* argv[0] included */
+	char *const *envp;           /* NULL: the parent's */
+	const char *cwd;             /* NULL: the parent's */
+	const struct child_fd *fds;  /* n_fds of them */
+	size_t n_fds;
+	int death_signal;            /* sent to the child when the parent dies; 0: none */
+	bool new_session;
+	/* Runs in the child just before exec, after descriptors are in place; a failure is reported
+	 * to the parent as the error of child_spawn(). Only async-signal-safe habits, please. */
+	int (*prepare)(void *arg, struct error *err);
+	void *prepare_arg;
+};
+
+/* Returns 0 and sets *pid (and *pidfd when not NULL, owned by the caller), or -errno when fork,
+ * prepare or exec failed: in that case no child is left. Returns after exec has succeeded. */
+int child_spawn(const struct child_opts *opts, pid_t *pid, int *pidfd, struct error *err);
+
+/* Run to completion with text on stdin and captured output (each capped at max bytes), killed after
+ * timeout_ms (0: none). *status is the wait status. -ETIMEDOUT when it had to be killed. out and
+ * errout may be NULL. */
+int child_run(const struct child_opts *opts, const char *input, size_t max, unsigned timeout_ms,
+              int *status, char **out, char **errout, struct error *err);
+
+/* Start time (field 22 of /proc/PID/stat, clock ticks since boot), 0 when there is no such process
+ * or it is a zombie. With the pid it names a process for good. */
+unsigned long long child_start_time(pid_t pid);
+bool child_is_alive(pid_t pid, unsigned long long start_time);
+
+/* Kill (SIGKILL) the process if it is still that one, and wait until it is gone, at most
+ * timeout_ms. Works for processes that are not children. 0 or -errno (ETIMEDOUT). */
+int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms);
+
+/* exit(n) -> n, death by signal s -> 128 + s. */
+int child_exit_code(int wait_status);

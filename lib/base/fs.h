@@ -1,0 +1,43 @@
+/* Files and directories. Paths may be relative to a directory descriptor (AT_FDCWD works). Every
+ * descriptor is close-on-exec. All return 0 (or what is said) or -errno with err filled. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+
+/* Read a whole file of at most max bytes (EFBIG beyond). *out is owned by the caller, NUL
+ * terminated, *len (may be NULL) does not count the NUL. */
+int fs_read_at(int dirfd, const char *path, size_t max, char **out, size_t *len, struct error *err);
+int fs_read(const char *path, size_t max, char **out, size_t *len, struct error *err);
+int fs_read_fd(int fd, const char *name, size_t max, char **out, size_t *len, struct error *err);
+
+/* Replace the file in one step: temporary file in the same directory, write, optional fsync,
+ * rename. Nothing is left behind on failure. */
+int fs_write_atomic_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
+                       bool sync, struct error *err);
+
+/* Write to an existing file (for cgroup, proc and sys files): one write(2), no creation. */
+int fs_write_value_at(int dirfd, const char *path, const char *value, struct error *err);
+int fs_write_value(const char *path, const char *value, struct error *err);
+
+/* Write everything to a descriptor, carrying on after EINTR and short writes. */
+int fs_write_all(int fd, const void *data, size_t len);
+
+int fs_mkdir_p(const char *path, mode_t mode, struct error *err);
+
+/* Remove a tree without following links and without crossing into another mount. A path that does
+ * not exist is success. */
+int fs_remove_tree_at(int dirfd, const char *path, struct error *err);
+
+bool fs_exists(const char *path);
+
+/* Open something below root as if root were "/": no link, "..", or magic link leads out of it
+ * (openat2 RESOLVE_IN_ROOT). flags as for open(2). Returns a descriptor or -errno. */
+int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err);
+
+/* Close every descriptor from first up that is not in keep[] (sorted, n of them). */
+void fs_close_from(int first, const int *keep, size_t n);

@@ -1,0 +1,22 @@
+/* The log, as runc writes it (CLIENTS.md section 4). Library code logs debug and warnings; errors
+ * are logged by main() alone. The only mutable globals of the project live in log.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/* Where records go: a file (created, appended, 0644) or standard error when path is NULL. Safe to
+ * call again. Returns 0 or -errno. */
+int log_open(const char *path, enum log_format format, bool debug, struct error *err);
+/* Log to a descriptor that the log does not own (the guest agent's console). */
+void log_to_fd(int fd, enum log_format format, bool debug);
+bool log_is_debug(void);
+bool log_is_stderr(void); /* true unless log_open() was given a path */
+
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
