@@ -1,0 +1,77 @@
+/* The container engine of the guest agent. The server (server.c) decodes requests, owns streams and
+ * descriptors; the engine makes, finds and removes processes, mounts and cgroups. The server knows
+ * no namespace, the engine knows no frame. One thread; everything runs from one loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct guest;
+struct json;
+struct loop;
+struct oci_process;
+struct oci_spec;
+
+struct guest_events {
+	/* A process started by create or exec ended and was reaped. process: "" for the container's
+	 * own. code: exit(n) -> n, death by signal s -> 128 + s. The engine has forgotten an exec'd
+	 * process when this is called; a container stays known until it is deleted. */
+	void (*exited)(void *arg, const char *container, const char *process, int code);
+	void (*oom)(void *arg, const char *container);
+};
+
+/* err->code is 0 for success. err is only valid during the call. */
+typedef void (*guest_done_fn)(void *arg, const struct error *err);
+
+/* The stdio of a new process. Without a terminal, fd[] are the descriptors that become its 0, 1 and
+ * 2 (-1: /dev/null); the engine gives them to the process's user (fchown) when they are pipes. They
+ * stay the server's, which closes its copies afterwards.
+ *
+ * With a terminal (process.terminal) fd[] is not used: the engine opens /dev/ptmx of the
+ * container's own devpts instance, sets the size (when height or width is not 0), makes the slave
+ * the controlling terminal and 0-2 of the process and, for create, binds it on /dev/console. The
+ * master comes back in master, close-on-exec, owned by the server from then on. On failure master
+ * is -1 and nothing is left open. */
+struct guest_io {
+	int fd[3];
+	unsigned short height, width;
+	int master;
+};
+
+/* Expects the mounts of boot.c: /proc, /sys, /dev, /dev/pts, /run, cgroup2 on /sys/fs/cgroup with
+ * all controllers enabled for children. */
+struct guest *guest_new(struct loop *loop, const struct guest_events *events, void *arg);
+void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
+
+/* Synchronous: make the container's process with all of spec applied, waiting before its execve.
+ * spec is taken, also on failure. A missing program is reported here. Returns the pid as seen in
+ * the agent's pid namespace, or -errno with nothing left behind. EEXIST: the ID is in use. */
+pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                   struct guest_io *io, struct error *err);
+
+/* Release the process: it runs the startContainer hooks and execs. done() is called once it has
+ * exec'd or failed to, perhaps before this returns. After a failure the process ends, and exited()
+ * follows as usual. */
+void guest_start(struct guest *g, const char *container, guest_done_fn done, void *arg);
+
+/* Synchronous, as guest_create(); process is the name of the new process, process_spec is taken.
+ * Returns after a successful execve, or with what went wrong before or in it. */
+pid_t guest_exec(struct guest *g, const char *container, const char *process,
+                 struct oci_process *process_spec, struct guest_io *io, struct error *err);
+
+/* all: every process of the container (its whole cgroup), whatever process says. process: "" is the
+ * container's own. -ESRCH when that process is gone or never was, -ENOENT: no such container. */
+int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
+                 struct error *err);
+
+/* An array of the rows that protocol.h describes, owned by the caller; NULL on failure. */
+struct json *guest_ps(struct guest *g, const char *container, struct error *err);
+
+/* Kill what is left, wait for it (without blocking the loop), remove cgroup and mounts. exited()
+ * comes for every process that was still there, before done(). */
+void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg);
+
+/* main.c reaps every child of PID 1 and tells it here; pids that are not the engine's (orphans that
+ * were re-parented) are ignored. */
+void guest_child_exited(struct guest *g, pid_t pid, int wait_status);
