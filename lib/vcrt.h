@@ -1,0 +1,213 @@
+/* libvcrt: containers in virtual machines, with the life cycle of the OCI runtime specification.
+ *
+ * A sandbox is one virtual machine; containers run in it. Every call here is complete when it
+ * returns and safe against other processes that work on the same containers: the process that owns
+ * a sandbox (its monitor) does the work, these functions ask it.
+ *
+ * Calls return 0 (or what they say) on success and a negative errno value on failure; err then
+ * holds one sentence, with the texts of runc where clients match them. err must not be NULL and
+ * must be empty or come from an earlier call. Results are untouched on failure. Strings given to a
+ * call stay the caller's; strings in results are freed by the function named with them.
+ *
+ * Not thread safe: use one struct vcrt per thread. The calls that start containers fork; children
+ * of the calling process are: one stand-in process per container ("shim"), the monitor of each new
+ * sandbox. Reap them, or be no child subreaper.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VCRT_API __attribute__((visibility("default")))
+
+struct vcrt_error {
+	int code;  /* errno value, 0: no error */
+	char *msg; /* owned; vcrt_error_clear() frees it */
+};
+
+VCRT_API void vcrt_error_clear(struct vcrt_error *err);
+
+/* ---- the runtime ------------------------------------------------------------------------- */
+
+struct vcrt;
+
+struct vcrt_options {
+	const char *root;   /* state directory, NULL: /run/vcrt (or below $XDG_RUNTIME_DIR when not
+	                       root); created when missing; may be shared with other runtimes */
+	const char *config; /* configuration file, NULL: the system's, or defaults if it has none */
+	const char *binary; /* the vcrt program, which becomes monitor and shim; NULL: installed one */
+	const char *log;    /* file for the monitor's log records, NULL: none */
+	bool log_json;
+	bool debug;          /* monitors keep a debug log and the guest's console output */
+	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
+};
+
+/* Owned by the caller: vcrt_close(). Fails when the configuration has an error (it names key and
+ * line). The state directory is made by the first call that needs it. */
+VCRT_API struct vcrt *vcrt_open(const struct vcrt_options *options, struct vcrt_error *err);
+VCRT_API void vcrt_close(struct vcrt *v); /* NULL is fine */
+
+/* Can this host run VMs, and what is used? One finding per line of output.
+ * ok: works; warning: works with a limit; failed: no VM can be started. */
+enum vcrt_finding_level { VCRT_FINDING_OK, VCRT_FINDING_WARNING, VCRT_FINDING_FAILED };
+struct vcrt_finding {
+	enum vcrt_finding_level level;
+	char *what; /* "hypervisor", "kernel", ... */
+	char *text; /* one sentence */
+};
+/* Returns the number of findings; *out is freed by vcrt_findings_free(). */
+VCRT_API int vcrt_check(struct vcrt *v, struct vcrt_finding **out, struct vcrt_error *err);
+VCRT_API void vcrt_findings_free(struct vcrt_finding *f, size_t n);
+/* Everything that would be used, as a JSON document; freed with free(). */
+VCRT_API int vcrt_env(struct vcrt *v, char **json, struct vcrt_error *err);
+
+/* ---- containers -------------------------------------------------------------------------- */
+
+/* status, as in the "state" operation of the runtime specification */
+#define VCRT_CREATING "creating"
+#define VCRT_CREATED "created"
+#define VCRT_RUNNING "running"
+#define VCRT_PAUSED "paused"
+#define VCRT_STOPPED "stopped"
+
+struct vcrt_create_options {
+	const char *id;
+	const char *bundle;         /* directory with config.json, NULL: "." */
+	const char *pid_file;       /* receives the shim's pid, last of all; may be NULL */
+	const char *console_socket; /* receives the pty's master; only with process.terminal */
+	int stdio[3];               /* given to the container's process; stay the caller's */
+	unsigned preserve_fds;      /* descriptors from 3 up to hand over, as runc's --preserve-fds */
+	bool no_pivot;              /* guest: MS_MOVE and chroot instead of pivot_root */
+	bool no_new_keyring;        /* guest: no session keyring of its own */
+};
+
+/* OCI operation "create": the sandbox runs and the container's process exists in it, waiting. On
+ * failure nothing is left. *pid (may be NULL): the shim, whose exit status is the container's. */
+VCRT_API int vcrt_container_create(struct vcrt *v, const struct vcrt_create_options *options,
+                                   pid_t *pid, struct vcrt_error *err);
+
+/* OCI operation "start": the user's program runs when this returns. */
+VCRT_API int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err);
+
+struct vcrt_run_options {
+	struct vcrt_create_options create;
+	bool detach; /* return once the container runs */
+	bool keep;   /* do not delete it when it has ended */
+	bool no_subreaper;
+};
+/* create, start, and unless detached: pass on signals and terminal, wait, delete. *exit_code is
+ * the container's (128 + n when signal n ended it), 0 when detached. */
+VCRT_API int vcrt_container_run(struct vcrt *v, const struct vcrt_run_options *options,
+                                int *exit_code, struct vcrt_error *err);
+
+struct vcrt_exec_options {
+	const char *id;
+	const char *process_json;   /* OCI process object; NULL: built from what follows */
+	char *const *args;          /* NULL-terminated; with process_json: NULL */
+	char *const *env;           /* "K=V", added to the container's; may be NULL */
+	const char *cwd;            /* NULL: the container's */
+	const char *user;           /* "UID[:GID]", NULL: the container's */
+	const uint32_t *groups;     /* additional ones */
+	size_t n_groups;
+	char *const *caps;          /* added to bounding, effective, permitted; may be NULL */
+	const char *apparmor, *process_label, *cgroup; /* NULL: as the container */
+	const char *pid_file, *console_socket;
+	int stdio[3];
+	unsigned preserve_fds;
+	bool tty, detach, no_new_privs, ignore_paused;
+};
+/* Another process in a created or running container. Detached: *pid is its shim and the call
+ * returns when it runs. Otherwise the caller is its stand-in: the call passes on signals and
+ * terminal and returns when the process has ended, with *exit_code. */
+VCRT_API int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options *options,
+                                 pid_t *pid, int *exit_code, struct vcrt_error *err);
+
+/* OCI operation "kill". signal 0 only asks. all: every process of the container; fine when it is
+ * stopped. A signal by name: vcrt_signal_parse(). */
+VCRT_API int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
+                                 struct vcrt_error *err);
+VCRT_API int vcrt_signal_parse(const char *name, struct vcrt_error *err); /* the number */
+
+/* OCI operation "delete". force: kills a running container first; unknown ids are fine. The last
+ * container takes the VM with it. Returns when all is gone. */
+VCRT_API int vcrt_container_delete(struct vcrt *v, const char *id, bool force,
+                                   struct vcrt_error *err);
+
+struct vcrt_state {
+	char *oci_version, *id, *status, *bundle, *rootfs, *created, *owner;
+	pid_t pid; /* of the shim, 0 when stopped */
+	char **annotations; /* key, value, key, value, NULL */
+	char *sandbox;      /* id of the sandbox that it runs in */
+	int exit_code;      /* -1 until stopped, or when unknown */
+};
+/* OCI operation "state". */
+VCRT_API int vcrt_container_state(struct vcrt *v, const char *id, struct vcrt_state *out,
+                                  struct vcrt_error *err);
+VCRT_API void vcrt_state_done(struct vcrt_state *s); /* frees the members */
+/* The same as runc prints it: JSON indented by two spaces. Freed with free(). */
+VCRT_API int vcrt_container_state_json(struct vcrt *v, const char *id, char **json,
+                                       struct vcrt_error *err);
+
+/* Containers of this root, sorted by id; unreadable ones are left out with a logged warning.
+ * Returns their number; *out is freed by vcrt_list_free(). */
+VCRT_API int vcrt_container_list(struct vcrt *v, struct vcrt_state **out, struct vcrt_error *err);
+VCRT_API void vcrt_list_free(struct vcrt_state *list, size_t n);
+VCRT_API int vcrt_container_list_json(struct vcrt *v, char **json, struct vcrt_error *err);
+
+/* Wait until the container has stopped, at most timeout_ms (negative: no limit; -ETIMEDOUT). */
+VCRT_API int vcrt_container_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code,
+                                 struct vcrt_error *err);
+
+/* Freeze and thaw every process of one container; the VM and other containers go on. */
+VCRT_API int vcrt_container_pause(struct vcrt *v, const char *id, struct vcrt_error *err);
+VCRT_API int vcrt_container_resume(struct vcrt *v, const char *id, struct vcrt_error *err);
+
+/* Size of the terminal of the container's process (process NULL) or of an exec. */
+VCRT_API int vcrt_container_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
+                                   struct vcrt_error *err);
+
+struct vcrt_process {
+	pid_t pid;   /* in the guest */
+	pid_t ppid;
+	pid_t shim;  /* host process that stands for it, 0: none of its own */
+	char *uid, *stime, *tty, *time, *cmd; /* as the columns of ps -ef */
+	int c;
+};
+/* Processes of a container; their number, *out freed by vcrt_processes_free(). None when stopped. */
+VCRT_API int vcrt_container_ps(struct vcrt *v, const char *id, struct vcrt_process **out,
+                               struct vcrt_error *err);
+VCRT_API void vcrt_processes_free(struct vcrt_process *p, size_t n);
+
+/* ---- sandboxes --------------------------------------------------------------------------- */
+
+struct vcrt_sandbox {
+	char *id;
+	char *status;      /* VCRT_RUNNING or VCRT_STOPPED */
+	char *hypervisor;  /* name of the backend */
+	pid_t monitor, vmm; /* 0 when gone */
+	char **containers; /* ids, NULL-terminated */
+};
+/* Sandboxes of this root's containers; their number, *out freed by vcrt_sandboxes_free(). */
+VCRT_API int vcrt_sandbox_list(struct vcrt *v, struct vcrt_sandbox **out, struct vcrt_error *err);
+VCRT_API void vcrt_sandboxes_free(struct vcrt_sandbox *s, size_t n);
+/* Stop every container of a sandbox and its VM, at once. The containers remain, stopped. */
+VCRT_API int vcrt_sandbox_stop(struct vcrt *v, const char *sandbox, struct vcrt_error *err);
+/* A descriptor (the caller's) that becomes readable when the sandbox has died. */
+VCRT_API int vcrt_sandbox_monitor(struct vcrt *v, const char *sandbox, struct vcrt_error *err);
+
+/* ---- hidden subcommands of the vcrt program ---------------------------------------------- */
+
+/* What "vcrt monitor" and "vcrt shim" run; descriptors and messages are set up by the calls above.
+ * They return the process's exit status. */
+VCRT_API int vcrt_monitor_main(int argc, char **argv);
+VCRT_API int vcrt_shim_main(int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
