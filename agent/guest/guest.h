@@ -39,9 +39,11 @@ struct guest_io {
 	int master;
 };
 
-/* Expects the mounts of boot.c: /proc, /sys, /dev, /dev/pts, /run, cgroup2 on /sys/fs/cgroup with
- * all controllers enabled for children. */
-struct guest *guest_new(struct loop *loop, const struct guest_events *events, void *arg);
+/* Expects the mounts of boot.c: /proc, /sys, /dev, /dev/pts, /run, and on cgroup_root
+ * ("/sys/fs/cgroup", tests have another) a cgroup2 hierarchy with its controllers enabled for
+ * children. */
+struct guest *guest_new(struct loop *loop, const char *cgroup_root,
+                        const struct guest_events *events, void *arg);
 void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
 
 /* Synchronous: make the container's process with all of spec applied, waiting before its execve.
