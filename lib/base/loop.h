@@ -19,7 +19,8 @@ struct loop *loop_new(void);
 void loop_free(struct loop *loop); /* and every source that is left; NULL is fine */
 
 /* Watch a descriptor, which stays the caller's. NULL with errno EPERM for what epoll cannot watch
- * (regular files, /dev/null): those never block. Level triggered. */
+ * (regular files, /dev/null): those never block. Level triggered. Remove the source
+ * before closing the descriptor. */
 struct loop_source *loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn,
                                 void *arg);
 void loop_set_events(struct loop_source *source, uint32_t events); /* 0: keep, but ask nothing

@@ -10,7 +10,7 @@
 
 struct error;
 
-char *str_dup(const char *s);             /* NULL gives NULL */
+char *str_dup(const char *s); /* NULL gives NULL */
 char *str_ndup(const char *s, size_t n);
 char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *str_vfmt(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
@@ -18,6 +18,10 @@ char *str_vfmt(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0))
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
+
+/* Length of the valid UTF-8 sequence at the start of s (1 to 4; no overlong forms, surrogates or
+ * values beyond U+10FFFF), 0 when there is none in the n bytes. */
+size_t str_utf8_len(const char *s, size_t n);
 
 /* Whole-string decimal numbers within [min, max]; -EINVAL or -ERANGE, *out untouched on failure.
  * No sign for the unsigned one, no white space, no other base. */
@@ -27,8 +31,8 @@ int str_to_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 /* NULL-terminated string vectors. A NULL vector is an empty one. */
 #define auto_strv auto_(strv_freep)
 size_t strv_len(char *const *v);
-void strv_push(char ***v, const char *s);  /* copies s */
-void strv_take(char ***v, char *s);        /* takes s */
+void strv_push(char ***v, const char *s); /* copies s */
+void strv_take(char ***v, char *s);       /* takes s */
 void strv_pushf(char ***v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char **strv_dup(char *const *v);
 bool strv_has(char *const *v, const char *s);

@@ -1,0 +1,87 @@
+#include "lib/base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "lib/base/loop.h"
+
+/* Of field 22, counted from field 3 (the state), which follows the command in brackets. */
+#define START_TIME_SKIP 19
+
+unsigned long long child_start_time(pid_t pid)
+{
+	char path[32], text[1024];
+	auto_close int fd = -1;
+	const char *p;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* The command may contain anything, also brackets; nothing after it has one. */
+	p = strrchr(text, ')');
+	if (!p || p[1] != ' ' || strchr("ZXx", p[2]))
+		return 0;
+	p += 2;
+	for (int i = 0; i < START_TIME_SKIP; i++) {
+		p = strchr(p, ' ');
+		if (!p)
+			return 0;
+		p++;
+	}
+	return strtoull(p, NULL, 10);
+}
+
+bool child_is_alive(pid_t pid, unsigned long long start_time)
+{
+	return start_time != 0 && child_start_time(pid) == start_time;
+}
+
+/* 0 when the process of the descriptor has ended, zombies included. */
+static int wait_end(int pidfd, unsigned timeout_ms)
+{
+	uint64_t end = loop_now_ms() + timeout_ms;
+
+	for (;;) {
+		struct pollfd p = { .fd = pidfd, .events = POLLIN };
+		uint64_t now = loop_now_ms();
+		int r = poll(&p, 1, now < end ? (int)(end - now) : 0);
+
+		if (r > 0)
+			return 0;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (now >= end)
+			return -ETIMEDOUT;
+	}
+}
+
+int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms)
+{
+	auto_close int pidfd = -1;
+
+	if (pid <= 0)
+		return -EINVAL;
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	/* Looked at after the descriptor was opened: so it is of that process and no other. */
+	if (!child_is_alive(pid, start_time))
+		return 0;
+	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
+		return errno == ESRCH ? 0 : -errno;
+	return wait_end(pidfd, timeout_ms);
+}

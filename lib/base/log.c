@@ -1,0 +1,169 @@
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+static struct {
+	int fd;
+	bool owned; /* fd came from log_open() with a path */
+	bool debug;
+	enum log_format format;
+} log_state = { .fd = STDERR_FILENO };
+
+static void log_switch(int fd, bool owned, enum log_format format, bool debug)
+{
+	if (log_state.owned)
+		close_fd(&log_state.fd);
+	log_state.fd = fd;
+	log_state.owned = owned;
+	log_state.format = format;
+	log_state.debug = debug;
+}
+
+int log_open(const char *path, enum log_format format, bool debug, struct error *err)
+{
+	int fd = STDERR_FILENO;
+
+	if (path)
+		fd = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd < 0)
+		return error_sys(err, "open log file '%s'", path);
+	log_switch(fd, path != NULL, format, debug);
+	return 0;
+}
+
+void log_to_fd(int fd, enum log_format format, bool debug)
+{
+	log_switch(fd, false, format, debug);
+}
+
+bool log_is_debug(void)
+{
+	return log_state.debug;
+}
+
+bool log_is_stderr(void)
+{
+	return !log_state.owned;
+}
+
+/* The characters that logrus leaves without quotes. */
+static bool is_bare(const char *s)
+{
+	static const char bare[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "-._/@^+";
+
+	return s[strspn(s, bare)] == '\0';
+}
+
+/* A Go string literal: what strconv.Quote() makes of it, except that every valid character beyond
+ * U+009F counts as printable. */
+static void add_quoted(struct buf *b, const char *s)
+{
+	static const char from[] = "\a\b\f\n\r\t\v\"\\", to[] = "abfnrtv\"\\";
+	size_t left = strlen(s);
+
+	buf_addc(b, '"');
+	while (left > 0) {
+		size_t n = str_utf8_len(s, left);
+		const char *short_form = strchr(from, *s);
+		unsigned char c = (unsigned char)*s;
+
+		if (short_form) {
+			buf_addc(b, '\\');
+			buf_addc(b, to[short_form - from]);
+		} else if (n == 0 || (n == 1 && (c < 0x20 || c == 0x7f))) {
+			buf_addf(b, "\\x%02x", c);
+		} else if (n == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0) {
+			buf_addf(b, "\\u%04x", (unsigned char)s[1]);
+		} else {
+			buf_add(b, s, n);
+		}
+		n = n ? n : 1;
+		s += n;
+		left -= n;
+	}
+	buf_addc(b, '"');
+}
+
+static void add_text(struct buf *b, const char *when, const char *level, const char *msg)
+{
+	buf_addf(b, "time=\"%s\" level=%s msg=", when, level);
+	if (is_bare(msg))
+		buf_adds(b, msg);
+	else
+		add_quoted(b, msg);
+}
+
+static void add_json(struct buf *b, const char *when, const char *level, const char *msg)
+{
+	auto_json struct json *record = json_new_object();
+	auto_free char *text = NULL;
+
+	json_set(record, "level", json_new_string(level));
+	json_set(record, "msg", json_new_string(msg));
+	json_set(record, "time", json_new_string(when));
+	text = json_print(record, false);
+	buf_adds(b, text);
+}
+
+static void log_record(const char *level, const char *fmt, va_list ap)
+{
+	auto_free char *msg = str_vfmt(fmt, ap);
+	auto_buf struct buf b = { 0 };
+	int saved = errno;
+	time_t now = time(NULL);
+	struct tm tm;
+	char when[32] = "1970-01-01T00:00:00Z";
+
+	if (gmtime_r(&now, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (log_state.format == LOG_JSON)
+		add_json(&b, when, level, msg);
+	else
+		add_text(&b, when, level, msg);
+	buf_addc(&b, '\n');
+	/* One write, so that records of several processes do not mix. There is nobody to tell
+	 * about a failure. */
+	fs_write_all(log_state.fd, b.data, b.len);
+	errno = saved;
+}
+
+void log_debug(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_state.debug)
+		return;
+	va_start(ap, fmt);
+	log_record("debug", fmt, ap);
+	va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_record("warning", fmt, ap);
+	va_end(ap);
+}
+
+void log_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_record("error", fmt, ap);
+	va_end(ap);
+}
