@@ -52,7 +52,7 @@ struct oci_id_mapping {
 
 struct oci_mount {
 	struct json *extra;
-	char *destination;
+	char *destination; /* a relative one is relative to "/" */
 	char *type;
 	char *source;
 	char **options;
@@ -517,8 +517,9 @@ struct oci_resources *oci_resources_copy(const struct oci_resources *resources);
 void oci_resources_free(struct oci_resources *resources);
 void oci_resources_freep(struct oci_resources **resources);
 
-/* Reading a state also checks it (known status, id and bundle there). */
+/* What "state" prints. */
 struct oci_state *oci_state_parse(const char *text, size_t len, struct error *err);
+struct oci_state *oci_state_read(int dirfd, const char *path, struct error *err);
 struct oci_state *oci_state_from_json(const struct json *j, struct error *err);
 struct json *oci_state_to_json(const struct oci_state *state);
 struct oci_state *oci_state_copy(const struct oci_state *state);
@@ -531,6 +532,7 @@ void oci_state_freep(struct oci_state **state);
 int oci_spec_validate(const struct oci_spec *spec, struct error *err);
 int oci_process_validate(const struct oci_process *process, struct error *err);
 int oci_resources_validate(const struct oci_resources *resources, struct error *err);
+int oci_state_validate(const struct oci_state *state, struct error *err);
 
 /* ---- finding and changing ---- */
 
@@ -553,8 +555,10 @@ void oci_spec_del_mount(struct oci_spec *spec, size_t i);
 void oci_spec_del_device(struct oci_spec *spec, size_t i);
 void oci_spec_del_namespace(struct oci_spec *spec, size_t i);
 
-/* Free a part and set the pointer to NULL (for parts that must not reach the guest). */
+/* Parts that must not reach the guest; _freep sets the pointer to NULL. */
+void oci_hooks_free(struct oci_hooks *hooks);
 void oci_hooks_freep(struct oci_hooks **hooks);
+void oci_vm_free(struct oci_vm *vm);
 void oci_vm_freep(struct oci_vm **vm);
 
 /* ---- names and numbers ---- */
@@ -570,7 +574,7 @@ int oci_cap_number(const char *name);     /* "CAP_KILL": 5; -1: unknown */
 const char *oci_cap_name(int number);     /* NULL: unknown */
 
 /* All names the specification and this code know, NULL-terminated (for "features"). Capabilities
- * and signals are indexed by their number (signal 0 is ""). */
+ * are indexed by their number. */
 extern const char *const oci_hook_names[];
 extern const char *const oci_namespace_types[];
 extern const char *const oci_cap_names[];
