@@ -15,13 +15,13 @@ struct child_fd {
 /* Everything not said here has its safe default: all other descriptors closed, signal mask and
  * handlers reset, 0-2 on /dev/null unless mapped. */
 struct child_opts {
-	const char *path;            /* absolute; executed as is */
-	char *const *argv;           /* argv[0] included */
-	char *const *envp;           /* NULL: the parent's */
-	const char *cwd;             /* NULL: the parent's */
-	const struct child_fd *fds;  /* n_fds of them */
+	const char *path;           /* absolute; executed as is */
+	char *const *argv;          /* argv[0] included */
+	char *const *envp;          /* NULL: the parent's */
+	const char *cwd;            /* NULL: the parent's */
+	const struct child_fd *fds; /* n_fds of them */
 	size_t n_fds;
-	int death_signal;            /* sent to the child when the parent dies; 0: none */
+	int death_signal; /* sent to the child when the parent dies; 0: none */
 	bool new_session;
 	/* Runs in the child just before exec, after descriptors are in place; a failure is reported
 	 * to the parent as the error of child_spawn(). Only async-signal-safe habits, please. */
