@@ -12,22 +12,29 @@ struct mux;
 struct mux_stream;
 
 struct mux_events {
-	/* One control frame (or the peer's hello), as text with its length; not NUL-safe: cap and
-	 * parse with json_parse(). */
+	/* One control frame (or the peer's hello), as text with its length and no NUL after it.
+	 * mux_fail() refuses it. */
 	void (*control)(void *arg, const char *text, size_t len, bool is_hello);
 	/* The connection ended: err->code 0 is an orderly end of file, else a breach or I/O error.
 	 * Called once; every stream is dead afterwards, their owners must still free them. */
 	void (*closed)(void *arg, const struct error *err);
 };
 
-/* fd becomes the mux's own. It is set non-blocking. */
+/* fd becomes the mux's own. It is set non-blocking. Nothing but our hello is written before the
+ * hello of the peer has been received and control() has returned from it. */
 struct mux *mux_new(struct loop *loop, int fd, const struct mux_events *events, void *arg);
 void mux_free(struct mux *m);
 void mux_send_hello(struct mux *m, const char *text);
 void mux_send_control(struct mux *m, const char *text, size_t len);
+/* End the connection as for a breach: closed() follows from the loop. code 0 is an orderly end.
+ * Returns -code. */
+int mux_fail(struct mux *m, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool mux_is_idle(const struct mux *m); /* nothing left to write */
 
-/* A stream that this side reads. data() takes what it can and returns how many bytes it took (the
+/* Streams. NULL when the number is 0, in use, or one too many. A stream without an owner lives on
+ * until the peer has ended it, too.
+ *
+ * A stream that this side reads. data() takes what it can and returns how many bytes it took (the
  * rest is offered again after mux_reader_resume()); credit is granted as bytes are taken. eof()
  * comes after the last byte was taken. */
 struct mux_reader_events {
@@ -40,7 +47,8 @@ void mux_reader_resume(struct mux_stream *s);
 void mux_reader_close(struct mux_stream *s); /* tell the writer to stop; drop what is queued */
 
 /* A stream that this side writes. mux_writer_room() is how much may be written now (credit and
- * queue); writable() is called when room appears after having been 0. closed(): the reader is gone. */
+ * queue); writable() is called when room appears after having been 0. closed(): the reader is gone.
+ */
 struct mux_writer_events {
 	void (*writable)(void *arg);
 	void (*closed)(void *arg);
@@ -48,7 +56,13 @@ struct mux_writer_events {
 struct mux_stream *mux_add_writer(struct mux *m, uint32_t id, const struct mux_writer_events *e,
                                   void *arg);
 size_t mux_writer_room(const struct mux_stream *s);
-void mux_write(struct mux_stream *s, const void *data, size_t len); /* len <= room */
+/* More than there is room for is kept and sent as credit comes: meant for the last bytes only. */
+void mux_write(struct mux_stream *s, const void *data, size_t len);
+/* Without a copy: a place for at most *len bytes (NULL: no room), then how many (0 is fine) were
+ * put there. No other call for this mux in between. */
+void *mux_write_space(struct mux_stream *s, size_t *len);
+void mux_write_commit(struct mux_stream *s, size_t len);
+void mux_writer_wake(struct mux_stream *s); /* have writable() called from the loop */
 void mux_writer_eof(struct mux_stream *s);
 
 /* Forget the stream. Safe in its own callbacks. A reader that had not seen EOF is closed first; a
@@ -62,6 +76,8 @@ void mux_stream_free(struct mux_stream **s);
  * sockets use MSG_DONTWAIT. done() is called once, after the last byte went out and the descriptor
  * was closed (writer side of the stream: after EOF was sent). */
 struct pump;
+/* The stream number is refused: NULL, and fd is closed. Nothing moves before the loop runs again,
+ * so the request that names the stream is sent after this, but in the same callback. */
 typedef void (*pump_done_fn)(void *arg);
 struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
                         pump_done_fn done, void *arg);

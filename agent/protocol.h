@@ -8,8 +8,9 @@
  *     u16 flags    0
  *     u32 value    FRAME_CREDIT: bytes granted; else 0
  *
- * Right after connecting each side sends one FRAME_HELLO: JSON {"vcrt": VERSION, ...}. A peer
- * with another version is refused. After it, control frames hold one JSON object each:
+ * Right after connecting each side sends one FRAME_HELLO: JSON {"vcrt": VERSION, ...}, and nothing
+ * else before it has the peer's. A peer with another version is refused. After it, control frames
+ * hold one JSON object each:
  *
  *     {"id": 7, "op": "create", ...}            request, host to guest
  *     {"id": 7, "ok": {...}}                    its answer
@@ -22,9 +23,12 @@
  * Stdio. The host numbers streams and names them in "create" and "exec". Each stream flows one way
  * and starts with a window of PROTOCOL_WINDOW bytes; the reader grants more with FRAME_CREDIT as it
  * passes bytes on. FRAME_EOF from the writer ends it after all data; FRAME_CLOSE from the reader
- * says that nobody will read any more (the writer's process gets EPIPE). A terminal has two
- * streams, stdin and stdout. Both ends treat the other as hostile: a breach (too long, no credit,
- * unknown stream, bad JSON) ends the connection.
+ * says that nobody will read any more (the writer's process gets EPIPE). Every stream sees exactly
+ * one of each: a writer answers a CLOSE with EOF, a reader answers an EOF with CLOSE, and then both
+ * sides forget it. The streams of a request exist from the moment it is sent, also when it fails:
+ * then they are ended in just this way. A terminal has two streams, stdin and stdout. Both ends
+ * treat the other as hostile: a breach (too long, no credit, unknown stream, bad JSON) ends the
+ * connection.
  *
  * Requests and the fields of their answers ("?": may be missing):
  *
@@ -66,7 +70,8 @@
 #define PROTOCOL_SHARE_TAG "vcrt"
 
 #define PROTOCOL_HEADER 16
-#define PROTOCOL_MAX_DATA (32 * 1024)          /* payload of a data frame */
+#define PROTOCOL_MAX_DATA (32 * 1024) /* payload of a data frame */
+#define PROTOCOL_MAX_HELLO (64 * 1024)
 #define PROTOCOL_MAX_CONTROL (4 * 1024 * 1024) /* payload of a control frame */
 #define PROTOCOL_WINDOW (256 * 1024)           /* initial credit of a stream */
 #define PROTOCOL_MAX_STREAMS 4096

@@ -1,0 +1,315 @@
+/* Bytes between a stream and a descriptor of any kind (mux.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "agent/mux.h"
+#include "agent/protocol.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+/* A terminal that could not be made non-blocking says "writable" when it takes a few bytes. */
+#define POLLED_WRITE 128
+/* Reads per event, so that one busy process does not keep the loop for itself. */
+#define READS_PER_ROUND 4
+/* What pump_finish() takes at most: the largest pipe an unprivileged process can have. */
+#define FINISH_MAX (1024 * 1024)
+#define FINISH_CHUNK (64 * 1024)
+/* The multiplexer of the pseudo terminals: opening it again makes another terminal. */
+#define PTMX_DEV makedev(5, 2)
+
+enum fd_kind {
+	FD_NONBLOCK, /* open file description of our own, O_NONBLOCK */
+	FD_SOCKET,   /* MSG_DONTWAIT */
+	FD_FILE,     /* regular file, /dev/null: never blocks, epoll refuses it */
+	FD_POLLED,   /* blocking, used only when poll says so */
+};
+
+struct pump {
+	struct loop *loop;
+	struct loop_source *source;
+	struct mux_stream *stream;
+	int fd;
+	enum fd_kind kind;
+	bool is_to_fd;
+	bool is_done;
+	bool may_write; /* FD_POLLED: one write may follow */
+	uint64_t bytes;
+	pump_done_fn done;
+	void *arg;
+};
+
+/* Make fd (owned) one that can be used without blocking and without touching its shared flags. */
+static int prepare_fd(int fd, enum fd_kind *kind)
+{
+	char path[32];
+	struct stat st;
+	int mine, flags = fcntl(fd, F_GETFL);
+
+	*kind = FD_POLLED;
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return fd;
+	if (S_ISSOCK(st.st_mode))
+		*kind = FD_SOCKET;
+	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		*kind = FD_FILE;
+	if (*kind != FD_POLLED)
+		return fd;
+	if (S_ISFIFO(st.st_mode) || (isatty(fd) && st.st_rdev != PTMX_DEV)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		mine = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (mine >= 0) {
+			close(fd);
+			*kind = FD_NONBLOCK;
+			return mine;
+		}
+	}
+	if (flags & O_NONBLOCK)
+		*kind = FD_NONBLOCK;
+	return fd;
+}
+
+static ssize_t write_some(const struct pump *p, const uint8_t *data, size_t len)
+{
+	if (p->kind == FD_POLLED && len > POLLED_WRITE)
+		len = POLLED_WRITE;
+	if (p->kind == FD_SOCKET)
+		return send(p->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(p->fd, data, len);
+}
+
+static ssize_t read_some(const struct pump *p, void *data, size_t len)
+{
+	ssize_t n;
+
+	do {
+		if (p->kind == FD_SOCKET)
+			n = recv(p->fd, data, len, MSG_DONTWAIT);
+		else
+			n = read(p->fd, data, len);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* The end of the descriptor, of the stream, or of both. */
+static void finish(struct pump *p)
+{
+	if (p->is_done)
+		return;
+	p->is_done = true;
+	loop_remove(&p->source);
+	close_fd(&p->fd);
+	mux_stream_free(&p->stream);
+	if (p->done)
+		p->done(p->arg);
+}
+
+/* Watch the descriptor. What epoll refuses never blocks. */
+static void watch(struct pump *p, uint32_t events, loop_fd_fn fn)
+{
+	if (p->kind == FD_FILE || p->source)
+		return;
+	p->source = loop_add_fd(p->loop, p->fd, events, fn, p);
+	if (!p->source)
+		p->kind = FD_FILE;
+}
+
+/* From the stream to the descriptor */
+
+static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
+{
+	struct pump *p = arg;
+	size_t sent = 0;
+
+	while (sent < len && (p->kind != FD_POLLED || p->may_write)) {
+		ssize_t n = write_some(p, data + sent, len - sent);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			finish(p); /* EPIPE, EIO, ENOSPC: nobody gets what follows */
+			return sent;
+		}
+		p->may_write = false;
+		sent += (size_t)n;
+		p->bytes += (uint64_t)n;
+	}
+	if (sent < len && p->source)
+		loop_set_events(p->source, EPOLLOUT);
+	return sent;
+}
+
+static void to_fd_eof(void *arg)
+{
+	finish(arg);
+}
+
+static void to_fd_event(int fd, uint32_t events, void *arg)
+{
+	struct pump *p = arg;
+
+	(void)fd;
+	if (!(events & EPOLLOUT)) {
+		finish(p); /* EPOLLERR, EPOLLHUP: the reader is gone */
+		return;
+	}
+	loop_set_events(p->source, 0);
+	p->may_write = true;
+	mux_reader_resume(p->stream);
+}
+
+static const struct mux_reader_events to_fd_events = {
+	.data = to_fd_data,
+	.eof = to_fd_eof,
+};
+
+/* From the descriptor to the stream */
+
+static void from_fd_event(int fd, uint32_t events, void *arg)
+{
+	struct pump *p = arg;
+
+	(void)fd;
+	(void)events;
+	for (int i = 0; i < READS_PER_ROUND; i++) {
+		size_t len;
+		void *space = mux_write_space(p->stream, &len);
+		ssize_t n;
+
+		if (!space)
+			break;
+		n = read_some(p, space, len);
+		mux_write_commit(p->stream, n > 0 ? (size_t)n : 0);
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n <= 0) {
+			finish(p); /* end of file; a terminal says EIO */
+			return;
+		}
+		p->bytes += (uint64_t)n;
+		if ((size_t)n < len || p->kind == FD_POLLED)
+			break;
+	}
+	if (mux_writer_room(p->stream) == 0)
+		loop_remove(&p->source); /* not only muted: a hang-up would be told for ever */
+	else if (p->kind == FD_FILE)
+		mux_writer_wake(p->stream);
+}
+
+static void from_fd_writable(void *arg)
+{
+	struct pump *p = arg;
+
+	watch(p, EPOLLIN, from_fd_event);
+	if (p->kind == FD_FILE)
+		from_fd_event(p->fd, EPOLLIN, p);
+}
+
+static void from_fd_closed(void *arg)
+{
+	finish(arg);
+}
+
+static const struct mux_writer_events from_fd_events = {
+	.writable = from_fd_writable,
+	.closed = from_fd_closed,
+};
+
+void pump_finish(struct pump *p)
+{
+	auto_free uint8_t *chunk = NULL;
+	size_t total = 0;
+	ssize_t n = 1;
+
+	if (p->is_done || p->is_to_fd)
+		return;
+	loop_remove(&p->source);
+	chunk = xmalloc(FINISH_CHUNK);
+	while (n > 0 && total < FINISH_MAX) {
+		struct pollfd ready = { .fd = p->fd, .events = POLLIN };
+
+		if (p->kind == FD_POLLED && poll(&ready, 1, 0) <= 0)
+			break;
+		n = read_some(p, chunk, FINISH_CHUNK);
+		if (n <= 0)
+			break;
+		mux_write(p->stream, chunk, (size_t)n);
+		total += (size_t)n;
+	}
+	p->bytes += total;
+	finish(p);
+}
+
+static struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void *arg)
+{
+	struct pump *p = xzalloc(sizeof(*p));
+
+	p->loop = loop;
+	p->fd = prepare_fd(fd, &p->kind);
+	p->done = done;
+	p->arg = arg;
+	return p;
+}
+
+struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                        pump_done_fn done, void *arg)
+{
+	struct pump *p = pump_new(loop, fd, done, arg);
+
+	p->is_to_fd = true;
+	p->stream = mux_add_reader(m, stream, &to_fd_events, p);
+	if (!p->stream) {
+		pump_free(p);
+		return NULL;
+	}
+	/* A pipe without a reader raises SIGPIPE. What we run gets it back (child.h). */
+	signal(SIGPIPE, SIG_IGN);
+	watch(p, 0, to_fd_event);
+	return p;
+}
+
+struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                          pump_done_fn done, void *arg)
+{
+	struct pump *p = pump_new(loop, fd, done, arg);
+
+	p->stream = mux_add_writer(m, stream, &from_fd_events, p);
+	if (!p->stream) {
+		pump_free(p);
+		return NULL;
+	}
+	watch(p, EPOLLIN, from_fd_event);
+	if (p->kind == FD_FILE)
+		mux_writer_wake(p->stream);
+	return p;
+}
+
+bool pump_is_done(const struct pump *p)
+{
+	return p->is_done;
+}
+
+uint64_t pump_bytes(const struct pump *p)
+{
+	return p->bytes;
+}
+
+void pump_free(struct pump *p)
+{
+	if (!p)
+		return;
+	p->done = NULL;
+	finish(p);
+	free(p);
+}
