@@ -11,7 +11,8 @@ struct hv;
 
 enum hv_accel { HV_ACCEL_AUTO, HV_ACCEL_KVM, HV_ACCEL_TCG };
 
-enum { /* capability bits */
+/* Capability bits. */
+enum {
 	HV_CAP_FS_9P = 1 << 0,
 	HV_CAP_BLOCK_HOTPLUG = 1 << 1,
 	HV_CAP_NET_HOTPLUG = 1 << 2,
@@ -19,20 +20,20 @@ enum { /* capability bits */
 };
 
 struct hv_config {
-	const char *path;         /* of the VMM's binary, absolute */
-	const char *machine;      /* "q35"; NULL: the backend's default */
-	const char *cpu_model;    /* NULL: "host" with KVM, "max" with TCG */
-	enum hv_accel accel;      /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
+	const char *path;      /* of the VMM's binary, absolute */
+	const char *machine;   /* "q35"; NULL: the backend's default */
+	const char *cpu_model; /* NULL: "host" with KVM, "max" with TCG */
+	enum hv_accel accel;   /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
 	unsigned memory_mib, cpus;
-	unsigned pcie_ports;      /* empty root ports for hotplug */
+	unsigned pcie_ports;         /* empty root ports for hotplug */
 	const char *kernel, *initrd; /* paths as the VMM will see them */
-	const char *cmdline;      /* added to the backend's own */
-	const char *share_path;   /* directory exported to the guest as 9p, NULL: none */
+	const char *cmdline;         /* added to the backend's own */
+	const char *share_path;      /* directory exported to the guest as 9p, NULL: none */
 	const char *share_tag;
-	const char *port_name;    /* of the virtio-serial port behind channel_fd */
-	int channel_fd;           /* VMM's end of the agent channel (stays the caller's) */
-	int log_fd;               /* the VMM's stderr and stdout (stays the caller's) */
-	int console_fd;           /* guest console output, -1: none (stays the caller's) */
+	const char *port_name; /* of the virtio-serial port behind channel_fd */
+	int channel_fd;        /* VMM's end of the agent channel (stays the caller's) */
+	int log_fd;            /* the VMM's stderr and stdout (stays the caller's) */
+	int console_fd;        /* guest console output, -1: none (stays the caller's) */
 	/* Runs in the VMM's process before exec: namespaces, cgroup, capabilities. */
 	int (*prepare)(void *arg, struct error *err);
 	void *prepare_arg;

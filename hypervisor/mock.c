@@ -1,0 +1,196 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hypervisor/hypervisor-internal.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/mock.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+
+/* No VM: a child that holds the agent channel until it is killed, as a VMM would. */
+
+enum { MAX_MESSAGE = 512 };
+
+struct mock {
+	struct hv hv; /* first member */
+	char **calls;
+	char **devices;
+	char *failing_op;
+	int failing_code;
+};
+
+static struct mock *to_mock(const struct hv *hv)
+{
+	return container_of(hv, struct mock, hv);
+}
+
+char *const *hv_mock_calls(const struct hv *hv)
+{
+	return to_mock(hv)->calls;
+}
+
+void hv_mock_fail(struct hv *hv, const char *op, int code)
+{
+	struct mock *m = to_mock(hv);
+
+	auto_freep(&m->failing_op);
+	m->failing_op = str_dup(op);
+	m->failing_code = code;
+}
+
+/* Note the call, and fail if that was asked for. detail may be NULL. */
+static int record(struct mock *m, const char *op, const char *detail, struct error *err)
+{
+	strv_pushf(&m->calls, "%s%s%s", op, detail ? " " : "", detail ? detail : "");
+	if (m->failing_code && str_eq(op, m->failing_op))
+		return error_set(err, m->failing_code, "mock '%s': %s", op,
+		                 strerror(m->failing_code));
+	return 0;
+}
+
+static void child_main(const struct hv_config *cfg, int report)
+{
+	struct error err = { 0 };
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (cfg->prepare && cfg->prepare(cfg->prepare_arg, &err) < 0) {
+		ssize_t n = write(report, err.msg, strnlen(err.msg, MAX_MESSAGE));
+
+		_exit(n > 0 ? err.code & 0x7f : 127);
+	}
+	fs_close_from(0, &cfg->channel_fd, cfg->channel_fd >= 0);
+	for (;;)
+		pause();
+}
+
+/* Reads to the end: the child closes its end once it is set up. */
+static int read_failure(struct hv *hv, int fd, struct error *err)
+{
+	char text[MAX_MESSAGE + 1];
+	ssize_t n;
+
+	do
+		n = read(fd, text, MAX_MESSAGE);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return 0;
+	if (n < 0)
+		error_sys(err, "start the mock VMM");
+	else
+		error_set(err, EIO, "start the mock VMM: %.*s", (int)n, text);
+	hv_kill_vmm(hv);
+	return -err->code;
+}
+
+static int mock_start(struct hv *hv, const struct hv_config *cfg, struct error *err)
+{
+	auto_close int reader = -1, writer = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (record(to_mock(hv), "start", NULL, err) < 0)
+		return -err->code;
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return error_sys(err, "create a pipe");
+	reader = pair[0];
+	writer = pair[1];
+	pid = fork();
+	if (pid < 0)
+		return error_sys(err, "fork");
+	if (pid == 0)
+		child_main(cfg, writer);
+	close_fd(&writer);
+	hv->pid = pid;
+	hv->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (hv->pidfd < 0) {
+		error_sys(err, "open the pid of the mock VMM");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		hv->pid = 0;
+		return -err->code;
+	}
+	return read_failure(hv, reader, err);
+}
+
+static int mock_check(const struct hv_config *cfg, struct error *err)
+{
+	if (cfg->memory_mib == 0 || cfg->cpus == 0)
+		return error_set(err, EINVAL, "a VM needs memory and a CPU");
+	return 0;
+}
+
+static int mock_pause(struct hv *hv, struct error *err)
+{
+	return record(to_mock(hv), "pause", NULL, err);
+}
+
+static int mock_resume(struct hv *hv, struct error *err)
+{
+	return record(to_mock(hv), "resume", NULL, err);
+}
+
+static int mock_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
+{
+	struct mock *m = to_mock(hv);
+
+	if (record(m, "add_device", dev->id, err) < 0)
+		return -err->code;
+	if (strv_has(m->devices, dev->id))
+		return error_set(err, EEXIST, "device '%s' exists already", dev->id);
+	strv_push(&m->devices, dev->id);
+	snprintf(dev->pci_path, sizeof(dev->pci_path), "%02zx.0/00.0", strv_len(m->devices) & 0xff);
+	return 0;
+}
+
+static int mock_del_device(struct hv *hv, const char *id, struct error *err)
+{
+	struct mock *m = to_mock(hv);
+	size_t n = strv_len(m->devices), i = 0;
+
+	if (record(m, "del_device", id, err) < 0)
+		return -err->code;
+	while (i < n && !str_eq(m->devices[i], id))
+		i++;
+	if (i == n)
+		return error_set(err, ENODEV, "remove device '%s': no such device", id);
+	auto_freep(&m->devices[i]);
+	memmove(&m->devices[i], &m->devices[i + 1], (n - i) * sizeof(m->devices[0]));
+	return 0;
+}
+
+static void mock_close(struct hv *hv)
+{
+	struct mock *m = to_mock(hv);
+
+	hv_kill_vmm(hv);
+	strv_freep(&m->calls);
+	strv_freep(&m->devices);
+	auto_freep(&m->failing_op);
+}
+
+const struct hv_ops hv_mock_ops = {
+	.name = "mock",
+	.caps = HV_CAP_FS_9P | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG | HV_CAP_PAUSE,
+	.size = sizeof(struct mock),
+	.check = mock_check,
+	.start = mock_start,
+	.pause = mock_pause,
+	.resume = mock_resume,
+	.add_device = mock_add_device,
+	.del_device = mock_del_device,
+	.close = mock_close,
+};

@@ -1,0 +1,140 @@
+#include <stdio.h>
+
+#include "hypervisor/qemu-internal.h"
+#include "lib/base/str.h"
+
+/* Guest kernel parameters, for a quick start and nothing to wait for:
+ * - the TSC is the clock and the timer check is left out (both are calibrations and waits);
+ * - reboot=t: QEMU ends at once on a triple fault, while the keyboard controller is not there;
+ * - panic=-1: a panic ends the VM, so that the host sees it. */
+static const char *const kernel_params[] = {
+	"tsc=reliable",      "no_timer_check", "rcupdate.rcu_expedited=1",
+	"cryptomgr.notests", "pci=lastbus=0",  "noreplace-smp",
+	"reboot=t",          "panic=-1",
+};
+
+static char *build_cmdline(const struct hv_config *cfg)
+{
+	auto_strv char **v = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_params); i++)
+		strv_push(&v, kernel_params[i]);
+	if (cfg->console_fd >= 0) {
+		strv_push(&v, "console=ttyS0");
+	} else {
+		strv_push(&v, "quiet");
+		strv_push(&v, "8250.nr_uarts=0");
+	}
+	if (cfg->cmdline && *cfg->cmdline)
+		strv_push(&v, cfg->cmdline);
+	return strv_join(v, " ");
+}
+
+static void push2(char ***v, const char *option, const char *value)
+{
+	strv_push(v, option);
+	strv_push(v, value);
+}
+
+/* A value inside QEMU's comma-separated options: a comma is written twice. */
+static char *escape(const char *s)
+{
+	auto_buf struct buf b = { 0 };
+
+	for (; *s; s++) {
+		buf_addc(&b, *s);
+		if (*s == ',')
+			buf_addc(&b, ',');
+	}
+	return buf_steal(&b);
+}
+
+static void add_machine(char ***v, const struct hv_config *cfg)
+{
+	const bool kvm = cfg->accel == HV_ACCEL_KVM;
+
+	push2(v, "-name", "vcrt");
+	strv_push(v, "-machine");
+	/* What a container VM never uses costs probing time in the guest and code to attack. */
+	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off",
+	           cfg->machine ? cfg->machine : "q35");
+	push2(v, "-accel", kvm ? "kvm" : "tcg");
+	push2(v, "-cpu", cfg->cpu_model ? cfg->cpu_model : kvm ? "host" : "max");
+	strv_push(v, "-smp");
+	strv_pushf(v, "%u", cfg->cpus);
+	strv_push(v, "-m");
+	strv_pushf(v, "%uM", cfg->memory_mib);
+	strv_push(v, "-nodefaults");
+	strv_push(v, "-no-user-config");
+	strv_push(v, "-no-reboot");
+	push2(v, "-display", "none");
+	/* All that QEMU can deny itself; descriptors come from us and no helper is ever run. */
+	push2(v, "-sandbox",
+	      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+}
+
+static void add_kernel(char ***v, const struct hv_config *cfg)
+{
+	auto_free char *cmdline = build_cmdline(cfg);
+
+	push2(v, "-kernel", cfg->kernel);
+	push2(v, "-initrd", cfg->initrd);
+	push2(v, "-append", cmdline);
+}
+
+static void add_share(char ***v, const struct hv_config *cfg)
+{
+	auto_free char *path = NULL, *tag = NULL;
+
+	if (!cfg->share_path)
+		return;
+	path = escape(cfg->share_path);
+	tag = escape(cfg->share_tag);
+	/* passthrough and not none: both keep owner and mode on the host, but none hides it from
+	 * the container when they could not be set. */
+	strv_push(v, "-fsdev");
+	strv_pushf(v, "local,id=share,path=%s,security_model=passthrough,multidevs=remap", path);
+	strv_push(v, "-device");
+	strv_pushf(v, "virtio-9p-pci-non-transitional,addr=3,fsdev=share,mount_tag=%s", tag);
+}
+
+static void add_devices(char ***v, const struct hv_config *cfg)
+{
+	auto_free char *port = escape(cfg->port_name);
+
+	strv_push(v, "-chardev");
+	strv_pushf(v, "socket,id=qmp,fd=%d", QEMU_FD_QMP);
+	push2(v, "-mon", "chardev=qmp,mode=control");
+
+	strv_push(v, "-chardev");
+	strv_pushf(v, "socket,id=channel,fd=%d", QEMU_FD_CHANNEL);
+	push2(v, "-device", "virtio-serial-pci-non-transitional,id=serial,addr=1,max_ports=2");
+	strv_push(v, "-device");
+	strv_pushf(v, "virtserialport,bus=serial.0,nr=1,chardev=channel,name=%s", port);
+
+	push2(v, "-object", "rng-random,id=rng,filename=/dev/urandom");
+	push2(v, "-device", "virtio-rng-pci-non-transitional,addr=2,rng=rng");
+	push2(v, "-device", "vmgenid,guid=auto");
+
+	if (cfg->console_fd >= 0) {
+		push2(v, "-chardev", "stdio,id=console,signal=off");
+		push2(v, "-device", "isa-serial,chardev=console");
+	}
+	for (unsigned i = 0; i < cfg->pcie_ports; i++) {
+		strv_push(v, "-device");
+		strv_pushf(v, "pcie-root-port,id=port%u,chassis=%u,addr=%#x", i, i + 1,
+		           i + QEMU_FIRST_PORT_SLOT);
+	}
+}
+
+char **qemu_build_args(const struct hv_config *cfg)
+{
+	char **v = NULL;
+
+	strv_push(&v, cfg->path);
+	add_machine(&v, cfg);
+	add_kernel(&v, cfg);
+	add_devices(&v, cfg);
+	add_share(&v, cfg);
+	return v;
+}

@@ -1,0 +1,281 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hypervisor/qemu-internal.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+/* How long a guest may take to let go of a device it was asked for. */
+enum { RELEASE_WAIT_MS = 10000 };
+
+/* Names in QEMU are made of the device's id, which comes from above: letters, digits, "-", "_",
+ * as QEMU wants them. */
+static int check_id(const char *id, struct error *err)
+{
+	static const char set[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	if (!id[0] || !strchr(set, id[0]) || (id[0] >= '0' && id[0] <= '9') || id[0] == '-' ||
+	    id[0] == '_' || id[strspn(id, set)])
+		return error_set(err, EINVAL, "bad device name '%.31s'", id);
+	return 0;
+}
+
+/* Index, or -1. "" finds a free port. */
+static int find_port(const struct qemu *q, const char *id)
+{
+	for (unsigned i = 0; i < q->n_ports; i++)
+		if (str_eq(q->ports[i].id, id))
+			return (int)i;
+	return -1;
+}
+
+/* device_add behind port number port; args is taken. */
+static int plug(struct qemu *q, int port, const char *id, struct json *args, struct error *err)
+{
+	auto_free char *bus = str_fmt("port%d", port);
+
+	json_set(args, "id", json_new_string(id));
+	json_set(args, "bus", json_new_string(bus));
+	json_set(args, "addr", json_new_string("0"));
+	return qemu_command(q, "device_add", args, NULL, 0, err);
+}
+
+/* A command with one string argument, whose failure does not matter: undoing after a failure. */
+static void undo(struct qemu *q, const char *command, const char *key, const char *value)
+{
+	auto_error struct error ignored = { 0 };
+	struct json *args = json_new_object();
+
+	json_set(args, key, json_new_string(value));
+	qmp_command(q->qmp, command, args, NULL, 0, NULL, &ignored);
+}
+
+static void undo_fdset(struct qemu *q, int port)
+{
+	auto_error struct error ignored = { 0 };
+	struct json *args = json_new_object();
+
+	json_set(args, "fdset-id", json_new_i64(port));
+	qmp_command(q->qmp, "remove-fd", args, NULL, 0, NULL, &ignored);
+}
+
+/* QEMU gets the disk as a descriptor (set number port): it sees no path of the host. */
+static int send_disk(struct qemu *q, int port, int fd, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "fdset-id", json_new_i64(port));
+	return qemu_command(q, "add-fd", args, &fd, 1, err);
+}
+
+static int add_disk_node(struct qemu *q, int port, const struct hv_device *dev, bool is_block,
+                         struct error *err)
+{
+	auto_free char *set = str_fmt("/dev/fdset/%d", port);
+	struct json *args = json_new_object();
+
+	json_set(args, "driver", json_new_string(is_block ? "host_device" : "file"));
+	json_set(args, "node-name", json_new_string(dev->id));
+	json_set(args, "filename", json_new_string(set));
+	json_set(args, "read-only", json_new_bool(dev->block.readonly));
+	json_set(args, "discard", json_new_string("unmap"));
+	return qemu_command(q, "blockdev-add", args, NULL, 0, err);
+}
+
+static int plug_disk(struct qemu *q, int port, const struct hv_device *dev, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "driver", json_new_string("virtio-blk-pci"));
+	json_set(args, "drive", json_new_string(dev->id));
+	return plug(q, port, dev->id, args, err);
+}
+
+static int add_block(struct qemu *q, int port, struct hv_device *dev, struct error *err)
+{
+	const int mode = dev->block.readonly ? O_RDONLY : O_RDWR;
+	auto_close int fd = open(dev->block.path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int ret;
+
+	if (fd < 0)
+		return error_sys(err, "open disk '%s'", dev->block.path);
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "stat disk '%s'", dev->block.path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(err, ENOTBLK, "disk '%s' is neither a block device nor a file",
+		                 dev->block.path);
+	if (send_disk(q, port, fd, err) < 0)
+		return -err->code;
+	ret = add_disk_node(q, port, dev, S_ISBLK(st.st_mode), err);
+	if (ret == 0) {
+		ret = plug_disk(q, port, dev, err);
+		if (ret < 0)
+			undo(q, "blockdev-del", "node-name", dev->id);
+	}
+	if (ret < 0)
+		undo_fdset(q, port);
+	return ret;
+}
+
+static int send_fd(struct qemu *q, const char *name, int fd, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "fdname", json_new_string(name));
+	return qemu_command(q, "getfd", args, &fd, 1, err);
+}
+
+static int add_netdev(struct qemu *q, const struct hv_device *dev, const char *tap,
+                      const char *vhost, struct error *err)
+{
+	struct json *args;
+
+	if (send_fd(q, tap, dev->net.tap_fd, err) < 0)
+		return -err->code;
+	if (vhost && send_fd(q, vhost, dev->net.vhost_fd, err) < 0) {
+		undo(q, "closefd", "fdname", tap);
+		return -err->code;
+	}
+	args = json_new_object();
+	json_set(args, "type", json_new_string("tap"));
+	json_set(args, "id", json_new_string(dev->id));
+	json_set(args, "fd", json_new_string(tap));
+	if (vhost) {
+		json_set(args, "vhost", json_new_bool(true));
+		json_set(args, "vhostfd", json_new_string(vhost));
+	}
+	if (qemu_command(q, "netdev_add", args, NULL, 0, err) < 0) {
+		undo(q, "closefd", "fdname", tap);
+		if (vhost)
+			undo(q, "closefd", "fdname", vhost);
+		return -err->code;
+	}
+	return 0;
+}
+
+static int add_net(struct qemu *q, int port, struct hv_device *dev, struct error *err)
+{
+	const uint8_t *m = dev->net.mac;
+	auto_free char *tap = str_fmt("%s-tap", dev->id);
+	auto_free char *vhost = dev->net.vhost_fd < 0 ? NULL : str_fmt("%s-vhost", dev->id);
+	auto_free char *mac =
+		str_fmt("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	struct json *args;
+
+	if (add_netdev(q, dev, tap, vhost, err) < 0)
+		return -err->code;
+	args = json_new_object();
+	json_set(args, "driver", json_new_string("virtio-net-pci"));
+	json_set(args, "netdev", json_new_string(dev->id));
+	json_set(args, "mac", json_new_string(mac));
+	json_set(args, "romfile", json_new_string(""));
+	if (plug(q, port, dev->id, args, err) < 0) {
+		undo(q, "netdev_del", "id", dev->id);
+		return -err->code;
+	}
+	return 0;
+}
+
+static int add_vfio(struct qemu *q, int port, struct hv_device *dev, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "driver", json_new_string("vfio-pci"));
+	json_set(args, "host", json_new_string(dev->vfio.bdf));
+	json_set(args, "rombar", json_new_i64(0));
+	return plug(q, port, dev->id, args, err);
+}
+
+int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
+{
+	struct qemu *q = to_qemu(hv);
+	int port, ret;
+
+	if (check_id(dev->id, err) < 0)
+		return -err->code;
+	if (find_port(q, dev->id) >= 0)
+		return error_set(err, EEXIST, "device '%s' exists already", dev->id);
+	port = find_port(q, "");
+	if (port < 0)
+		return error_set(err, ENOSPC, "add device '%s': all %u PCIe ports are taken",
+		                 dev->id, q->n_ports);
+	switch (dev->type) {
+	case HV_DEVICE_BLOCK:
+		ret = add_block(q, port, dev, err);
+		break;
+	case HV_DEVICE_NET:
+		ret = add_net(q, port, dev, err);
+		break;
+	case HV_DEVICE_VFIO:
+		ret = add_vfio(q, port, dev, err);
+		break;
+	default:
+		ret = error_set(err, EINVAL, "unknown kind of device %d", (int)dev->type);
+		break;
+	}
+	if (ret < 0)
+		return error_wrap(err, "add device '%s'", dev->id);
+	memcpy(q->ports[port].id, dev->id, sizeof(dev->id));
+	q->ports[port].type = dev->type;
+	snprintf(dev->pci_path, sizeof(dev->pci_path), "%02x.0/00.0",
+	         (unsigned)port + QEMU_FIRST_PORT_SLOT);
+	return 0;
+}
+
+/* What stands behind a device and outlives it. */
+static int del_backend(struct qemu *q, int port, const char *id, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	switch (q->ports[port].type) {
+	case HV_DEVICE_BLOCK:
+		json_set(args, "node-name", json_new_string(id));
+		if (qemu_command(q, "blockdev-del", args, NULL, 0, err) < 0)
+			return -err->code;
+		args = json_new_object();
+		json_set(args, "fdset-id", json_new_i64(port));
+		return qemu_command(q, "remove-fd", args, NULL, 0, err);
+	case HV_DEVICE_NET:
+		json_set(args, "id", json_new_string(id));
+		return qemu_command(q, "netdev_del", args, NULL, 0, err);
+	default:
+		json_free(args);
+		return 0;
+	}
+}
+
+static int unplug(struct qemu *q, const char *id, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	qmp_expect_event(q->qmp, "DEVICE_DELETED", id);
+	json_set(args, "id", json_new_string(id));
+	if (qemu_command(q, "device_del", args, NULL, 0, err) < 0)
+		return -err->code;
+	if (qmp_wait_event(q->qmp, RELEASE_WAIT_MS, err) == 0)
+		return 0;
+	if (err->code == ETIMEDOUT)
+		return error_set(err, ETIMEDOUT, "the guest did not let go of it within %d s",
+		                 RELEASE_WAIT_MS / 1000);
+	return qemu_explain(q, err);
+}
+
+int qemu_del_device(struct hv *hv, const char *id, struct error *err)
+{
+	struct qemu *q = to_qemu(hv);
+	int port = id[0] ? find_port(q, id) : -1;
+
+	if (port < 0)
+		return error_set(err, ENODEV, "remove device '%.31s': no such device", id);
+	if (unplug(q, id, err) < 0 || del_backend(q, port, id, err) < 0)
+		return error_wrap(err, "remove device '%s'", id);
+	memset(&q->ports[port], 0, sizeof(q->ports[port]));
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* What the parts of the QEMU backend share. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/qmp.h"
+#include "lib/base/mem.h"
+
+#define QEMU_FIRST_PORT_SLOT 4 /* of the root bus; our own devices are below */
+#define QEMU_MAX_PORTS 24      /* slots 4 to 27; 31 holds the chipset */
+#define QEMU_MAX_CPUS 255      /* q35 without an interrupt remapper */
+/* Below this Debian's kernel, which takes 51 MiB of addresses alone, has no room for an initrd of
+ * a few MiB and its own tables: measured, 96 MiB panics and 112 MiB boots. */
+#define QEMU_MIN_MEMORY_MIB 128
+#define QEMU_MAX_MEMORY_MIB (16u << 20) /* 16 TiB: beyond any host, and far from overflows */
+
+/* Descriptors as QEMU finds them. 0 is /dev/null, 1 the guest's console or the log, 2 the log. */
+enum { QEMU_FD_CHANNEL = 3, QEMU_FD_QMP = 4 };
+
+struct qemu_port {   /* one pcie-root-port: what is behind it */
+	char id[32]; /* device, "" when free */
+	enum hv_device_type type;
+};
+
+struct qemu {
+	struct hv hv; /* first member: struct hv * converts back with to_qemu() */
+	struct qmp *qmp;
+	int log_fd; /* a duplicate, to quote from */
+	unsigned n_ports;
+	struct qemu_port ports[QEMU_MAX_PORTS];
+};
+
+static inline struct qemu *to_qemu(struct hv *hv)
+{
+	return container_of(hv, struct qemu, hv);
+}
+
+/* NULL-terminated, owned by the caller. */
+char **qemu_build_args(const struct hv_config *cfg);
+int qemu_check(const struct hv_config *cfg, struct error *err);
+
+int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
+int qemu_del_device(struct hv *hv, const char *id, struct error *err);
+
+/* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message. *ret
+ * may be NULL. */
+struct json;
+int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
+                 struct error *err);
+/* Add to err that QEMU is dead, if it is, and the end of its log. Returns -err->code. */
+int qemu_explain(struct qemu *q, struct error *err);

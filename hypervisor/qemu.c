@@ -1,0 +1,134 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hypervisor/hypervisor-internal.h"
+#include "hypervisor/qemu-internal.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+enum {
+	LOG_QUOTE_MAX = 600, /* bytes of QEMU's log in an error message */
+	DEATH_WAIT_MS = 500, /* between the end of the control connection and that of QEMU */
+};
+
+static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *err)
+{
+	struct qemu *q = to_qemu(hv);
+	auto_strv char **argv = qemu_build_args(cfg);
+	auto_close int ours = -1, theirs = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "create the control connection of QEMU");
+	ours = pair[0];
+	theirs = pair[1];
+	q->log_fd = -1;
+	if (cfg->log_fd >= 0 && (q->log_fd = fcntl(cfg->log_fd, F_DUPFD_CLOEXEC, 3)) < 0)
+		return error_sys(err, "duplicate the log of QEMU");
+
+	const struct child_fd fds[] = {
+		{ -1, 0 },
+		{ cfg->console_fd >= 0 ? cfg->console_fd : cfg->log_fd, 1 },
+		{ cfg->log_fd, 2 },
+		{ cfg->channel_fd, QEMU_FD_CHANNEL },
+		{ theirs, QEMU_FD_QMP },
+	};
+	const struct child_opts opts = {
+		.path = cfg->path,
+		.argv = argv,
+		.cwd = "/",
+		.fds = fds,
+		.n_fds = ARRAY_SIZE(fds),
+		.death_signal = SIGKILL,
+		.new_session = true,
+		.prepare = cfg->prepare,
+		.prepare_arg = cfg->prepare_arg,
+	};
+	if (child_spawn(&opts, &hv->pid, &hv->pidfd, err) < 0) {
+		hv->pid = 0;
+		return error_wrap(err, "start QEMU");
+	}
+	q->qmp = qmp_new(steal_fd(&ours));
+	q->n_ports = cfg->pcie_ports;
+	return 0;
+}
+
+static bool wait_dead(const struct qemu *q, int timeout_ms)
+{
+	struct pollfd p = { .fd = q->hv.pidfd, .events = POLLIN };
+
+	return poll(&p, 1, timeout_ms) > 0;
+}
+
+int qemu_explain(struct qemu *q, struct error *err)
+{
+	siginfo_t info = { 0 };
+	auto_free char *tail = NULL;
+	const int code = err->code;
+
+	if (code != EPIPE || !wait_dead(q, DEATH_WAIT_MS))
+		return -code;
+	tail = hv_log_tail(q->log_fd, LOG_QUOTE_MAX);
+	/* Only look: the status is reaped in close. */
+	if (waitid(P_PIDFD, (id_t)q->hv.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+	    info.si_pid == 0)
+		error_set(err, code, "QEMU died");
+	else if (info.si_code == CLD_EXITED)
+		error_set(err, code, "QEMU exited with status %d", info.si_status);
+	else
+		error_set(err, code, "QEMU was killed by signal %d", info.si_status);
+	if (*tail) {
+		auto_free char *head = str_dup(err->msg);
+
+		return error_set(err, code, "%s: %s", head, tail);
+	}
+	return -code;
+}
+
+int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
+                 struct error *err)
+{
+	if (qmp_command(q->qmp, name, args, fds, n_fds, NULL, err) < 0)
+		return qemu_explain(q, err);
+	return 0;
+}
+
+static int qemu_pause(struct hv *hv, struct error *err)
+{
+	return qemu_command(to_qemu(hv), "stop", NULL, NULL, 0, err);
+}
+
+static int qemu_resume(struct hv *hv, struct error *err)
+{
+	return qemu_command(to_qemu(hv), "cont", NULL, NULL, 0, err);
+}
+
+static void qemu_close(struct hv *hv)
+{
+	struct qemu *q = to_qemu(hv);
+
+	qmp_free(steal_ptr(&q->qmp));
+	hv_kill_vmm(hv);
+	if (q->log_fd > 0) /* 0: start() did not get that far */
+		close_fd(&q->log_fd);
+}
+
+const struct hv_ops hv_qemu_ops = {
+	.name = "qemu",
+	.caps = HV_CAP_FS_9P | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG | HV_CAP_PAUSE,
+	.size = sizeof(struct qemu),
+	.check = qemu_check,
+	.start = qemu_start,
+	.pause = qemu_pause,
+	.resume = qemu_resume,
+	.add_device = qemu_add_device,
+	.del_device = qemu_del_device,
+	.close = qemu_close,
+};
