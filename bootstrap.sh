@@ -1,0 +1,385 @@
+#!/usr/bin/env bash
+# From a fresh Debian 12 machine to a container in a VM, or to every test passed. See usage().
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+prefix=/usr/local
+image_dir=$prefix/share/vcrt # where vcrt looks for its guest
+logs=build-logs
+flavour=${VCRT_FLAVOUR:-debian}
+fuzz_seconds=${VCRT_FUZZ_SECONDS:-60}
+passed=0
+failed=0
+
+# What each package is for stands beside it.
+build_packages=(
+	gcc libc6-dev pkgconf meson ninja-build # the compiler and the build
+	git                                     # the format test asks it for the files
+	libyajl-dev libcap-dev libseccomp-dev   # linked in
+	check                                   # unit tests are built with everything else
+	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
+	kmod binutils xz-utils                  # take Debian's kernel apart for the guest
+	busybox-static jq                       # the demonstration's bundle
+	ca-certificates
+)
+tuned_packages=(make bc flex bison libelf-dev)
+test_packages=(
+	clang-14 libclang-rt-14-dev llvm-14 # fuzzers and their sanitizers
+	clang clang-format                  # the command names; 14 is Debian 12's
+	valgrind libc6-dbg                  # valgrind needs the loader's symbols
+	bats shellcheck
+	runc crun hyperfine                 # what vcrt is compared with
+	strace util-linux procps psmisc iproute2 socat python3
+)
+
+# Every test: title|function. A function prints what it finds, and calls count PASSED FAILED once;
+# returning non-zero without a count is one failure.
+tests=(
+	'unit, layer and format tests|test_meson'
+	'shell scripts|test_shellcheck'
+	'unit tests with ASan and UBSan|test_sanitizers'
+	'unit tests with valgrind|test_valgrind'
+	'fuzzers|test_fuzzers'
+	'guest image|test_image'
+	'containers in VMs|test_bats'
+	'speed|test_bench'
+)
+
+usage() {
+	cat <<-END
+		usage: ./bootstrap.sh run | test | build
+
+		  run    install Debian packages, build, build the guest image, install to $prefix,
+		         and run a container in a virtual machine
+		  test   all of that, then every test; the last line is "N passed, N failed"
+		  build  only build vcrt and the guest image
+
+		Each can be repeated, and is quick when there is nothing to do. Environment:
+		  VCRT_FLAVOUR       guest kernel: debian (default), or tuned: built from source,
+		                     several minutes once
+		  VCRT_FUZZ_SECONDS  for each fuzzer (default 60)
+		  VCRT_TEST_STRICT   1: a test that cannot run counts as failed
+	END
+}
+
+# --- Telling what happens ------------------------------------------------------------------------
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	say "bootstrap: $*"
+	exit 1
+}
+
+# Run a step that must succeed, with its time. Not in a condition: set -e must stay alive in it.
+step() { # TITLE COMMAND...
+	local title=$1 start=$EPOCHREALTIME
+
+	shift
+	say "==> $title"
+	"$@"
+	say "    $(seconds_since "$start") s"
+}
+
+seconds_since() { # EPOCHREALTIME, which has six digits after the point
+	local ms=$(((${EPOCHREALTIME/[.,]/} - ${1/[.,]/}) / 1000))
+
+	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
+}
+
+# Run quietly, with the output in a log that is shown if it fails.
+logged() { # LOG COMMAND...
+	local log=$logs/$1.log
+
+	shift
+	"$@" >"$log" 2>&1 </dev/null && return
+	tail -n 40 "$log" >&2
+	say "bootstrap: '$*' failed; all of its output is in '$log'"
+	return 1
+}
+
+# --- Set-up --------------------------------------------------------------------------------------
+
+missing_packages() { # PACKAGE...
+	local package
+
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			echo "$package"
+	done
+}
+
+apt_get() {
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+		-o Acquire::Retries=3 "$@"
+}
+
+# apt's output is long: a line for each 25 packages shows that it moves.
+apt_progress() { # LOG
+	tee "$1" | awk '/^Setting up / && ++n % 25 == 0 { print "    " n " packages set up" }
+		/^Fetched / { print "    " tolower(substr($0, 1, 1)) substr($0, 2) }' >&2
+}
+
+install_packages() { # PACKAGE...
+	local -a missing
+
+	mapfile -t missing < <(missing_packages "$@")
+	if [ "${#missing[@]}" -eq 0 ]; then
+		say "    all $# are installed"
+		return
+	fi
+	[ "$(id -u)" = 0 ] || die "packages are missing, and only root can install: ${missing[*]}"
+	say "    installing ${missing[*]} and what they need"
+	logged apt-update apt_get update
+	apt_get install --no-install-recommends "${missing[@]}" </dev/null 2>&1 |
+		apt_progress "$logs/apt-install.log" ||
+		die "apt-get failed: $(tail -n 3 "$logs/apt-install.log")"
+}
+
+# Configure DIR unless it is: a set-up that was cut short leaves no build.ninja.
+configure() { # DIR MESON-OPTION...
+	local dir=$1
+
+	shift
+	[ -f "$dir/build.ninja" ] || logged "meson-$dir" meson setup "$dir" "$@"
+}
+
+build() {
+	configure build --prefix "$prefix"
+	ninja -C build | tail -n 1 | sed 's/^/    /' >&2
+}
+
+build_image() {
+	agent/image/build.sh --flavour "$flavour" --agent build/agent/vcrt-agent --output build/image
+}
+
+install_all() {
+	local file new
+
+	logged install meson install -C build --no-rebuild
+	ldconfig
+	mkdir -p "$image_dir"
+	# Running VMs have these open: replace, never write into them.
+	for file in vmlinux initrd.img image.json; do
+		cmp -s "build/image/$file" "$image_dir/$file" && continue
+		new=$image_dir/.$file.$$
+		install -m 644 "build/image/$file" "$new"
+		mv "$new" "$image_dir/$file"
+	done
+}
+
+set_up() { # PACKAGE...
+	mkdir -p "$logs"
+	[ "$flavour" != tuned ] || set -- "$@" "${tuned_packages[@]}"
+	step 'Debian packages' install_packages "$@"
+	step 'building vcrt' build
+	step "building the guest image ($flavour)" build_image
+	step "installing to $prefix" install_all
+}
+
+# --- The demonstration ---------------------------------------------------------------------------
+
+make_bundle() { # DIR SHELL-COMMAND
+	mkdir -p "$1"/rootfs/{bin,proc,sys,dev,tmp,etc}
+	cp /bin/busybox "$1/rootfs/bin/busybox"
+	chroot "$1/rootfs" /bin/busybox --install -s /bin
+	vcrt spec --bundle "$1"
+	jq --arg command "$2" '.process.terminal = false | .hostname = "inside" |
+		.process.args = ["/bin/sh", "-c", $command]' "$1/config.json" >"$1/config.new"
+	mv "$1/config.new" "$1/config.json"
+}
+
+demo() {
+	local dir
+
+	dir=$(mktemp -d)
+	# shellcheck disable=SC2016 # the guest's shell expands it
+	make_bundle "$dir" 'echo "Hello from $(hostname): $(uname -sr)"
+		grep -m1 "model name" /proc/cpuinfo; free -m; ps'
+	say "    this machine runs $(uname -sr); in a VM of its own:"
+	say "    \$ vcrt run --bundle $dir demo"
+	PATH=$prefix/bin:$PATH vcrt run --bundle "$dir" "demo-$$"
+	rm -rf "$dir"
+}
+
+# --- Tests ---------------------------------------------------------------------------------------
+
+counted=0
+count() { # PASSED FAILED
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	counted=1
+	say "    $1 passed, $2 failed"
+}
+
+# A part without tests: a failure where everything must be tested, else a remark.
+absent() { # WHAT
+	say "    $1"
+	[ "${VCRT_TEST_STRICT:-}" != 1 ] || count 0 1
+	counted=1
+}
+
+# Run `meson test`, and count from its log: one line of JSON for each test.
+meson_test() { # DIR MESON-ARGUMENT...
+	local log=$1/meson-logs/${logbase:-testlog}.json ok bad status=0
+
+	rm -f "$log"
+	logged "test-$1-${logbase:-testlog}" meson test -C "$@" --print-errorlogs || status=1
+	[ -s "$log" ] || return 1
+	ok=$(jq -s 'map(select(.result == "OK" or .result == "EXPECTEDFAIL")) | length' "$log")
+	bad=$(jq -s 'length' "$log")
+	bad=$((bad - ok))
+	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
+	count "$ok" "$bad"
+}
+
+test_meson() {
+	meson_test build
+}
+
+test_shellcheck() {
+	local -a files
+
+	mapfile -t files < <(git ls-files --cached --others --exclude-standard \
+		-- '*.sh' '*.bash' '*.bats' .ci/run)
+	shellcheck -x -P "$PWD" "${files[@]}" || return 1
+	count "${#files[@]}" 0
+}
+
+test_sanitizers() {
+	configure build-asan -Db_sanitize=address,undefined -Dbuildtype=debug
+	ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		meson_test build-asan --suite unit --timeout-multiplier 3
+}
+
+test_valgrind() {
+	logbase=testlog-valgrind meson_test build --suite unit --timeout-multiplier 15 \
+		--logbase testlog-valgrind --wrapper 'valgrind -q --error-exitcode=99
+		--leak-check=full --errors-for-leak-kinds=definite --num-callers=30'
+}
+
+# One fuzzer, in the background: new findings go beside its log, seeds come from the tree.
+fuzz_one() { # PROGRAM NAME
+	local seeds=test/fuzz/corpus/$2 corpus=build-fuzz/corpus/$2
+
+	mkdir -p "$corpus"
+	[ -d "$seeds" ] || seeds=
+	timeout -k 10 $((fuzz_seconds + 120)) "$1" -max_total_time="$fuzz_seconds" -timeout=10 \
+		-rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="build-fuzz/found-$2-" \
+		"$corpus" ${seeds:+"$seeds"} >"$logs/fuzz-$2.log" 2>&1 </dev/null
+}
+
+test_fuzzers() {
+	local -a programs names pids
+	local i n ok=0 bad=0
+
+	if [ ! -f test/fuzz/meson.build ]; then
+		absent 'no fuzzers in test/fuzz'
+		return
+	fi
+	CC=clang-14 configure build-fuzz -Dfuzz=true
+	mapfile -t programs < <(meson introspect --targets build-fuzz | jq -r '.[] |
+		select(.type == "executable" and (.defined_in | endswith("/test/fuzz/meson.build"))) |
+		.filename[0]')
+	logged build-fuzz ninja -C build-fuzz "${programs[@]#"$PWD/build-fuzz/"}" || return 1
+	n=$(nproc)
+	say "    ${#programs[@]} fuzzers, $fuzz_seconds s each, $n at a time"
+	for ((i = 0; i < ${#programs[@]}; i++)); do
+		# The one that started n places earlier had the same time to run: wait for it.
+		[ "$i" -lt "$n" ] || wait "${pids[i - n]}" || true
+		names[i]=$(basename "${programs[i]}")
+		fuzz_one "${programs[i]}" "${names[i]}" &
+		pids[i]=$!
+	done
+	for ((i = 0; i < ${#programs[@]}; i++)); do
+		if wait "${pids[i]}"; then
+			ok=$((ok + 1))
+			say "    ${names[i]}: $(sed -n 's/^stat::number_of_executed_units: *//p' \
+				"$logs/fuzz-${names[i]}.log") inputs"
+		else
+			bad=$((bad + 1))
+			tail -n 30 "$logs/fuzz-${names[i]}.log" >&2
+			say "    ${names[i]} failed"
+		fi
+	done
+	count "$ok" "$bad"
+}
+
+test_image() {
+	agent/image/boot-test.sh build/image || return 1
+	count 1 0
+}
+
+test_bats() {
+	local log=$logs/bats.log ok bad status=0
+
+	if ! compgen -G 'bats/*.bats' >/dev/null; then
+		absent 'no tests in bats'
+		return
+	fi
+	PATH=$PWD/build/cmd:$PATH bats --timing --tap bats/ </dev/null 2>&1 | tee "$log" ||
+		status=1
+	ok=$(grep -c '^ok ' "$log") || true
+	bad=$(grep -c '^not ok ' "$log") || true
+	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
+	count "$ok" "$bad"
+}
+
+test_bench() {
+	local script ok=0 bad=0
+
+	if ! compgen -G 'test/bench/*.sh' >/dev/null; then
+		absent 'no scripts in test/bench'
+		return
+	fi
+	for script in test/bench/*.sh; do
+		say "    $script"
+		if PATH=$PWD/build/cmd:$PATH timeout 900 "$script" </dev/null; then
+			ok=$((ok + 1))
+		else
+			say "    $script failed"
+			bad=$((bad + 1))
+		fi
+	done
+	count "$ok" "$bad"
+}
+
+run_tests() {
+	local entry start
+
+	for entry in "${tests[@]}"; do
+		start=$EPOCHREALTIME
+		counted=0
+		say "==> test: ${entry%%|*}"
+		"${entry##*|}" || [ "$counted" = 1 ] || count 0 1
+		[ "$counted" = 1 ] || count 0 1
+		say "    $(seconds_since "$start") s"
+	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
+}
+
+case ${1:-} in
+run)
+	set_up "${build_packages[@]}"
+	step 'a container in a virtual machine' demo
+	;;
+test)
+	set_up "${build_packages[@]}" "${test_packages[@]}"
+	step 'a container in a virtual machine' demo
+	run_tests
+	;;
+build)
+	mkdir -p "$logs"
+	step 'building vcrt' build
+	step "building the guest image ($flavour)" build_image
+	;;
+-h | --help) usage ;;
+*)
+	usage >&2
+	exit 2
+	;;
+esac
