@@ -1,0 +1,161 @@
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "lib/base/fs.h"
+#include "oci/oci.h"
+
+struct exec_values {
+	const char *process, *cwd, *user, *apparmor, *process_label, *cgroup;
+	const char *pid_file, *console_socket;
+	char **env, **groups, **caps;
+	bool tty, detach, no_new_privs, ignore_paused;
+	unsigned preserve_fds;
+};
+
+#define EXEC(member) offsetof(struct exec_values, member)
+
+static const struct opt exec_opts[] = {
+	{ "process", 'p', OPT_STRING, EXEC(process), NULL,
+	  "file with the process as JSON, in place of a command and options about it" },
+	{ "detach", 'd', OPT_BOOL, EXEC(detach), NULL, "return as soon as the process runs" },
+	{ "tty", 't', OPT_BOOL, EXEC(tty), NULL, "give the process a terminal" },
+	{ "env", 'e', OPT_LIST, EXEC(env), NULL, "set an environment variable, NAME=VALUE" },
+	{ "user", 'u', OPT_STRING, EXEC(user), NULL, "user to run as, UID[:GID]" },
+	{ "additional-gids", 'g', OPT_LIST, EXEC(groups), NULL, "add a supplementary group" },
+	{ "cwd", 0, OPT_STRING, EXEC(cwd), NULL, "working directory in the container" },
+	{ "cap", 'c', OPT_LIST, EXEC(caps), NULL, "add a capability" },
+	{ "no-new-privs", 0, OPT_BOOL, EXEC(no_new_privs), NULL,
+	  "the process cannot gain privileges by execve" },
+	{ "apparmor", 0, OPT_STRING, EXEC(apparmor), NULL, "AppArmor profile of the process" },
+	{ "process-label", 0, OPT_STRING, EXEC(process_label), NULL,
+	  "SELinux label of the process" },
+	{ "cgroup", 0, OPT_STRING, EXEC(cgroup), NULL,
+	  "run in this cgroup below that of the container" },
+	{ "ignore-paused", 0, OPT_BOOL, EXEC(ignore_paused), NULL,
+	  "allow it in a paused container, where it waits until that is resumed" },
+	{ "pid-file", 0, OPT_STRING, EXEC(pid_file), NULL,
+	  "file that receives the pid of the process's stand-in" },
+	{ "console-socket", 0, OPT_STRING, EXEC(console_socket), NULL,
+	  "unix socket that receives the master end of the terminal" },
+	{ "preserve-fds", 0, OPT_UINT, EXEC(preserve_fds), NULL,
+	  "hand over so many descriptors more, from 3 (plus $LISTEN_FDS) up" },
+	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL },
+	{ 0 },
+};
+
+static int parse_groups(char *const *names, uint32_t **groups, struct error *err)
+{
+	size_t i, n = strv_len(names);
+
+	*groups = xcalloc(n + 1, sizeof(**groups));
+	for (i = 0; i < n; i++) {
+		uint64_t gid;
+
+		if (str_to_u64(names[i], 0, UINT32_MAX, &gid) < 0)
+			return error_set(err, EINVAL, "invalid additional gid '%s'", names[i]);
+		(*groups)[i] = (uint32_t)gid;
+	}
+	return 0;
+}
+
+/* A process document says everything itself. Only --tty may be repeated beside it: conmon does. */
+static int check_process_alone(const struct exec_values *o, int argc, struct error *err)
+{
+	const char *other = NULL;
+
+	if (argc > 1)
+		return error_set(err, EINVAL, "a command cannot be combined with --process");
+	if (o->env)
+		other = "env";
+	else if (o->user)
+		other = "user";
+	else if (o->groups)
+		other = "additional-gids";
+	else if (o->cwd)
+		other = "cwd";
+	else if (o->caps)
+		other = "cap";
+	else if (o->no_new_privs)
+		other = "no-new-privs";
+	else if (o->apparmor)
+		other = "apparmor";
+	else if (o->process_label)
+		other = "process-label";
+	if (other)
+		return error_set(err, EINVAL, "--%s cannot be combined with --process", other);
+	return 0;
+}
+
+static int read_process(const struct exec_values *o, int argc, char **json, struct error *err)
+{
+	if (!o->process) {
+		if (argc < 2)
+			return error_set(err, EINVAL, "process args cannot be empty");
+		return 0;
+	}
+	if (check_process_alone(o, argc, err) < 0)
+		return -err->code;
+	return fs_read(o->process, OCI_MAX_SIZE, json, NULL, err);
+}
+
+static int exec_run(const struct globals *g, const void *values, int argc, char **argv,
+                    struct error *err)
+{
+	const struct exec_values *o = values;
+	auto_vcrt struct vcrt *v = NULL;
+	auto_free char *json = NULL;
+	auto_free uint32_t *groups = NULL;
+	int code = 0;
+
+	if (read_process(o, argc, &json, err) < 0 || parse_groups(o->groups, &groups, err) < 0)
+		return error_wrap(err, "exec failed");
+	v = cmd_open(g, err);
+	if (!v)
+		return -err->code;
+
+	struct vcrt_exec_options options = {
+		.id = argv[0],
+		.process_json = json,
+		.args = json ? NULL : argv + 1,
+		.env = o->env,
+		.cwd = cmd_given(o->cwd),
+		.user = cmd_given(o->user),
+		.groups = groups,
+		.n_groups = strv_len(o->groups),
+		.caps = o->caps,
+		.apparmor = cmd_given(o->apparmor),
+		.process_label = cmd_given(o->process_label),
+		.cgroup = cmd_given(o->cgroup),
+		.pid_file = cmd_given(o->pid_file),
+		.console_socket = cmd_given(o->console_socket),
+		.stdio = { 0, 1, 2 },
+		.preserve_fds = o->preserve_fds,
+		.tty = o->tty,
+		.detach = o->detach,
+		.no_new_privs = o->no_new_privs,
+		.ignore_paused = o->ignore_paused,
+	};
+	if (vcrt_container_exec(v, &options, NULL, &code, lib_err(err)) < 0)
+		return -err->code;
+	return code;
+}
+
+const struct command cmd_exec = {
+	.name = "exec",
+	.args = "<container-id> <command> [arguments...]  || -p process.json <container-id>",
+	.help = "run another process in a container",
+	.description =
+		"What the options do not say is as for the container's own process. The exit\n"
+		"status is that of the process, or 255 when it could not be started.\n\n"
+		"EXAMPLE:\n"
+		"       # vcrt exec -t ubuntu01 sh",
+	.opts = exec_opts,
+	.values_size = sizeof(struct exec_values),
+	.min_args = 1,
+	.max_args = -1,
+	.stop_early = true,
+	.fail_status = 255, /* 1 would be taken for the program's own status */
+	.run = exec_run,
+};

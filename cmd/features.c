@@ -1,0 +1,186 @@
+/* What this runtime implements, in the form of the runtime specification (features.md). Only what
+ * the guest's agent really does belongs here. */
+#include "cmd/cmd.h"
+
+#include "lib/base/json.h"
+#include "oci/oci.h"
+
+/* Those that agent/guest/mount-options.c knows; file systems have more. */
+static const char *const mount_options[] = {
+	"async",
+	"atime",
+	"bind",
+	"defaults",
+	"dev",
+	"diratime",
+	"dirsync",
+	"exec",
+	"iversion",
+	"lazytime",
+	"loud",
+	"mand",
+	"noatime",
+	"nodev",
+	"nodiratime",
+	"noexec",
+	"noiversion",
+	"nolazytime",
+	"nomand",
+	"norelatime",
+	"nostrictatime",
+	"nosuid",
+	"nosymfollow",
+	"private",
+	"ratime",
+	"rbind",
+	"rdev",
+	"rdiratime",
+	"relatime",
+	"remount",
+	"rexec",
+	"rnoatime",
+	"rnodev",
+	"rnodiratime",
+	"rnoexec",
+	"rnorelatime",
+	"rnostrictatime",
+	"rnosuid",
+	"rnosymfollow",
+	"ro",
+	"rprivate",
+	"rrelatime",
+	"rro",
+	"rrw",
+	"rshared",
+	"rslave",
+	"rstrictatime",
+	"rsuid",
+	"rsymfollow",
+	"runbindable",
+	"rw",
+	"shared",
+	"silent",
+	"slave",
+	"strictatime",
+	"suid",
+	"symfollow",
+	"sync",
+	"tmpcopyup",
+	"unbindable",
+	NULL,
+};
+
+static struct json *names(const char *const *v)
+{
+	return json_new_strv((char *const *)v);
+}
+
+static struct json *enabled(bool b)
+{
+	struct json *j = json_new_object();
+
+	json_set(j, "enabled", json_new_bool(b));
+	return j;
+}
+
+static struct json *cgroup_features(void)
+{
+	struct json *j = json_new_object();
+
+	json_set(j, "v1", json_new_bool(true));
+	json_set(j, "v2", json_new_bool(true));
+	json_set(j, "systemd", json_new_bool(false));
+	json_set(j, "systemdUser", json_new_bool(false));
+	json_set(j, "rdma", json_new_bool(false));
+	return j;
+}
+
+/* A notification listener is a socket on the host, where the filtered process is not. */
+static bool is_supported_action(const char *name)
+{
+	return !str_eq(name, "SCMP_ACT_NOTIFY");
+}
+
+static bool is_supported_flag(const char *name)
+{
+	return !str_eq(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+}
+
+static struct json *names_if(const char *const *v, bool (*accept)(const char *))
+{
+	struct json *j = json_new_array();
+
+	for (; *v; v++) {
+		if (accept(*v))
+			json_add(j, json_new_string(*v));
+	}
+	return j;
+}
+
+static struct json *seccomp_features(void)
+{
+	struct json *j = enabled(true);
+
+	json_set(j, "actions", names_if(oci_seccomp_actions, is_supported_action));
+	json_set(j, "operators", names(oci_seccomp_operators));
+	json_set(j, "archs", names(oci_seccomp_archs));
+	json_set(j, "knownFlags", names(oci_seccomp_flags));
+	json_set(j, "supportedFlags", names_if(oci_seccomp_flags, is_supported_flag));
+	return j;
+}
+
+static struct json *linux_features(void)
+{
+	struct json *j = json_new_object(), *mount = json_new_object();
+
+	json_set(j, "namespaces", names(oci_namespace_types));
+	json_set(j, "capabilities", names(oci_cap_names));
+	json_set(j, "cgroup", cgroup_features());
+	json_set(j, "seccomp", seccomp_features());
+	json_set(j, "apparmor", enabled(false));
+	json_set(j, "selinux", enabled(false));
+	json_set(j, "intelRdt", enabled(false));
+	json_set(mount, "idmap", enabled(false));
+	json_set(j, "mountExtensions", mount);
+	json_set(j, "netDevices", enabled(false));
+	return j;
+}
+
+static struct json *features(void)
+{
+	struct json *j = json_new_object(), *annotations = json_new_object();
+	static const char *const unsafe[] = { "io.vcrt.", NULL };
+
+	json_set(j, "ociVersionMin", json_new_string("1.0.0"));
+	json_set(j, "ociVersionMax", json_new_string(OCI_VERSION));
+	json_set(j, "hooks", names(oci_hook_names));
+	json_set(j, "mountOptions", names(mount_options));
+	json_set(j, "linux", linux_features());
+	json_set(annotations, "io.vcrt.version", json_new_string(cmd_version));
+	json_set(annotations, "io.vcrt.commit", json_new_string(cmd_commit));
+	json_set(j, "annotations", annotations);
+	json_set(j, "potentiallyUnsafeConfigAnnotations", names(unsafe));
+	return j;
+}
+
+static int features_run(const struct globals *g, const void *values, int argc, char **argv,
+                        struct error *err)
+{
+	auto_json struct json *j = features();
+	auto_free char *text = json_print(j, true);
+
+	(void)g;
+	(void)values;
+	(void)argc;
+	(void)argv;
+	(void)err;
+	puts(text);
+	return 0;
+}
+
+const struct command cmd_features = {
+	.name = "features",
+	.help = "print what this runtime implements as JSON",
+	.description = "The form is that of features.md in the runtime specification.",
+	.run = features_run,
+};
