@@ -1,0 +1,214 @@
+/* What an init does before there is anything to serve (boot.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/guest/boot.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+
+#define MODULES "/lib/modules/"
+#define MAX_LIST (64 * 1024)
+/* Left open for the agent and, where config.json sets none, for containers. */
+#define NOFILE_SOFT 65536
+#define NOFILE_HARD 1048576
+
+struct boot_mount {
+	const char *target, *type, *data;
+	unsigned long flags;
+};
+
+/* Needed to find and open the channel. */
+static const struct boot_mount first_mounts[] = {
+	{ "/dev", "devtmpfs", "mode=755", MS_NOSUID },
+	{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+	{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+};
+
+static const struct boot_mount other_mounts[] = {
+	{ "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC },
+	{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV },
+	{ "/run", "tmpfs", "mode=755", MS_NOSUID | MS_NODEV },
+	{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC },
+};
+
+static int mount_all(const struct boot_mount *m, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (mkdir(m[i].target, 0755) < 0 && errno != EEXIST)
+			return error_sys(err, "make directory '%s'", m[i].target);
+		if (mount(m[i].type, m[i].target, m[i].type, m[i].flags, m[i].data) < 0)
+			return error_sys(err, "mount %s on '%s'", m[i].type, m[i].target);
+	}
+	return 0;
+}
+
+/* pivot_root(2) refuses to leave the initramfs, which has no parent mount. A bind mount of the same
+ * files, moved over it, has one; nothing is copied. */
+static int make_root_pivotable(struct error *err)
+{
+	if (mkdir("/root", 0700) < 0 && errno != EEXIST)
+		return error_sys(err, "make directory '/root'");
+	if (mount("/", "/root", NULL, MS_BIND, NULL) < 0 || chdir("/root") < 0 ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return error_sys(err, "move the root file system");
+	return 0;
+}
+
+int boot_mounts(struct error *err)
+{
+	if (make_root_pivotable(err) < 0)
+		return -err->code;
+	return mount_all(first_mounts, ARRAY_SIZE(first_mounts), err);
+}
+
+/* One module without its dependencies. The file is removed afterwards: it occupies memory. */
+static int load_file(const char *path, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* loaded before */
+	if (fd < 0)
+		return error_sys(err, "open module '%s'", path);
+	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
+		return error_sys(err, "load module '%s'", path);
+	unlink(path);
+	return 0;
+}
+
+/* The lines of a list: NAME PATH [DEPENDENCY]... */
+static char **read_list(const char *list, struct error *err)
+{
+	auto_free char *path = str_fmt(MODULES "%s", list);
+	auto_free char *text = NULL;
+
+	if (!fs_exists(path))
+		return str_split("", '\n');
+	if (fs_read(path, MAX_LIST, &text, NULL, err) < 0)
+		return NULL;
+	return str_split(text, '\n');
+}
+
+/* The list is in load order. */
+int boot_modules(const char *list, struct error *err)
+{
+	auto_strv char **lines = read_list(list, err);
+
+	if (!lines)
+		return -err->code;
+	for (size_t i = 0; lines[i]; i++) {
+		auto_strv char **words = str_split(lines[i], ' ');
+
+		if (strv_len(words) >= 2 && load_file(words[1], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* Dependencies stand above; so go upwards and collect what is needed, then load downwards. */
+int boot_load_module(const char *name, struct error *err)
+{
+	auto_strv char **lines = read_list("lazy", err);
+	auto_strv char **needed = NULL;
+	auto_strv char **paths = NULL;
+	size_t n;
+
+	if (!lines)
+		return -err->code;
+	strv_push(&needed, name);
+	for (size_t i = strv_len(lines); i-- > 0;) {
+		auto_strv char **words = str_split(lines[i], ' ');
+
+		n = strv_len(words);
+		if (n < 2 || !strv_has(needed, words[0]))
+			continue;
+		strv_push(&paths, words[1]);
+		for (size_t j = 2; j < n; j++)
+			strv_push(&needed, words[j]);
+	}
+	for (n = strv_len(paths); n-- > 0;) {
+		if (load_file(paths[n], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* Every controller that the kernel has, for the children of the root group. */
+static int enable_controllers(struct error *err)
+{
+	auto_free char *text = NULL;
+	auto_strv char **names = NULL;
+
+	if (fs_read("/sys/fs/cgroup/cgroup.controllers", MAX_LIST, &text, NULL, err) < 0)
+		return -err->code;
+	text[strcspn(text, "\n")] = '\0';
+	names = str_split(text, ' ');
+	for (size_t i = 0; names[i]; i++) {
+		auto_free char *word = str_fmt("+%s", names[i]);
+
+		if (*names[i] &&
+		    fs_write_value("/sys/fs/cgroup/cgroup.subtree_control", word, err) < 0)
+			return error_wrap(err, "enable the cgroup controller '%s'", names[i]);
+	}
+	return 0;
+}
+
+static int loopback_up(struct error *err)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { .ifr_name = "lo" };
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &req) < 0)
+		return error_sys(err, "find the interface 'lo'");
+	req.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &req) < 0)
+		return error_sys(err, "bring up the interface 'lo'");
+	return 0;
+}
+
+int boot_finish(struct error *err)
+{
+	struct rlimit files = { .rlim_cur = NOFILE_SOFT, .rlim_max = NOFILE_HARD };
+
+	if (mount_all(other_mounts, ARRAY_SIZE(other_mounts), err) < 0)
+		return -err->code;
+	if (enable_controllers(err) < 0 || loopback_up(err) < 0)
+		return -err->code;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return error_sys(err, "raise the limit of open files");
+	umask(022);
+	return 0;
+}
+
+bool boot_is_debug(void)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *text = NULL;
+	auto_strv char **words = NULL;
+
+	if (fs_read("/proc/cmdline", MAX_LIST, &text, NULL, &err) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	words = str_split(text, ' ');
+	return strv_has(words, "vcrt.debug");
+}
+
+void boot_power_off(void)
+{
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}

@@ -1,0 +1,230 @@
+/* What each request of protocol.h does. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/guest/boot.h"
+#include "agent/guest/io.h"
+#include "agent/guest/sandbox.h"
+#include "agent/guest/server-internal.h"
+#include "agent/mux.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define MAX_NAME 1024
+#define MAX_SIGNAL 64
+#define OFF_STEP_MS 1
+#define OFF_LIMIT_MS 1000
+
+/* The name of a container, fit to be a file name; NULL and err otherwise. */
+static const char *get_container(const struct request *r, struct error *err)
+{
+	const char *id = json_get_string(r->args, "container");
+
+	if (!id || !*id || *id == '.' || strchr(id, '/') || strlen(id) > MAX_NAME) {
+		error_set(err, EINVAL, "odd \"container\" in a request");
+		return NULL;
+	}
+	return id;
+}
+
+static const char *get_process(const struct request *r)
+{
+	const char *name = json_get_string(r->args, "process");
+
+	return name ? name : "";
+}
+
+static int do_sandbox(struct server *s, struct request *r, struct error *err)
+{
+	if (s->has_sandbox)
+		return error_set(err, EALREADY, "the sandbox is set up already");
+	s->has_sandbox = true;
+	return sandbox_setup(r->args, err);
+}
+
+static int attach(struct server *s, struct request *r, const char *process, struct stdio *io,
+                  struct guest_io *gio, pid_t pid)
+{
+	if (pid < 0) {
+		stdio_free(io);
+		return (int)pid;
+	}
+	stdio_attach(io, gio->master);
+	server_attach(s, json_get_string(r->args, "container"), process, io);
+	json_set(r->result, "pid", json_new_i64(pid));
+	return 0;
+}
+
+/* The streams of a request exist even if it fails; io must be looked at first, and is ended by
+ * stdio_free(). */
+static int refuse(struct server *s, struct request *r, struct error *err)
+{
+	auto_error struct error ignored = { 0 };
+	struct guest_io gio;
+
+	stdio_free(stdio_new(s->loop, s->mux, json_get(r->args, "io"), false, &gio, &ignored));
+	return -err->code;
+}
+
+static int do_create(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	const struct json *text = json_get_object(r->args, "spec");
+	auto_oci_spec struct oci_spec *spec = NULL;
+	struct guest_io gio;
+	struct stdio *io;
+	pid_t pid;
+
+	if (id && !text)
+		error_set(err, EINVAL, "a \"create\" without \"spec\"");
+	if (!id || !text)
+		return refuse(s, r, err);
+	spec = oci_spec_from_json(text, err);
+	if (!spec || oci_spec_validate(spec, err) < 0)
+		return refuse(s, r, err);
+	if (!spec->process) {
+		error_set(err, EINVAL, "process: missing");
+		return refuse(s, r, err);
+	}
+	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), spec->process->terminal, &gio,
+	               err);
+	if (!io)
+		return -err->code;
+	pid = guest_create(s->guest, id, steal_ptr(&spec), &gio, err);
+	return attach(s, r, "", io, &gio, pid);
+}
+
+static int do_exec(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	const char *name = get_process(r);
+	const struct json *text = json_get_object(r->args, "spec");
+	auto_oci_process struct oci_process *process = NULL;
+	struct guest_io gio;
+	struct stdio *io;
+	pid_t pid;
+
+	if (id && (!text || !*name || strlen(name) > MAX_NAME))
+		error_set(err, EINVAL, "an \"exec\" without \"spec\" or \"process\"");
+	if (err->code != 0)
+		return refuse(s, r, err);
+	process = oci_process_from_json(text, err);
+	if (!process || oci_process_validate(process, err) < 0)
+		return refuse(s, r, err);
+	if (server_find(s, id, name)) {
+		error_set(err, EEXIST, "process '%s' exists", name);
+		return refuse(s, r, err);
+	}
+	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), process->terminal, &gio, err);
+	if (!io)
+		return -err->code;
+	pid = guest_exec(s->guest, id, name, steal_ptr(&process), &gio, err);
+	return attach(s, r, name, io, &gio, pid);
+}
+
+static int do_start(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+
+	if (!id)
+		return -err->code;
+	guest_start(s->guest, id, request_done, r);
+	return 1;
+}
+
+static int do_delete(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+
+	if (!id)
+		return -err->code;
+	guest_delete(s->guest, id, request_done, r);
+	return 1;
+}
+
+static int do_signal(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	int64_t signo = json_get_i64(r->args, "signal", 0);
+
+	if (!id)
+		return -err->code;
+	if (signo < 1 || signo > MAX_SIGNAL)
+		return error_set(err, EINVAL, "odd \"signal\" in a request");
+	return guest_signal(s->guest, id, get_process(r), (int)signo,
+	                    json_get_bool(r->args, "all", false), err);
+}
+
+static int do_winsize(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	int64_t height = json_get_i64(r->args, "height", -1);
+	int64_t width = json_get_i64(r->args, "width", -1);
+	struct attached *a;
+
+	if (!id)
+		return -err->code;
+	if (height < 0 || height > UINT16_MAX || width < 0 || width > UINT16_MAX)
+		return error_set(err, EINVAL, "odd size of a terminal");
+	a = server_find(s, id, get_process(r));
+	if (!a)
+		return error_set(err, ESRCH, "the process is gone");
+	return stdio_resize(a->io, (unsigned short)height, (unsigned short)width, err);
+}
+
+static int do_ps(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	struct json *rows;
+
+	if (!id)
+		return -err->code;
+	rows = guest_ps(s->guest, id, err);
+	if (!rows)
+		return -err->code;
+	json_set(r->result, "processes", rows);
+	return 0;
+}
+
+/* Power off once the answer is on its way. */
+static void try_power_off(void *arg)
+{
+	struct server *s = arg;
+
+	if (mux_is_idle(s->mux) || loop_now_ms() > s->off_deadline)
+		boot_power_off();
+	loop_rearm(s->off_timer, OFF_STEP_MS);
+}
+
+static int do_shutdown(struct server *s, struct request *r, struct error *err)
+{
+	(void)r;
+	(void)err;
+	if (!s->off_timer) {
+		s->off_deadline = loop_now_ms() + OFF_LIMIT_MS;
+		s->off_timer = loop_add_timer(s->loop, 0, try_power_off, s);
+	}
+	return 0;
+}
+
+static const struct operation {
+	const char *name;
+	request_fn fn;
+} operations[] = {
+	{ "sandbox", do_sandbox }, { "create", do_create }, { "start", do_start },
+	{ "exec", do_exec },       { "signal", do_signal }, { "winsize", do_winsize },
+	{ "ps", do_ps },           { "delete", do_delete }, { "shutdown", do_shutdown },
+};
+
+request_fn request_find(const char *op)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+		if (str_eq(operations[i].name, op))
+			return operations[i].fn;
+	}
+	return NULL;
+}

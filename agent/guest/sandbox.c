@@ -1,0 +1,110 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/guest/sandbox.h"
+#include "agent/protocol.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+#define MAX_ENTROPY 512 /* bytes */
+#define NSEC_PER_SEC 1000000000
+
+/* cache=mmap: names, attributes and file contents are asked of the host each time, so that both
+ * sides see each other's changes at once, and still files can be mapped, shared and writable, too,
+ * which cache=none does not allow. access=client: a connection for each user, so that a file made
+ * by user 1000 of a container belongs to user 1000 on the host. */
+#define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=client"
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* Bytes from the host count as entropy: a VM that was restored from a template needs fresh ones. */
+static int add_entropy(const char *hex, struct error *err)
+{
+	auto_free struct rand_pool_info *info = NULL;
+	auto_close int fd = -1;
+	size_t len = strlen(hex) / 2;
+	unsigned char *bytes;
+
+	if (strlen(hex) % 2 != 0 || len == 0 || len > MAX_ENTROPY)
+		return error_set(err, EINVAL, "odd length of \"entropy\"");
+	info = xzalloc(sizeof(*info) + len);
+	bytes = (unsigned char *)info->buf;
+	for (size_t i = 0; i < len; i++) {
+		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return error_set(err, EINVAL, "\"entropy\" is not hexadecimal");
+		bytes[i] = (unsigned char)(high << 4 | low);
+	}
+	info->entropy_count = (int)len * 8;
+	info->buf_size = (int)len;
+	fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, info) < 0)
+		return error_sys(err, "add entropy");
+	return 0;
+}
+
+static int set_time(const struct json *object, struct error *err)
+{
+	struct timespec ts = {
+		.tv_sec = json_get_i64(object, "sec", -1),
+		.tv_nsec = json_get_i64(object, "nsec", -1),
+	};
+
+	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= NSEC_PER_SEC)
+		return error_set(err, EINVAL, "odd \"time\"");
+	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
+		return error_sys(err, "set the clock");
+	return 0;
+}
+
+static int mount_share(const char *tag, struct error *err)
+{
+	if (fs_mkdir_p(PROTOCOL_SHARE, 0700, err) < 0)
+		return -err->code;
+	if (mount(tag, PROTOCOL_SHARE, "9p", 0, SHARE_OPTIONS) < 0)
+		return error_sys(err, "mount the share '%s'", tag);
+	return 0;
+}
+
+int sandbox_setup(const struct json *request, struct error *err)
+{
+	const char *hostname = json_get_string(request, "hostname");
+	const char *tag = json_get_string(request, "share_tag");
+	const char *entropy = json_get_string(request, "entropy");
+	const struct json *now = json_get_object(request, "time");
+
+	if (entropy && add_entropy(entropy, err) < 0)
+		return -err->code;
+	if (now && set_time(now, err) < 0)
+		return -err->code;
+	if (hostname && sethostname(hostname, strlen(hostname)) < 0)
+		return error_sys(err, "set the host name '%s'", hostname);
+	if (tag && mount_share(tag, err) < 0)
+		return -err->code;
+	return 0;
+}
+
+void sandbox_sync(void)
+{
+	auto_close int fd = open(PROTOCOL_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		syncfs(fd);
+}

@@ -1,0 +1,9 @@
+/* The request "sandbox": what the VM learns from its host before the first container. */
+#pragma once
+
+struct error;
+struct json;
+
+int sandbox_setup(const struct json *request, struct error *err);
+/* Write back what containers have changed in the share, so that the host has it. */
+void sandbox_sync(void);

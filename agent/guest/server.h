@@ -1,0 +1,17 @@
+/* The guest's end of the protocol: decodes requests, owns the stdio streams of every process, sends
+ * events. When the connection ends, the loop is stopped. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct loop;
+struct server;
+
+/* Takes fd and says hello at once. Requests wait until server_start(). */
+struct server *server_new(struct loop *loop, int fd);
+int server_start(struct server *s, struct error *err);
+void server_free(struct server *s);
+
+void server_child_exited(struct server *s, pid_t pid, int wait_status);
