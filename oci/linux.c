@@ -81,7 +81,7 @@ static const struct oci_rule rule_interface = { .what = "must be a name of a net
 	                                        .is_ok = is_interface };
 static const struct oci_rule rule_sysctl = { .what = "must be a name such as net.ipv4.ip_forward",
 	                                     .is_ok = is_sysctl };
-static const struct oci_rule rule_cgroup = { .what = "must not contain \"..\"",
+static const struct oci_rule rule_cgroup = { .what = "must be a path without \"..\"",
 	                                     .is_ok = has_no_dotdot };
 
 static const struct oci_field oci_namespace_fields[] = {
