@@ -1,0 +1,171 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+#include "test/mock_guest.h"
+
+#define MOCK_FIRST_PID 1000
+
+struct mock_process {
+	struct mock_process *next;
+	char *container, *name;
+	int fd[3];
+};
+
+struct guest {
+	const struct guest_events *events;
+	void *arg;
+	struct mock_process *processes;
+	pid_t last_pid;
+};
+
+struct guest *guest_new(struct loop *loop, const char *cgroup_root,
+                        const struct guest_events *events, void *arg)
+{
+	struct guest *g = xzalloc(sizeof(*g));
+
+	(void)loop;
+	(void)cgroup_root;
+	g->events = events;
+	g->arg = arg;
+	g->last_pid = MOCK_FIRST_PID;
+	return g;
+}
+
+static struct mock_process *find(struct guest *g, const char *container, const char *name)
+{
+	struct mock_process *p = g->processes;
+
+	while (p && !(str_eq(p->container, container) && str_eq(p->name, name)))
+		p = p->next;
+	return p;
+}
+
+static void forget(struct guest *g, struct mock_process *p, bool leak)
+{
+	struct mock_process **at = &g->processes;
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	for (int i = 0; i < 3 && !leak; i++)
+		close_fd(&p->fd[i]);
+	free(p->container);
+	free(p->name);
+	free(p);
+}
+
+void guest_free(struct guest *g)
+{
+	if (!g)
+		return;
+	while (g->processes)
+		forget(g, g->processes, false);
+	free(g);
+}
+
+static pid_t add(struct guest *g, const char *container, const char *name, struct guest_io *io,
+                 struct error *err)
+{
+	struct mock_process *p;
+
+	if (find(g, container, name))
+		return error_set(err, EEXIST, "process '%s' of '%s' exists", name, container);
+	p = xzalloc(sizeof(*p));
+	p->container = str_dup(container);
+	p->name = str_dup(name);
+	for (int i = 0; i < 3; i++)
+		p->fd[i] = io->fd[i] < 0 ? -1 : fcntl(io->fd[i], F_DUPFD_CLOEXEC, 0);
+	p->next = g->processes;
+	g->processes = p;
+	return ++g->last_pid;
+}
+
+pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                   struct guest_io *io, struct error *err)
+{
+	bool is_missing = str_eq(spec->process->args ? spec->process->args[0] : NULL, "missing");
+
+	oci_spec_free(spec);
+	if (is_missing)
+		return error_set(err, ENOENT, "exec: \"missing\": not found");
+	return add(g, container, "", io, err);
+}
+
+void guest_start(struct guest *g, const char *container, guest_done_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+
+	if (!find(g, container, ""))
+		error_set(&err, ENOENT, "no container '%s'", container);
+	done(arg, &err);
+}
+
+pid_t guest_exec(struct guest *g, const char *container, const char *process,
+                 struct oci_process *process_spec, struct guest_io *io, struct error *err)
+{
+	oci_process_free(process_spec);
+	if (!find(g, container, ""))
+		return error_set(err, ENOENT, "no container '%s'", container);
+	return add(g, container, process, io, err);
+}
+
+int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
+                 struct error *err)
+{
+	(void)all;
+	if (!find(g, container, process))
+		return error_set(err, ESRCH, "process not found");
+	if (signo == SIGKILL)
+		mock_guest_exit(g, container, process, 128 + SIGKILL, false);
+	return 0;
+}
+
+struct json *guest_ps(struct guest *g, const char *container, struct error *err)
+{
+	if (find(g, container, ""))
+		return json_new_array();
+	error_set(err, ENOENT, "no container '%s'", container);
+	return NULL;
+}
+
+void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+
+	if (find(g, container, ""))
+		mock_guest_exit(g, container, "", 128 + SIGKILL, false);
+	else
+		error_set(&err, ENOENT, "no container '%s'", container);
+	done(arg, &err);
+}
+
+void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
+{
+	(void)g;
+	(void)pid;
+	(void)wait_status;
+}
+
+int mock_guest_fd(struct guest *g, const char *container, const char *process, int fd)
+{
+	struct mock_process *p = find(g, container, process);
+
+	return p ? p->fd[fd] : -1;
+}
+
+void mock_guest_exit(struct guest *g, const char *container, const char *process, int code,
+                     bool leak)
+{
+	auto_free char *id = str_dup(container);
+	auto_free char *name = str_dup(process);
+
+	forget(g, find(g, container, process), leak);
+	g->events->exited(g->arg, id, name, code);
+}

@@ -1,0 +1,11 @@
+/* An engine for tests of the guest's server: processes that are only names. What they are given as
+ * stdio is kept, so that a test can play the process. */
+#pragma once
+
+#include "agent/guest/guest.h"
+
+/* The descriptors of the only process with that name; -1: it has none, or is gone. */
+int mock_guest_fd(struct guest *g, const char *container, const char *process, int fd);
+/* The process ends; leak: somebody else (a background process) keeps its descriptors. */
+void mock_guest_exit(struct guest *g, const char *container, const char *process, int code,
+                     bool leak);
