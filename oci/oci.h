@@ -527,8 +527,11 @@ void oci_state_free(struct oci_state *state);
 void oci_state_freep(struct oci_state **state);
 
 /* The MUSTs of the specification that can be checked without a look at the machine. 0 or -EINVAL
- * with err naming the path. A spec without process is valid (it is only needed by start); whoever
- * needs one checks spec->process. */
+ * with err naming the path. Left to the caller:
+ *  - A spec without process is valid (only start needs one): check spec->process.
+ *  - Optional strings may be empty, which is the same as absent.
+ *  - Unknown capabilities are valid; whoever applies them warns.
+ *  - A state may be of any version: it only needs to be one. */
 int oci_spec_validate(const struct oci_spec *spec, struct error *err);
 int oci_process_validate(const struct oci_process *process, struct error *err);
 int oci_resources_validate(const struct oci_resources *resources, struct error *err);

@@ -25,8 +25,8 @@ static int check_mount(const void *obj, const struct oci_at *at, struct error *e
 {
 	const struct oci_mount *m = obj;
 
-	if (!m->uid_mappings != !m->gid_mappings)
-		return oci_fail(at, m->uid_mappings ? "uidMappings" : "gidMappings", err,
+	if (!m->n_uid_mappings != !m->n_gid_mappings)
+		return oci_fail(at, m->n_uid_mappings ? "uidMappings" : "gidMappings", err,
 		                "needs both uidMappings and gidMappings");
 	return 0;
 }

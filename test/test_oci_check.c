@@ -140,7 +140,9 @@ START_TEST(checks_mounts_hooks_and_annotations)
 		{ "\"mounts\":[{\"destination\":\"\"}]",
 		  "mounts[0].destination: must not be empty" },
 		{ "\"mounts\":[{\"destination\":\"relative/is/deprecated\"}]", NULL },
-		{ "\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[]}]",
+		{ "\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[]}]", NULL },
+		{ "\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[{\"containerID\":0,"
+		  "\"hostID\":0,\"size\":1}]}]",
 		  "mounts[0].uidMappings: needs both uidMappings and gidMappings" },
 		{ "\"hooks\":{\"prestart\":[{\"path\":\"a\"}]}",
 		  "hooks.prestart[0].path: must be an absolute path, not \"a\"" },
