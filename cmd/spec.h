@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cmd/cmd.h"
+struct error;
 
 struct spec_owner {
 	unsigned uid, gid;
