@@ -88,7 +88,7 @@ END_TEST
 START_TEST(numbers_keep_their_text)
 {
 	static const char text[] = "[1.10,1E+2,123456789012345678901234567890,-0,0."
-	                           "1000000000000000055511151231257827]";
+				   "1000000000000000055511151231257827]";
 	auto_json struct json *j = parse(text);
 
 	prints(j, text);

@@ -112,8 +112,9 @@ END_TEST
 START_TEST(messages_say_line_and_column)
 {
 	refuses("{\n  \"a\": 1,\n  b\n}",
-	        "line 3, column 4: lexical error: invalid char in json text.");
-	refuses("[1,\n]", NULL);
+	        "line 3, column 3: lexical error: invalid char in json text.");
+	refuses("[1,\n]",
+	        "line 2, column 1: parse error: unallowed token at this point in JSON text");
 	refuses("", "line 1, column 1: parse error: premature EOF");
 }
 END_TEST
@@ -121,7 +122,7 @@ END_TEST
 START_TEST(nothing_may_follow_the_document)
 {
 	refuses("{} x", NULL);
-	refuses("{}{}", "line 1, column 4: parse error: trailing garbage");
+	refuses("{}{}", "line 1, column 3: parse error: trailing garbage");
 	refuses("1 2", NULL);
 	refuses("[]]", NULL);
 	refuses_bytes("{}\0", 3, false, NULL);

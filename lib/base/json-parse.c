@@ -221,9 +221,11 @@ static int syntax_error(struct parser *p, size_t at)
 static int run_parser(struct parser *p, size_t len)
 {
 	yajl_status status = yajl_parse(p->yajl, (const unsigned char *)p->text, len);
+	size_t consumed = yajl_get_bytes_consumed(p->yajl);
 
+	/* The last byte read is the one it stumbled over. */
 	if (status == yajl_status_error)
-		return syntax_error(p, yajl_get_bytes_consumed(p->yajl));
+		return syntax_error(p, consumed ? consumed - 1 : 0);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(p->yajl);
 	if (status == yajl_status_client_canceled)

@@ -117,7 +117,8 @@ static void add_json(struct buf *b, const char *when, const char *level, const c
 	buf_adds(b, text);
 }
 
-static void log_record(const char *level, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+log_record(const char *level, const char *fmt, va_list ap)
 {
 	auto_free char *msg = str_vfmt(fmt, ap);
 	auto_buf struct buf b = { 0 };

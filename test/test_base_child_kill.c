@@ -1,0 +1,96 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/child.h"
+#include "lib/base/mem.h"
+#include "test/scratch.h"
+#include "test/shell.h"
+
+START_TEST(start_time_names_a_process_whatever_it_calls_itself)
+{
+	unsigned long long plain = child_start_time(getpid());
+
+	ck_assert_uint_gt(plain, 0);
+	ck_assert_int_eq(prctl(PR_SET_NAME, "a) Z 1 2 (b)"), 0);
+	ck_assert_uint_eq(child_start_time(getpid()), plain);
+	ck_assert(child_is_alive(getpid(), plain));
+	ck_assert(!child_is_alive(getpid(), plain + 1));
+	ck_assert(!child_is_alive(getpid(), 0));
+	ck_assert_uint_eq(child_start_time(0x7ffffff0), 0);
+}
+END_TEST
+
+START_TEST(a_zombie_is_not_alive)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	ck_assert_uint_eq(child_start_time(pid), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
+START_TEST(kill_wait_endsa_process_that_is_no_child)
+{
+	auto_free char *out = NULL;
+	char *argv[4];
+	struct child_opts opts = shell_opts(argv, "trap '' TERM; sleep 1000 & echo $!");
+	unsigned long long start;
+	pid_t pid;
+
+	out = shell_output(&opts, NULL);
+	pid = atoi(out);
+	start = child_start_time(pid);
+	ck_assert_uint_gt(start, 0);
+	ck_assert_int_eq(child_kill_wait(pid, start, SHELL_WAIT_MS), 0);
+	ck_assert(!child_is_alive(pid, start));
+	ck_assert_int_eq(child_kill_wait(pid, start, SHELL_WAIT_MS), 0);
+}
+END_TEST
+
+START_TEST(kill_wait_spares_another_process_with_that_pid)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_eq(child_kill_wait(pid, child_start_time(pid) + 1, 100), 0);
+	ck_assert_int_eq(child_kill_wait(pid, 0, 100), 0);
+	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+	ck_assert_int_eq(child_kill_wait(pid, child_start_time(pid), SHELL_WAIT_MS), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(child_exit_code(status), 137);
+}
+END_TEST
+
+START_TEST(kill_wait_refuses_groups)
+{
+	ck_assert_int_eq(child_kill_wait(0, 1, 100), -EINVAL);
+	ck_assert_int_eq(child_kill_wait(-1, 1, 100), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("child-kill");
+
+	tcase_add_checked_fixture(tc, scratch_setup, scratch_remove);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, start_time_names_a_process_whatever_it_calls_itself);
+	tcase_add_test(tc, a_zombie_is_not_alive);
+	tcase_add_test(tc, kill_wait_endsa_process_that_is_no_child);
+	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
+	tcase_add_test(tc, kill_wait_refuses_groups);
+	return scratch_run(tc);
+}
