@@ -1,0 +1,242 @@
+/* A container's cgroup (version 2): one directory below the root of the hierarchy. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+#define FILE_MAX (1 << 20)
+#define MAX_DEPTH 32
+#define FREEZE_MS 2000
+
+/* Hand every controller of a cgroup to its children, one by one: some cannot be had (cpu, while
+ * there are real-time processes). What a limit needs is then found missing by that limit. */
+static int enable_controllers(int dir, struct error *err)
+{
+	auto_free char *text = NULL;
+	auto_strv char **names = NULL;
+
+	if (fs_read_at(dir, "cgroup.controllers", FILE_MAX, &text, NULL, err) < 0)
+		return -err->code;
+	text[strcspn(text, "\n")] = '\0';
+	names = str_split(text, ' ');
+	for (size_t i = 0; names[i]; i++) {
+		auto_error struct error failed = { 0 };
+		auto_free char *word = str_fmt("+%s", names[i]);
+
+		if (names[i][0] &&
+		    fs_write_value_at(dir, "cgroup.subtree_control", word, &failed) < 0)
+			log_debug("cgroup controller '%s': %s", names[i], failed.msg);
+	}
+	return 0;
+}
+
+static int open_part(int dir, const char *name, bool create, struct error *err)
+{
+	int fd;
+
+	if (create && mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+		return error_sys(err, "create the cgroup '%s'", name);
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? error_sys(err, "open the cgroup '%s'", name) : fd;
+}
+
+/* Walk down from root. create: make what is missing and enable controllers on the way. */
+static int open_path(const char *root, const char *path, bool create, struct error *err)
+{
+	auto_strv char **parts = str_split(path, '/');
+	auto_close int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return error_sys(err, "open '%s'", root);
+	for (size_t i = 0; parts[i]; i++) {
+		int next;
+
+		if (!parts[i][0] || str_eq(parts[i], "."))
+			continue;
+		if (str_eq(parts[i], ".."))
+			return error_set(err, EINVAL, "linux.cgroupsPath: '%s' has a '..'", path);
+		if (create && enable_controllers(dir, err) < 0)
+			return -err->code;
+		next = open_part(dir, parts[i], create, err);
+		if (next < 0)
+			return next;
+		close_fd(&dir);
+		dir = next;
+	}
+	return steal_fd(&dir);
+}
+
+int cgroup_create(struct cgroup *cg, const char *root, const char *path, struct error *err)
+{
+	int fd = open_path(root, path, true, err);
+
+	if (fd < 0)
+		return fd;
+	*cg = (struct cgroup){ .path = str_fmt("%s%s", path[0] == '/' ? "" : "/", path), .fd = fd };
+	if (cgroup_is_populated(cg)) {
+		cgroup_done(cg);
+		return error_set(err, EBUSY, "linux.cgroupsPath: the cgroup '%s' is in use", path);
+	}
+	return 0;
+}
+
+void cgroup_done(struct cgroup *cg)
+{
+	free(cg->path);
+	cg->path = NULL;
+	close_fd(&cg->fd);
+}
+
+/* Calls fn for the cgroup behind dir and everything below it, deepest first. */
+static int walk(int dir, unsigned depth, int (*fn)(int dir, void *arg, struct error *err),
+                void *arg, struct error *err)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int ret = 0;
+
+	if (!d) {
+		close_fd(&fd);
+		return error_sys(err, "read a cgroup");
+	}
+	while (ret == 0 && depth > 0 && (e = readdir(d))) {
+		auto_close int sub = -1;
+
+		if (e->d_type != DT_DIR || str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+			continue;
+		sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub >= 0)
+			ret = walk(sub, depth - 1, fn, arg, err);
+		if (sub >= 0 && ret == 0 && !fn)
+			unlinkat(dir, e->d_name, AT_REMOVEDIR);
+	}
+	closedir(d);
+	return ret == 0 && fn ? fn(dir, arg, err) : ret;
+}
+
+int cgroup_remove(struct cgroup *cg, const char *root)
+{
+	auto_error struct error ignored = { 0 };
+	auto_free char *path = str_fmt("%s%s", root, cg->path);
+
+	/* Cgroups that the container made; what is still in use makes rmdir() fail below. */
+	walk(cg->fd, MAX_DEPTH, NULL, NULL, &ignored);
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return -errno;
+	cgroup_done(cg);
+	return 0;
+}
+
+int cgroup_kill(const struct cgroup *cg, struct error *err)
+{
+	return fs_write_value_at(cg->fd, "cgroup.kill", "1", err);
+}
+
+uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key)
+{
+	auto_error struct error ignored = { 0 };
+	auto_free char *text = NULL;
+	size_t len = strlen(key);
+
+	if (fs_read_at(cg->fd, file, FILE_MAX, &text, NULL, &ignored) < 0)
+		return 0;
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, key, len) == 0 && line[len] == ' ')
+			return strtoull(line + len + 1, NULL, 10);
+	return 0;
+}
+
+bool cgroup_is_populated(const struct cgroup *cg)
+{
+	return cgroup_stat(cg, "cgroup.events", "populated") != 0;
+}
+
+int cgroup_freeze(const struct cgroup *cg, bool frozen, struct error *err)
+{
+	auto_close int events = openat(cg->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	uint64_t end = loop_now_ms() + FREEZE_MS;
+
+	if (events < 0)
+		return error_sys(err, "open 'cgroup.events'");
+	if (fs_write_value_at(cg->fd, "cgroup.freeze", frozen ? "1" : "0", err) < 0)
+		return -err->code;
+	while ((cgroup_stat(cg, "cgroup.events", "frozen") != 0) != frozen) {
+		struct pollfd p = { .fd = events, .events = POLLPRI };
+		char buf[256];
+
+		if (loop_now_ms() > end)
+			return error_set(err, ETIMEDOUT, "the cgroup '%s' does not %s in time",
+			                 cg->path, frozen ? "freeze" : "thaw");
+		poll(&p, 1, 20);
+		if (pread(events, buf, sizeof(buf), 0) < 0) /* arms the notification again */
+			return error_sys(err, "read 'cgroup.events'");
+	}
+	return 0;
+}
+
+struct pids {
+	pid_t *v;
+	size_t n;
+};
+
+static int collect(int dir, void *arg, struct error *err)
+{
+	struct pids *p = arg;
+	auto_free char *text = NULL;
+	char *end;
+
+	if (fs_read_at(dir, "cgroup.procs", FILE_MAX, &text, NULL, err) < 0)
+		return err->code == EOPNOTSUPP ? 0 : -err->code; /* a threaded cgroup */
+	for (char *s = text; *s; s = end) {
+		long pid = strtol(s, &end, 10);
+
+		if (end == s)
+			break;
+		while (*end == '\n')
+			end++;
+		p->v = xreallocarray(p->v, p->n + 1, sizeof(*p->v));
+		p->v[p->n++] = (pid_t)pid;
+	}
+	return 0;
+}
+
+pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err)
+{
+	struct pids p = { .v = xmalloc(sizeof(pid_t)) };
+
+	if (walk(cg->fd, MAX_DEPTH, collect, &p, err) < 0) {
+		free(p.v);
+		return NULL;
+	}
+	*n = p.n;
+	return p.v;
+}
+
+int cgroup_open_of(const char *root, pid_t pid, struct error *err)
+{
+	auto_free char *text = NULL;
+	char file[40];
+	char *line;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+	if (fs_read(file, FILE_MAX, &text, NULL, err) < 0)
+		return -err->code;
+	line = str_starts(text, "0::") ? text : strstr(text, "\n0::");
+	if (!line)
+		return error_set(err, ENOENT, "process %d is in no cgroup of version 2", (int)pid);
+	line += strcspn(line, ":") + 2;
+	line[strcspn(line, "\n")] = '\0';
+	return open_path(root, line, false, err);
+}

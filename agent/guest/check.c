@@ -1,0 +1,109 @@
+/* What this engine does not do is said before anything is made: refused, or a warning where the
+ * container runs as well without it. */
+#include <errno.h>
+#include <sys/mount.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+static int refuse(struct error *err, const char *field)
+{
+	return error_set(err, ENOTSUP, "%s: not supported in a VM", field);
+}
+
+static bool is_set(const char *s)
+{
+	return s && s[0];
+}
+
+int check_process(const struct oci_process *process, struct error *err)
+{
+	if (!process)
+		return error_set(err, EINVAL, "process: required");
+	if (!process->args || !process->args[0])
+		return error_set(err, EINVAL, "process.args: required");
+	if (is_set(process->apparmor_profile) && !str_eq(process->apparmor_profile, "unconfined"))
+		log_warn("process.apparmorProfile: the guest has no AppArmor, ignoring");
+	if (is_set(process->selinux_label))
+		log_warn("process.selinuxLabel: the guest has no SELinux, ignoring");
+	return 0;
+}
+
+static int check_bind(size_t i, const struct oci_mount *m, const struct mount_options *o,
+                      struct error *err)
+{
+	const unsigned long super = MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME | MS_MANDLOCK;
+
+	if (!m->source || m->source[0] != '/')
+		return error_set(err, EINVAL, "mounts[%zu].source: must be an absolute path", i);
+	if (strv_len(o->data) > 0)
+		log_warn("mounts[%zu].options: '%s' means nothing for a bind mount, ignoring", i,
+		         o->data[0]);
+	if (o->flags & super)
+		log_warn("mounts[%zu].options: sync, dirsync, lazytime and mand mean nothing for "
+		         "a bind mount, ignoring",
+		         i);
+	return 0;
+}
+
+static int check_mount(size_t i, const struct oci_mount *m, struct error *err)
+{
+	struct mount_options o;
+	int ret = mount_options_parse(m->options, &o, err);
+
+	if (ret < 0)
+		return error_wrap(err, "mounts[%zu].options", i);
+	if (str_eq(m->destination, "/"))
+		ret = error_set(err, EINVAL, "mounts[%zu].destination: must not be '/'", i);
+	else if (m->n_uid_mappings + m->n_gid_mappings > 0)
+		ret = error_set(
+			err, ENOTSUP,
+			"mounts[%zu].uidMappings: ID-mapped mounts are not supported in a VM", i);
+	else if (o.copy_up && !str_eq(m->type, "tmpfs"))
+		ret = error_set(err, EINVAL,
+		                "mounts[%zu].options: tmpcopyup is for tmpfs mounts only", i);
+	else if ((o.flags & MS_REMOUNT) == 0 && ((o.flags & MS_BIND) || str_eq(m->type, "bind")))
+		ret = check_bind(i, m, &o, err);
+	else if (!(o.flags & MS_REMOUNT) && !is_set(m->type))
+		ret = error_set(err, EINVAL, "mounts[%zu].type: required", i);
+	mount_options_done(&o);
+	return ret;
+}
+
+static int check_linux(const struct oci_linux *x, struct error *err)
+{
+	unsigned long flags;
+
+	if (x->intel_rdt)
+		return refuse(err, "linux.intelRdt");
+	if (x->memory_policy)
+		return refuse(err, "linux.memoryPolicy");
+	if (x->n_net_devices > 0)
+		return refuse(err, "linux.netDevices");
+	if (x->personality && x->personality->flags && x->personality->flags[0])
+		return refuse(err, "linux.personality.flags");
+	if (is_set(x->rootfs_propagation) && mount_propagation(x->rootfs_propagation, &flags) < 0)
+		return error_set(err, EINVAL, "linux.rootfsPropagation: unknown value '%s'",
+		                 x->rootfs_propagation);
+	if (is_set(x->mount_label))
+		log_warn("linux.mountLabel: the guest has no SELinux, ignoring");
+	return 0;
+}
+
+int check_spec(const struct oci_spec *spec, struct error *err)
+{
+	if (oci_spec_validate(spec, err) < 0)
+		return -err->code;
+	if (!spec->root || !spec->root->path || spec->root->path[0] != '/')
+		return error_set(err, EINVAL, "root.path: must be an absolute path of the guest");
+	if (!spec->linux_)
+		return error_set(err, EINVAL, "linux: required");
+	if (check_process(spec->process, err) < 0 || check_linux(spec->linux_, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (check_mount(i, &spec->mounts[i], err) < 0)
+			return -err->code;
+	return 0;
+}

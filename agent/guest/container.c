@@ -1,0 +1,259 @@
+/* The life of a container: create, start, delete. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define SETUP_MS 10000   /* a launch that hangs (a dead share) must not hang the agent */
+#define HOOK_MS 60000    /* for hooks that have no timeout of their own */
+#define DELETE_MS 10000  /* for killed processes to be gone */
+#define DELETE_POLL_MS 2 /* between looks at the cgroup */
+
+static unsigned setup_time(const struct oci_spec *spec)
+{
+	uint64_t ms = SETUP_MS;
+
+	for (size_t i = 0; spec->hooks && i < spec->hooks->n_create_container; i++) {
+		const struct oci_hook *h = &spec->hooks->create_container[i];
+
+		ms += h->has_timeout && h->timeout < 3600 ? (uint64_t)h->timeout * 1000 : HOOK_MS;
+	}
+	return (unsigned)ms;
+}
+
+static void oom_event(int fd, uint32_t events, void *arg)
+{
+	char buf[512];
+
+	(void)events;
+	if (pread(fd, buf, sizeof(buf), 0) < 0) /* arms the notification again */
+		log_debug("memory.events: %s", strerror(errno));
+	container_read_oom(arg);
+}
+
+static void watch_oom(struct container *ct)
+{
+	char buf[512];
+
+	ct->oom_fd = openat(ct->cgroup.fd, "memory.events", O_RDONLY | O_CLOEXEC);
+	if (ct->oom_fd < 0) /* no memory controller, nothing to tell */
+		return;
+	if (pread(ct->oom_fd, buf, sizeof(buf), 0) < 0)
+		log_debug("memory.events: %s", strerror(errno));
+	ct->oom_source = loop_add_fd(ct->guest->loop, ct->oom_fd, EPOLLPRI, oom_event, ct);
+}
+
+/* pid: of the namespace to be born in, which is one that is joined by its path. */
+static int joined_pidns(const struct ns_plan *ns)
+{
+	for (size_t i = 0; i < ns->n_joined; i++)
+		if (ns->joined[i].flag == CLONE_NEWPID)
+			return ns->joined[i].fd;
+	return -1;
+}
+
+static int container_launch(struct container *ct, struct guest_io *io, struct error *err)
+{
+	auto_close int pidfd = -1;
+	struct launch l = {
+		.ct = ct,
+		.spec = ct->spec,
+		.process = ct->spec->process,
+		.io = io,
+		.child = init_child,
+		.clone_flags = namespaces_of_clone(&ct->ns),
+		.pidns = joined_pidns(&ct->ns),
+		.target = -1,
+		.wait_ms = setup_time(ct->spec),
+		.master = -1,
+	};
+	pid_t pid;
+
+	caps_from_oci(ct->spec->process->capabilities, true, &l.caps);
+	pid = launch_start(&l, &pidfd, &ct->sync, err);
+	if (pid < 0)
+		return pid;
+	process_add(ct, "", pid, steal_fd(&pidfd));
+	namespaces_done(&ct->ns);
+	watch_oom(ct);
+	return pid;
+}
+
+static int container_prepare(struct container *ct, struct error *err)
+{
+	const struct oci_linux *x = ct->spec->linux_;
+	auto_free char *path = NULL;
+
+	if (namespaces_plan(&ct->ns, x, err) < 0 ||
+	    seccomp_compile(x->seccomp, &ct->seccomp, err) < 0)
+		return -err->code;
+	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
+	                                             : str_fmt("/vcrt/%s", ct->id);
+	if (cgroup_create(&ct->cgroup, ct->guest->cgroup_root, path, err) < 0 ||
+	    cgroup_limit(&ct->cgroup, x->resources, err) < 0)
+		return -err->code;
+	return cgroup_limit_devices(&ct->cgroup, x->resources, err);
+}
+
+static struct container *container_new(struct guest *g, const char *id, struct oci_spec *spec)
+{
+	struct container *ct = xzalloc(sizeof(*ct));
+
+	ct->guest = g;
+	ct->id = str_dup(id);
+	ct->spec = spec;
+	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
+	ct->next = g->containers;
+	g->containers = ct;
+	return ct;
+}
+
+/* Undo of guest_create(): the launch has cleaned up its process already. */
+static void container_rollback(struct container *ct)
+{
+	if (ct->cgroup.fd >= 0 && cgroup_remove(&ct->cgroup, ct->guest->cgroup_root) < 0)
+		log_warn("container '%s': its cgroup cannot be removed, ignoring", ct->id);
+	container_free(ct);
+}
+
+pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                   struct guest_io *io, struct error *err)
+{
+	auto_oci_spec struct oci_spec *owned = spec;
+	struct container *ct;
+	pid_t pid;
+
+	io->master = -1;
+	if (container_find(g, container))
+		return error_set(err, EEXIST, "container '%s' exists already", container);
+	if (check_spec(spec, err) < 0)
+		return -err->code;
+	ct = container_new(g, container, steal_ptr(&owned));
+	if (container_prepare(ct, err) < 0 || (pid = container_launch(ct, io, err)) < 0) {
+		container_rollback(ct);
+		return -err->code;
+	}
+	return pid;
+}
+
+/* ---- start ---- */
+
+static void start_finished(struct container *ct, const struct error *err)
+{
+	guest_done_fn done = ct->start_done;
+
+	loop_remove(&ct->sync_source);
+	close_fd(&ct->sync);
+	ct->start_done = NULL;
+	done(ct->start_arg, err);
+}
+
+static void start_report(int fd, uint32_t events, void *arg)
+{
+	auto_error struct error err = { 0 };
+	enum report_type type = REPORT_ERROR;
+	int passed;
+	int ret = report_receive(fd, 0, &type, &passed, &err);
+
+	(void)events;
+	close_fd(&passed);
+	/* End of file: the socket was closed by execve(). */
+	if (ret == 0 && type != REPORT_ERROR)
+		error_set(&err, EPROTO, "unexpected report of the container's process");
+	start_finished(arg, &err);
+}
+
+void guest_start(struct guest *g, const char *container, guest_done_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct container *ct = container_find(g, container);
+
+	if (!ct)
+		error_set(&err, ENOENT, "container '%s' does not exist", container);
+	else if (!process_find(ct, ""))
+		error_set(&err, ESRCH, "cannot start a container that has stopped");
+	else if (ct->sync < 0 || ct->start_done)
+		error_set(&err, EBUSY, "cannot start an already running container");
+	else if (report_send(ct->sync, REPORT_START, NULL, -1) < 0)
+		error_set(&err, ESRCH, "cannot start a container that has stopped");
+	if (err.code) {
+		done(arg, &err);
+		return;
+	}
+	ct->start_done = done;
+	ct->start_arg = arg;
+	ct->sync_source = loop_add_fd(g->loop, ct->sync, EPOLLIN, start_report, ct);
+}
+
+/* ---- delete ---- */
+
+static void delete_finished(struct container *ct, const struct error *err)
+{
+	guest_done_fn done = ct->delete_done;
+	void *arg = ct->delete_arg;
+
+	ct->delete_done = NULL;
+	if (!err->code)
+		container_free(ct);
+	done(arg, err);
+}
+
+void container_try_delete(struct container *ct)
+{
+	auto_error struct error err = { 0 };
+	int ret = -EBUSY;
+
+	if (!ct->delete_done)
+		return;
+	if (!ct->processes) {
+		if (ct->start_done)
+			start_finished(ct, &err);
+		ret = cgroup_remove(&ct->cgroup, ct->guest->cgroup_root);
+	}
+	if (ret == 0) {
+		delete_finished(ct, &err);
+	} else if (loop_now_ms() >= ct->delete_deadline) {
+		loop_remove(&ct->delete_timer);
+		error_set(&err, -ret, "container '%s': its processes do not end: %s", ct->id,
+		          strerror(-ret));
+		delete_finished(ct, &err);
+	} else if (ct->delete_timer) {
+		loop_rearm(ct->delete_timer, DELETE_POLL_MS);
+	}
+}
+
+static void delete_tick(void *arg)
+{
+	container_try_delete(arg);
+}
+
+void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct container *ct = container_find(g, container);
+
+	if (!ct)
+		error_set(&err, ENOENT, "container '%s' does not exist", container);
+	else if (ct->delete_done)
+		error_set(&err, EBUSY, "container '%s' is being deleted", container);
+	else if (cgroup_kill(&ct->cgroup, &err) < 0)
+		error_wrap(&err, "delete container '%s'", container);
+	if (err.code) {
+		done(arg, &err);
+		return;
+	}
+	ct->delete_done = done;
+	ct->delete_arg = arg;
+	ct->delete_deadline = loop_now_ms() + DELETE_MS;
+	ct->delete_timer = loop_add_timer(g->loop, DELETE_POLL_MS, delete_tick, ct);
+	container_try_delete(ct);
+}

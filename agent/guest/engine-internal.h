@@ -1,0 +1,267 @@
+/* What the files of the container engine share. Everything with a "child" comment runs between
+ * clone and execve: it may leave descriptors and memory behind, reports through the launch socket
+ * and never logs. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/guest/guest.h"
+#include "lib/base/error.h"
+#include "lib/base/mem.h"
+
+struct loop_source;
+struct oci_capabilities;
+struct oci_device_cgroup;
+struct oci_hook;
+struct oci_id_mapping;
+struct oci_linux;
+struct oci_mount;
+struct oci_pair;
+struct oci_resources;
+struct oci_seccomp;
+struct sock_filter;
+
+/* ---- containers and processes (engine.c, container.c) ---- */
+
+struct guest {
+	struct loop *loop;
+	const struct guest_events *events;
+	void *arg;
+	char *cgroup_root;
+	int pidns; /* the agent's own, to come back to */
+	struct container *containers;
+};
+
+/* A process that the agent started and will reap. */
+struct process {
+	struct process *next;
+	char *name; /* "": the container's own */
+	pid_t pid;
+	int pidfd;
+};
+
+struct cgroup {
+	char *path; /* below the root of the hierarchy, starts with a slash */
+	int fd;     /* its directory, -1: none */
+};
+
+/* A compiled filter; the same one for the container's process and for what is exec'd later. */
+struct seccomp_filter {
+	struct sock_filter *code; /* NULL: no filter */
+	size_t n;
+	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
+};
+
+/* How to get the namespaces that linux.namespaces asks for. */
+#define NS_MAX_JOIN 8
+struct ns_plan {
+	unsigned create; /* CLONE_NEW* to be made */
+	unsigned join;   /* CLONE_NEW* to be joined by path */
+	struct {
+		int fd;
+		int flag;
+	} joined[NS_MAX_JOIN];
+	size_t n_joined;
+};
+
+struct container {
+	struct container *next;
+	struct guest *guest;
+	char *id;
+	struct oci_spec *spec;
+	struct ns_plan ns;
+	struct seccomp_filter seccomp;
+	struct cgroup cgroup;
+	struct process *processes;
+	int sync; /* the launch socket until the program runs, else -1 */
+	uint64_t oom_kills;
+	struct loop_source *sync_source, *oom_source, *delete_timer;
+	int oom_fd;
+	guest_done_fn start_done, delete_done;
+	void *start_arg, *delete_arg;
+	uint64_t delete_deadline; /* loop_now_ms() */
+};
+
+struct container *container_find(struct guest *g, const char *id);
+struct process *process_find(struct container *ct, const char *name);
+struct process *process_add(struct container *ct, const char *name, pid_t pid, int pidfd);
+void container_free(struct container *ct); /* also unlinks it; the cgroup stays */
+void container_read_oom(struct container *ct);
+void container_try_delete(struct container *ct); /* goes on with guest_delete() */
+
+/* ---- launching (launch.c parent, init.c and exec.c child) ---- */
+
+struct caps {
+	uint64_t bounding, effective, inheritable, permitted, ambient;
+};
+
+/* One process on its way from clone to execve. */
+struct launch {
+	struct container *ct;
+	const struct oci_spec *spec;
+	const struct oci_process *process;
+	struct guest_io *io;
+	struct caps caps;
+	void (*child)(struct launch *l); /* does not return */
+	unsigned clone_flags;
+	int pidns;  /* to be born in, -1: the agent's or a new one */
+	int target; /* exec: pidfd of the container's process, else -1 */
+	unsigned wait_ms;
+
+	/* child */
+	int sync;
+	int stdio[3];
+	int master; /* to be handed over with the "ready" report */
+	char *program;
+	char **env;
+};
+
+/* Parent: start the process and wait until it reports that everything is applied. Fills *pidfd and
+ * *sync (both owned by the caller) and l->io->master. Returns the pid or -errno, nothing left. */
+pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err);
+/* Parent: let it exec, wait for the outcome. */
+int launch_finish(int sync, struct error *err);
+void launch_kill(pid_t pid, int pidfd);
+
+void init_child(struct launch *l) __attribute__((noreturn));
+void exec_child(struct launch *l) __attribute__((noreturn));
+
+/* The socket between both: SOCK_SEQPACKET, one message per report. */
+enum report_type { REPORT_GO = 1, REPORT_READY, REPORT_START, REPORT_ERROR };
+int report_send(int sock, enum report_type type, const struct error *err, int fd);
+/* timeout_ms -1: none. 0: *type is set (and *fd, -1 when none came); 1: end of file; -errno. An
+ * error that the other side reported is *type == REPORT_ERROR with err filled. */
+int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, struct error *err);
+
+/* ---- what the child applies ---- */
+
+/* namespaces.c */
+int namespaces_plan(struct ns_plan *ns, const struct oci_linux *linux_, struct error *err);
+void namespaces_done(struct ns_plan *ns);
+unsigned namespaces_of_clone(const struct ns_plan *ns);                   /* flags for clone3 */
+int namespaces_join(const struct ns_plan *ns, struct error *err);         /* child */
+int namespaces_enter_late(const struct container *ct, struct error *err); /* child: cgroup, time */
+int idmap_write(pid_t pid, const struct oci_linux *linux_, struct error *err);
+/* The ID outside the user namespace; an ID that is not mapped (or no mapping at all) is returned
+ * as it is. */
+uint32_t idmap_to_outside(const struct oci_id_mapping *maps, size_t n, uint32_t id);
+
+/* mount-options.c */
+struct mount_options {
+	unsigned long flags, cleared; /* MS_* asked for, and explicitly not wanted */
+	uint64_t rec_set, rec_clear;  /* MOUNT_ATTR_* for the whole tree (r... options) */
+	unsigned long propagation[4]; /* MS_* in the order given */
+	size_t n_propagation;
+	bool copy_up;
+	char **data; /* what the file system itself understands */
+};
+int mount_options_parse(char *const *options, struct mount_options *o, struct error *err);
+void mount_options_done(struct mount_options *o);
+void mount_options_attr(const struct mount_options *o, uint64_t *set, uint64_t *clear);
+int mount_propagation(const char *word, unsigned long *flags); /* -EINVAL: no such word */
+
+/* root.c: paths inside the root file system, which belongs to somebody hostile */
+int root_make(int rootfd, const char *path, bool is_dir, struct error *err); /* O_PATH descriptor */
+
+/* mounts.c, child */
+struct mount_state {
+	int rootfd;
+	int *sources;  /* per spec mount: descriptor of what is bound, or -1 */
+	int *readonly; /* mounts that become read-only when all is in place */
+	size_t n_readonly;
+	struct launch *l;
+};
+int mounts_open_sources(struct mount_state *ms, struct error *err);
+int mounts_make(struct mount_state *ms, struct error *err);
+int mounts_seal(struct mount_state *ms, struct error *err);
+/* MOUNT_ATTR_* of a mount, or of the whole tree. */
+int mount_set(int tree, uint64_t set, uint64_t clear, bool recursive, struct error *err);
+int mount_attach(int tree, int target, const char *path, struct error *err);
+/* Bind the file behind fd (of this mount namespace) on target. */
+int mount_bind_fd(int source, int target, bool recursive, const char *path, struct error *err);
+
+/* copyup.c, child: copy the content of a directory with owner, mode and links */
+int copy_tree(int from, int to, struct error *err);
+
+/* rootfs.c, child */
+int rootfs_prepare(struct mount_state *ms, struct error *err);
+int rootfs_hide(struct mount_state *ms, struct error *err); /* masked and readonly paths */
+int rootfs_enter(struct mount_state *ms, struct error *err);
+
+/* devices.c, child */
+int devices_make(struct mount_state *ms, struct error *err);
+
+/* console.c, child, inside the container's root */
+int console_open(struct launch *l, bool on_dev_console, struct error *err);
+
+/* sysctl.c, child (the agent's /proc still visible) */
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, struct error *err);
+char *sysctl_path(const char *key);
+
+/* hooks.c: run each hook of a list with the state on its standard input; child */
+int hooks_run(const char *field, const struct oci_hook *hooks, size_t n, const struct launch *l,
+              struct error *err);
+
+/* process.c, child: everything of "process"; then wait for the start and exec */
+void process_become(struct launch *l, struct error *err);
+/* Parent: what needs the agent's privileges (limits, scheduling, OOM score). */
+int process_apply_outside(pid_t pid, const struct oci_process *process, struct error *err);
+
+/* rlimits.c, sched.c: parent */
+int rlimits_apply(pid_t pid, const struct oci_process *process, struct error *err);
+int sched_apply(pid_t pid, const struct oci_process *process, struct error *err);
+
+/* caps.c */
+void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out);
+int caps_drop_bounding(const struct caps *c, struct error *err);
+/* Effective and inheritable as asked for; permitted stays full, so that caps_finish() can work
+ * after a filter was loaded with CAP_SYS_ADMIN. */
+int caps_prepare(const struct caps *c, struct error *err);
+int caps_raise_admin(const struct caps *c, struct error *err);
+int caps_finish(const struct caps *c, struct error *err);
+
+/* seccomp.c */
+int seccomp_compile(const struct oci_seccomp *sc, struct seccomp_filter *out, struct error *err);
+int seccomp_apply(const struct seccomp_filter *f, struct error *err);
+void seccomp_filter_done(struct seccomp_filter *f);
+
+/* program.c */
+char *program_find(const char *name, char *const *env, struct error *err);
+const char *env_get(char *const *env, const char *name);
+char **env_build(char *const *env, const char *home);
+
+/* users.c */
+char *users_home(const char *passwd, uint32_t uid); /* NULL: no such user, or no home */
+char *users_read_home(uint32_t uid);                /* child: from /etc/passwd, "/" by default */
+
+/* check.c: refuse (or warn about) what this engine does not do */
+int check_spec(const struct oci_spec *spec, struct error *err);
+int check_process(const struct oci_process *process, struct error *err);
+
+/* ---- cgroups ---- */
+
+/* cgroup.c */
+int cgroup_create(struct cgroup *cg, const char *root, const char *path, struct error *err);
+void cgroup_done(struct cgroup *cg);
+int cgroup_remove(struct cgroup *cg, const char *root); /* 0 or -errno (EBUSY) */
+int cgroup_kill(const struct cgroup *cg, struct error *err);
+int cgroup_freeze(const struct cgroup *cg, bool frozen, struct error *err);
+bool cgroup_is_populated(const struct cgroup *cg);
+pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err); /* with descendants */
+uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key);
+int cgroup_open_of(const char *root, pid_t pid, struct error *err); /* where pid is now */
+
+/* cgroup-limits.c */
+int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct error *err);
+uint64_t cgroup_cpu_weight(uint64_t shares);
+uint64_t cgroup_io_weight(uint16_t weight);
+int cgroup_swap_max(int64_t limit, int64_t swap, int64_t *out, struct error *err);
+
+/* cgroup-devices.c */
+struct bpf_insn;
+struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n, size_t *len,
+                                struct error *err);
+int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r, struct error *err);

@@ -1,0 +1,191 @@
+/* Containers and processes: finding them, signals, and what happens when one ends. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/child.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+struct guest *guest_new(struct loop *loop, const char *cgroup_root,
+                        const struct guest_events *events, void *arg)
+{
+	struct guest *g = xzalloc(sizeof(*g));
+
+	g->loop = loop;
+	g->events = events;
+	g->arg = arg;
+	g->cgroup_root = str_dup(cgroup_root);
+	g->pidns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	return g;
+}
+
+void guest_free(struct guest *g)
+{
+	if (!g)
+		return;
+	while (g->containers)
+		container_free(g->containers);
+	close_fd(&g->pidns);
+	free(g->cgroup_root);
+	free(g);
+}
+
+struct container *container_find(struct guest *g, const char *id)
+{
+	struct container *ct = g->containers;
+
+	while (ct && !str_eq(ct->id, id))
+		ct = ct->next;
+	return ct;
+}
+
+struct process *process_find(struct container *ct, const char *name)
+{
+	struct process *p = ct->processes;
+
+	while (p && !str_eq(p->name, name))
+		p = p->next;
+	return p;
+}
+
+struct process *process_add(struct container *ct, const char *name, pid_t pid, int pidfd)
+{
+	struct process *p = xzalloc(sizeof(*p));
+	struct process **end = &ct->processes;
+
+	p->name = str_dup(name);
+	p->pid = pid;
+	p->pidfd = pidfd;
+	while (*end) /* the container's own stays first */
+		end = &(*end)->next;
+	*end = p;
+	return p;
+}
+
+static void process_free(struct process *p)
+{
+	free(p->name);
+	close_fd(&p->pidfd);
+	free(p);
+}
+
+void container_free(struct container *ct)
+{
+	struct container **link = &ct->guest->containers;
+
+	while (*link && *link != ct)
+		link = &(*link)->next;
+	if (*link)
+		*link = ct->next;
+	while (ct->processes) {
+		struct process *p = ct->processes;
+
+		ct->processes = p->next;
+		process_free(p);
+	}
+	loop_remove(&ct->sync_source);
+	loop_remove(&ct->oom_source);
+	loop_remove(&ct->delete_timer);
+	close_fd(&ct->sync);
+	close_fd(&ct->oom_fd);
+	namespaces_done(&ct->ns);
+	seccomp_filter_done(&ct->seccomp);
+	cgroup_done(&ct->cgroup);
+	oci_spec_free(ct->spec);
+	free(ct->id);
+	free(ct);
+}
+
+void container_read_oom(struct container *ct)
+{
+	uint64_t kills = cgroup_stat(&ct->cgroup, "memory.events", "oom_kill");
+
+	if (kills <= ct->oom_kills)
+		return;
+	ct->oom_kills = kills;
+	ct->guest->events->oom(ct->guest->arg, ct->id);
+}
+
+static struct container *take_process(struct guest *g, pid_t pid, struct process **out)
+{
+	for (struct container *ct = g->containers; ct; ct = ct->next)
+		for (struct process **link = &ct->processes; *link; link = &(*link)->next)
+			if ((*link)->pid == pid) {
+				*out = *link;
+				*link = (*link)->next;
+				return ct;
+			}
+	return NULL;
+}
+
+/* Without a PID namespace of its own nothing ends with the container's first process by itself. */
+static void kill_rest(struct container *ct)
+{
+	auto_error struct error err = { 0 };
+
+	if ((ct->ns.create & CLONE_NEWPID) || ct->cgroup.fd < 0)
+		return;
+	if (cgroup_kill(&ct->cgroup, &err) < 0)
+		log_warn("container '%s': %s, ignoring", ct->id, err.msg);
+}
+
+void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
+{
+	struct process *p = NULL;
+	struct container *ct = take_process(g, pid, &p);
+
+	if (!ct)
+		return;
+	if (!p->name[0])
+		kill_rest(ct);
+	container_read_oom(ct); /* before the exit that it explains */
+	g->events->exited(g->arg, ct->id, p->name, child_exit_code(wait_status));
+	process_free(p);
+	container_try_delete(ct);
+}
+
+static int signal_all(struct container *ct, int signo, struct error *err)
+{
+	auto_error struct error thaw = { 0 };
+	auto_free pid_t *pids = NULL;
+	size_t n;
+	int ret;
+
+	if (signo == SIGKILL)
+		return cgroup_kill(&ct->cgroup, err);
+	/* Frozen, so that nobody forks away from the signal. */
+	ret = cgroup_freeze(&ct->cgroup, true, err);
+	pids = ret == 0 ? cgroup_pids(&ct->cgroup, &n, err) : NULL;
+	for (size_t i = 0; pids && i < n; i++)
+		kill(pids[i], signo); /* it may have died: nothing to say */
+	if (cgroup_freeze(&ct->cgroup, false, &thaw) < 0 && !err->code)
+		return error_move(err, &thaw);
+	return -err->code;
+}
+
+int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
+                 struct error *err)
+{
+	struct container *ct = container_find(g, container);
+	struct process *p = ct ? process_find(ct, process) : NULL;
+
+	if (!ct)
+		return error_set(err, ENOENT, "container '%s' does not exist", container);
+	if (all)
+		return signal_all(ct, signo, err);
+	if (!p)
+		return error_set(err, ESRCH, "process '%s' of container '%s' is gone", process,
+		                 container);
+	if (syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0) < 0)
+		return error_sys(err, "send signal %d to container '%s'", signo, container);
+	return 0;
+}

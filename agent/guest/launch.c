@@ -1,0 +1,330 @@
+/* From clone to execve, seen from the agent: a new process, a socket to it, and a bounded wait. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/loop.h"
+#include "oci/oci.h"
+
+#define REPORT_MAX 2048 /* bytes of an error message */
+
+struct report {
+	int type, code;
+	char text[REPORT_MAX];
+};
+
+int report_send(int sock, enum report_type type, const struct error *err, int fd)
+{
+	struct report r = { .type = (int)type };
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = &r, .iov_len = offsetof(struct report, text) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (err) {
+		size_t len = err->msg ? strnlen(err->msg, REPORT_MAX - 1) : 0;
+
+		r.code = err->code;
+		if (len > 0)
+			memcpy(r.text, err->msg, len);
+		iov.iov_len += len;
+	}
+	if (fd >= 0) {
+		msg.msg_control = control.space;
+		msg.msg_controllen = sizeof(control.space);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	}
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int wait_readable(int sock, int timeout_ms)
+{
+	uint64_t end = timeout_ms < 0 ? UINT64_MAX : loop_now_ms() + (uint64_t)timeout_ms;
+
+	for (;;) {
+		struct pollfd p = { .fd = sock, .events = POLLIN };
+		uint64_t now = timeout_ms < 0 ? 0 : loop_now_ms();
+		int n = poll(&p, 1, timeout_ms < 0 ? -1 : now >= end ? 0 : (int)(end - now));
+
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, struct error *err)
+{
+	struct report r = { 0 };
+	char space[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { .iov_base = &r, .iov_len = sizeof(r) - 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = space,
+		              .msg_controllen = sizeof(space) };
+	struct cmsghdr *c;
+	int ret = wait_readable(sock, timeout_ms);
+	ssize_t n;
+
+	*fd = -1;
+	if (ret < 0)
+		return error_set(err, -ret, "wait for the new process: %s", strerror(-ret));
+	n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return 1;
+	if (n < (ssize_t)offsetof(struct report, text))
+		return error_set(err, EPROTO, "bad report of the new process");
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	*type = (enum report_type)r.type;
+	if (r.type == REPORT_ERROR)
+		error_set(err, r.code ? r.code : EIO, "%s", r.text);
+	return 0;
+}
+
+void launch_kill(pid_t pid, int pidfd)
+{
+	if (pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	else
+		kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* ---- the first steps of the child ---- */
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL); /* fails for KILL, STOP and those of the C library */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Descriptors move up first, so that none is overwritten before it was used. */
+static int child_fds(struct launch *l)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = l->io->fd[i];
+
+		l->stdio[i] = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3)
+		                      : open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (l->stdio[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void sort(int *v, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		for (size_t j = i; j > 0 && v[j - 1] > v[j]; j--) {
+			int t = v[j];
+
+			v[j] = v[j - 1];
+			v[j - 1] = t;
+		}
+}
+
+/* The agent's other descriptors (pipes of other containers, the channel) must not live on in a
+ * process that may wait for its start for hours. */
+static void child_close(struct launch *l)
+{
+	int keep[6 + NS_MAX_JOIN];
+	size_t n = 0;
+
+	keep[n++] = l->sync;
+	if (l->target >= 0)
+		keep[n++] = l->target;
+	for (int i = 0; i < 3; i++)
+		if (l->stdio[i] > 2)
+			keep[n++] = l->stdio[i];
+	for (size_t i = 0; i < l->ct->ns.n_joined; i++)
+		keep[n++] = l->ct->ns.joined[i].fd;
+	sort(keep, n);
+	fs_close_from(3, keep, n);
+}
+
+static void __attribute__((noreturn)) child_main(struct launch *l)
+{
+	auto_error struct error err = { 0 };
+	int ret;
+
+	prctl(PR_SET_DUMPABLE, 0); /* out of reach for ptrace and /proc/PID/exe */
+	reset_signals();
+	ret = child_fds(l);
+	if (ret < 0) {
+		error_set(&err, -ret, "standard streams: %s", strerror(-ret));
+		report_send(l->sync, REPORT_ERROR, &err, -1);
+		_exit(1);
+	}
+	child_close(l);
+	l->child(l);
+	__builtin_unreachable();
+}
+
+/* ---- the agent's side ---- */
+
+static pid_t clone_child(struct launch *l, int cgroup_fd, int *pidfd, const int pair[2])
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | l->clone_flags,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup_fd,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid != 0)
+		return pid < 0 ? -errno : (pid_t)pid;
+	l->sync = pair[1];
+	child_main(l);
+}
+
+/* A process is born in the PID namespace that its parent has set for its children. */
+static pid_t clone_in_pidns(struct launch *l, int cgroup_fd, int *pidfd, const int pair[2],
+                            struct error *err)
+{
+	const struct guest *g = l->ct->guest;
+	pid_t pid;
+
+	if (l->pidns >= 0 && setns(l->pidns, CLONE_NEWPID) < 0)
+		return error_sys(err, "join the PID namespace");
+	pid = clone_child(l, cgroup_fd, pidfd, pair);
+	if (l->pidns >= 0 && setns(g->pidns, CLONE_NEWPID) < 0) {
+		error_sys(err, "return to the agent's PID namespace");
+		if (pid > 0)
+			launch_kill(pid, *pidfd);
+		return -err->code;
+	}
+	return pid;
+}
+
+static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], struct error *err)
+{
+	pid_t pid = clone_in_pidns(l, l->ct->cgroup.fd, pidfd, pair, err);
+	auto_close int cgroup = -1;
+
+	/* The container has handed its controllers to child cgroups and lives in one of them. */
+	if (pid == -EBUSY && !err->code && l->target >= 0) {
+		cgroup = cgroup_open_of(l->ct->guest->cgroup_root, l->ct->processes->pid, err);
+		if (cgroup < 0)
+			return cgroup;
+		pid = clone_in_pidns(l, cgroup, pidfd, pair, err);
+	}
+	if (pid < 0 && !err->code)
+		return error_set(err, -pid, "create a process: %s", strerror(-pid));
+	return pid;
+}
+
+/* A pipe belongs to the agent; the container's user must be able to reopen /dev/stdout. */
+static int give_stdio(const struct launch *l, struct error *err)
+{
+	const struct oci_linux *x = l->ct->spec->linux_;
+	uint32_t uid = l->process->user.uid;
+
+	if (x)
+		uid = idmap_to_outside(x->uid_mappings, x->n_uid_mappings, uid);
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		if (l->io->fd[i] < 0 || fstat(l->io->fd[i], &st) < 0 || !S_ISFIFO(st.st_mode))
+			continue;
+		if (fchown(l->io->fd[i], uid, (gid_t)-1) < 0)
+			return error_sys(err, "give the standard streams to user %u", uid);
+	}
+	return 0;
+}
+
+static int wait_ready(struct launch *l, int sync, struct error *err)
+{
+	enum report_type type;
+	int ret = report_receive(sync, (int)l->wait_ms, &type, &l->io->master, err);
+
+	if (ret == 1)
+		return error_set(err, EIO, "the new process died while it was set up");
+	if (ret < 0 || type == REPORT_ERROR)
+		return -err->code;
+	if (type != REPORT_READY)
+		return error_set(err, EPROTO, "unexpected report of the new process");
+	return 0;
+}
+
+static int guide(struct launch *l, pid_t pid, int sync, struct error *err)
+{
+	if (l->clone_flags & CLONE_NEWUSER) {
+		if (idmap_write(pid, l->ct->spec->linux_, err) < 0)
+			return -err->code;
+		report_send(sync, REPORT_GO, NULL, -1);
+	}
+	if (wait_ready(l, sync, err) < 0)
+		return -err->code;
+	return process_apply_outside(pid, l->process, err);
+}
+
+pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err)
+{
+	auto_close int ours = -1, theirs = -1, child_fd = -1;
+	int pair[2];
+	pid_t pid;
+
+	l->io->master = -1;
+	if (!l->process->terminal && give_stdio(l, err) < 0)
+		return -err->code;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "create a socket pair");
+	ours = pair[0];
+	theirs = pair[1];
+	pid = clone_anywhere(l, &child_fd, pair, err);
+	if (pid < 0)
+		return pid;
+	close_fd(&theirs);
+	if (guide(l, pid, ours, err) < 0) {
+		launch_kill(pid, child_fd);
+		close_fd(&l->io->master);
+		return -err->code;
+	}
+	*pidfd = steal_fd(&child_fd);
+	*sync = steal_fd(&ours);
+	return pid;
+}
+
+#define EXEC_WAIT_MS 10000
+
+int launch_finish(int sync, struct error *err)
+{
+	enum report_type type;
+	int fd, ret;
+
+	report_send(sync, REPORT_START, NULL, -1);
+	ret = report_receive(sync, EXEC_WAIT_MS, &type, &fd, err);
+	close_fd(&fd);
+	if (ret == 1) /* the socket went away with the old program */
+		return 0;
+	if (ret == 0 && type != REPORT_ERROR)
+		return error_set(err, EPROTO, "unexpected report of the new process");
+	return -err->code;
+}

@@ -1,0 +1,165 @@
+/* linux.namespaces, linux.uidMappings and gidMappings, linux.timeOffsets. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+/* Made by the child itself: a cgroup namespace takes the cgroup the process is in as its root,
+ * which clone3() enters too late, and a time namespace needs its offsets before it is entered. */
+#define LATE (CLONE_NEWCGROUP | CLONE_NEWTIME)
+
+static int plan_join(struct ns_plan *ns, const struct oci_namespace *n, int flag, struct error *err)
+{
+	int fd;
+
+	if (flag == CLONE_NEWNS || flag == CLONE_NEWUSER)
+		return error_set(err, ENOTSUP,
+		                 "linux.namespaces: joining a %s namespace by its path is not "
+		                 "supported in a VM",
+		                 n->type);
+	if (ns->n_joined == NS_MAX_JOIN)
+		return error_set(err, EINVAL, "linux.namespaces: too many entries");
+	fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return error_sys(err, "linux.namespaces: open '%s'", n->path);
+	ns->joined[ns->n_joined].fd = fd;
+	ns->joined[ns->n_joined++].flag = flag;
+	ns->join |= (unsigned)flag;
+	return 0;
+}
+
+int namespaces_plan(struct ns_plan *ns, const struct oci_linux *linux_, struct error *err)
+{
+	for (size_t i = 0; linux_ && i < linux_->n_namespaces; i++) {
+		const struct oci_namespace *n = &linux_->namespaces[i];
+		int flag = oci_namespace_flag(n->type);
+
+		if (!flag)
+			return error_set(err, EINVAL,
+			                 "linux.namespaces: unknown namespace type '%s'", n->type);
+		if (flag == CLONE_NEWNET) /* the VM has one, and it is the container's */
+			continue;
+		if ((ns->create | ns->join) & (unsigned)flag)
+			return error_set(err, EINVAL, "linux.namespaces: '%s' is there twice",
+			                 n->type);
+		if (!n->path || !n->path[0])
+			ns->create |= (unsigned)flag;
+		else if (plan_join(ns, n, flag, err) < 0)
+			return -err->code;
+	}
+	if (!(ns->create & CLONE_NEWNS))
+		return error_set(err, ENOTSUP,
+		                 "linux.namespaces: a container without a mount namespace of its "
+		                 "own is not supported in a VM");
+	if (linux_->time_offsets && !(ns->create & CLONE_NEWTIME))
+		return error_set(err, EINVAL,
+		                 "linux.timeOffsets: needs a new time namespace in "
+		                 "linux.namespaces");
+	if (linux_->n_uid_mappings + linux_->n_gid_mappings > 0 && !(ns->create & CLONE_NEWUSER))
+		return error_set(err, EINVAL,
+		                 "linux.uidMappings: needs a new user namespace in "
+		                 "linux.namespaces");
+	return 0;
+}
+
+void namespaces_done(struct ns_plan *ns)
+{
+	for (size_t i = 0; i < ns->n_joined; i++)
+		close_fd(&ns->joined[i].fd);
+	ns->n_joined = 0;
+}
+
+unsigned namespaces_of_clone(const struct ns_plan *ns)
+{
+	return ns->create & ~(unsigned)LATE;
+}
+
+int namespaces_join(const struct ns_plan *ns, struct error *err)
+{
+	for (size_t i = 0; i < ns->n_joined; i++) {
+		if (ns->joined[i].flag == CLONE_NEWPID) /* the process was born in it */
+			continue;
+		if (setns(ns->joined[i].fd, ns->joined[i].flag) < 0)
+			return error_sys(err, "join a namespace of linux.namespaces");
+	}
+	return 0;
+}
+
+static int write_offset(struct buf *b, const char *clock, const struct oci_time_offset *o)
+{
+	if (o)
+		buf_addf(b, "%s %lld %u\n", clock, (long long)o->secs, o->nanosecs);
+	return 0;
+}
+
+static int enter_time(const struct oci_time_offsets *offsets, struct error *err)
+{
+	auto_buf struct buf text = { 0 };
+	auto_close int fd = -1;
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return error_sys(err, "create a time namespace");
+	if (offsets) {
+		write_offset(&text, "monotonic", offsets->monotonic);
+		write_offset(&text, "boottime", offsets->boottime);
+	}
+	if (text.len > 0 && fs_write_value("/proc/self/timens_offsets", text.data, err) < 0)
+		return error_wrap(err, "linux.timeOffsets");
+
+	/* unshare() moved only the children to come; this moves the process itself. */
+	fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWTIME) < 0)
+		return error_sys(err, "enter the new time namespace");
+	return 0;
+}
+
+int namespaces_enter_late(const struct container *ct, struct error *err)
+{
+	if ((ct->ns.create & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		return error_sys(err, "create a cgroup namespace");
+	if (ct->ns.create & CLONE_NEWTIME)
+		return enter_time(ct->spec->linux_->time_offsets, err);
+	return 0;
+}
+
+static int write_map(pid_t pid, const char *file, const struct oci_id_mapping *maps, size_t n,
+                     struct error *err)
+{
+	auto_free char *path = str_fmt("/proc/%d/%s", (int)pid, file);
+	auto_buf struct buf text = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&text, "%u %u %u\n", maps[i].container_id, maps[i].host_id, maps[i].size);
+	if (fs_write_value(path, text.data ? text.data : "", err) < 0)
+		return error_wrap(err, "set the ID mappings");
+	return 0;
+}
+
+int idmap_write(pid_t pid, const struct oci_linux *linux_, struct error *err)
+{
+	if (linux_->n_uid_mappings == 0)
+		return error_set(err, EINVAL, "linux.uidMappings: required for a user namespace");
+	if (linux_->n_gid_mappings == 0)
+		return error_set(err, EINVAL, "linux.gidMappings: required for a user namespace");
+	if (write_map(pid, "gid_map", linux_->gid_mappings, linux_->n_gid_mappings, err) < 0)
+		return -err->code;
+	return write_map(pid, "uid_map", linux_->uid_mappings, linux_->n_uid_mappings, err);
+}
+
+uint32_t idmap_to_outside(const struct oci_id_mapping *maps, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= maps[i].container_id && id - maps[i].container_id < maps[i].size)
+			return maps[i].host_id + (id - maps[i].container_id);
+	return id;
+}

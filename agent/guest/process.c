@@ -1,0 +1,179 @@
+/* "process" of config.json: who the program runs as and with what. The last part of a launch, in
+ * the container already. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+static int take_stdio(struct launch *l, struct error *err)
+{
+	for (int i = 0; i < 3; i++) {
+		if (dup2(l->stdio[i], i) < 0)
+			return error_sys(err, "standard streams");
+		close_fd(&l->stdio[i]);
+	}
+	return 0;
+}
+
+static int set_personality(const struct oci_linux *x, struct error *err)
+{
+	unsigned long persona;
+
+	if (!x || !x->personality || !x->personality->domain)
+		return 0;
+	persona = str_eq(x->personality->domain, "LINUX32") ? PER_LINUX32 : PER_LINUX;
+	if (personality(persona) < 0)
+		return error_sys(err, "linux.personality: set '%s'", x->personality->domain);
+	return 0;
+}
+
+static int set_groups(const struct oci_user *u, struct error *err)
+{
+	size_t n = u->n_additional_gids;
+	auto_free gid_t *gids = xcalloc(n + 1, sizeof(*gids));
+
+	for (size_t i = 0; i < n; i++)
+		gids[i] = u->additional_gids[i];
+	if (setgroups(n, gids) < 0)
+		return error_sys(err, "process.user.additionalGids: set the groups");
+	if (setresgid(u->gid, u->gid, u->gid) < 0)
+		return error_sys(err, "process.user.gid: become group %u", u->gid);
+	return 0;
+}
+
+static int set_user(const struct oci_user *u, struct error *err)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return error_sys(err, "keep capabilities");
+	if (setresuid(u->uid, u->uid, u->uid) < 0)
+		return error_sys(err, "process.user.uid: become user %u", u->uid);
+	prctl(PR_SET_DUMPABLE, 0);
+	return 0;
+}
+
+/* A directory that only root may enter is tried as root first, one that only the user may enter
+ * (network file systems) as the user afterwards. */
+static int enter_cwd(const char *cwd, bool *entered, bool last_try, struct error *err)
+{
+	auto_free char *where = NULL;
+
+	if (*entered)
+		return 0;
+	if (chdir(cwd) < 0) {
+		if (errno == EACCES && !last_try)
+			return 0;
+		return error_sys(err, "chdir to cwd ('%s') set in config.json failed", cwd);
+	}
+	*entered = true;
+	/* A descriptor that leads outside would give "(unreachable)/...". */
+	where = getcwd(NULL, 0);
+	if (!where || where[0] != '/')
+		return error_set(err, EACCES, "process.cwd '%s' is outside of the container", cwd);
+	return 0;
+}
+
+static int become_user(struct launch *l, struct error *err)
+{
+	const struct oci_process *p = l->process;
+	bool entered = false;
+
+	if (enter_cwd(p->cwd, &entered, false, err) < 0 || set_groups(&p->user, err) < 0 ||
+	    caps_drop_bounding(&l->caps, err) < 0 || set_user(&p->user, err) < 0 ||
+	    caps_prepare(&l->caps, err) < 0 || enter_cwd(p->cwd, &entered, true, err) < 0)
+		return -err->code;
+	umask(p->user.has_umask ? p->user.umask & 0777 : 0022);
+	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_sys(err, "process.noNewPrivileges");
+	return 0;
+}
+
+static int wait_for_start(struct launch *l)
+{
+	auto_error struct error err = { 0 };
+	enum report_type type;
+	int fd;
+
+	if (report_send(l->sync, REPORT_READY, NULL, l->master) < 0)
+		return -EPIPE;
+	close_fd(&l->master);
+	if (report_receive(l->sync, -1, &type, &fd, &err) != 0 || type != REPORT_START)
+		return -EPIPE;
+	return 0;
+}
+
+/* A filter without no_new_privs needs CAP_SYS_ADMIN, so it is loaded with capset() as the only
+ * system call to come before execve(); with no_new_privs nothing at all comes between. */
+static int lock_down(struct launch *l, struct error *err)
+{
+	const struct seccomp_filter *f = &l->ct->seccomp;
+
+	if (!f->code || l->process->no_new_privileges) {
+		if (caps_finish(&l->caps, err) < 0)
+			return -err->code;
+		return f->code ? seccomp_apply(f, err) : 0;
+	}
+	if (caps_raise_admin(&l->caps, err) < 0 || seccomp_apply(f, err) < 0)
+		return -err->code;
+	return caps_finish(&l->caps, err);
+}
+
+static char *text_of(int code)
+{
+	char *text = str_dup(strerror(code));
+
+	if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+		text[0] = (char)(text[0] - 'A' + 'a');
+	return text;
+}
+
+void process_become(struct launch *l, struct error *err)
+{
+	const struct oci_hooks *hooks = l->target < 0 ? l->spec->hooks : NULL;
+	auto_free char *home = NULL, *why = NULL;
+
+	if (take_stdio(l, err) < 0 || set_personality(l->spec->linux_, err) < 0)
+		return;
+	if (!env_get(l->process->env, "HOME"))
+		home = users_read_home(l->process->user.uid);
+	l->env = env_build(l->process->env, home);
+	if (become_user(l, err) < 0)
+		return;
+	l->program = program_find(l->process->args[0], l->env, err);
+	if (!l->program)
+		return;
+	if (wait_for_start(l) < 0)
+		_exit(1); /* the agent is gone or has changed its mind */
+	if (hooks && hooks_run("hooks.startContainer", hooks->start_container,
+	                       hooks->n_start_container, l, err) < 0)
+		return;
+	if (lock_down(l, err) < 0)
+		return;
+	execve(l->program, l->process->args, l->env);
+	why = text_of(errno);
+	error_set(err, errno, "exec %s: %s", l->program, why);
+}
+
+int process_apply_outside(pid_t pid, const struct oci_process *process, struct error *err)
+{
+	char path[40], value[16];
+
+	if (rlimits_apply(pid, process, err) < 0 || sched_apply(pid, process, err) < 0)
+		return -err->code;
+	if (!process->has_oom_score_adj)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	snprintf(value, sizeof(value), "%d", process->oom_score_adj);
+	if (fs_write_value(path, value, err) < 0)
+		return error_wrap(err, "process.oomScoreAdj");
+	return 0;
+}

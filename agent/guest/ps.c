@@ -1,0 +1,199 @@
+/* The processes of a container, as "ps -ef" shows them. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define FILE_MAX (64 * 1024)
+#define CMD_MAX 4096
+#define MAX_ANCESTORS 4096
+
+struct row {
+	pid_t pid, ppid;
+	char *comm;
+	unsigned tty;
+	unsigned long long ticks, start; /* CPU time; start since boot */
+	unsigned uid;
+};
+
+static char *read_proc(pid_t pid, const char *name, size_t *len)
+{
+	auto_error struct error ignored = { 0 };
+	auto_free char *path = str_fmt("/proc/%d/%s", (int)pid, name);
+	char *text = NULL;
+
+	return fs_read(path, FILE_MAX, &text, len, &ignored) < 0 ? NULL : text;
+}
+
+/* False when the process is gone. */
+static bool read_stat(pid_t pid, struct row *r)
+{
+	auto_free char *text = read_proc(pid, "stat", NULL);
+	char *open = text ? strchr(text, '(') : NULL;
+	char *close = open ? strrchr(open, ')') : NULL; /* the name may have any character */
+	unsigned long long utime, stime;
+	int tty;
+
+	if (!close)
+		return false;
+	*close = '\0';
+	if (sscanf(close + 1,
+	           " %*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d "
+	           "%*d %llu",
+	           &r->ppid, &tty, &utime, &stime, &r->start) != 5)
+		return false;
+	r->pid = pid;
+	r->tty = (unsigned)tty;
+	r->ticks = utime + stime;
+	r->comm = str_dup(open + 1);
+	return true;
+}
+
+static unsigned read_uid(pid_t pid)
+{
+	auto_free char *text = read_proc(pid, "status", NULL);
+	const char *line = text ? strstr(text, "\nUid:") : NULL;
+
+	return line ? (unsigned)strtoul(line + 5, NULL, 10) : 0;
+}
+
+static char *command(const struct row *r)
+{
+	size_t len = 0;
+	auto_free char *text = read_proc(r->pid, "cmdline", &len);
+
+	while (text && len > 0 && text[len - 1] == '\0')
+		len--;
+	if (!text || len == 0)
+		return str_fmt("[%s]", r->comm);
+	if (len > CMD_MAX)
+		len = CMD_MAX;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f ||
+		    ((unsigned char)text[i] & 0x80)) /* the answer must be valid UTF-8 */
+			text[i] = text[i] == '\0' ? ' ' : '?';
+	text[len] = '\0';
+	return steal_ptr(&text);
+}
+
+static char *tty_name(unsigned tty)
+{
+	unsigned maj = (tty >> 8) & 0xfff, min = (tty & 0xff) | ((tty >> 12) & 0xfff00);
+
+	if (maj >= 136 && maj <= 143)
+		return str_fmt("pts/%u", (maj - 136) * 256 + min);
+	return tty ? str_fmt("%u:%u", maj, min) : str_dup("?");
+}
+
+/* Hours and minutes today, month and day before that. */
+static char *start_time(unsigned long long start, unsigned long hz)
+{
+	struct timespec now, boot;
+	struct tm started, today;
+	char text[16];
+	time_t t;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	t = now.tv_sec - boot.tv_sec + (time_t)(start / hz);
+	gmtime_r(&t, &started);
+	gmtime_r(&now.tv_sec, &today);
+	strftime(text, sizeof(text),
+	         started.tm_yday == today.tm_yday && started.tm_year == today.tm_year ? "%H:%M"
+	                                                                              : "%b%d",
+	         &started);
+	return str_dup(text);
+}
+
+/* Per cent of one CPU over the life of the process. */
+static int64_t usage(const struct row *r, unsigned long hz)
+{
+	struct timespec boot;
+	unsigned long long life;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	life = (unsigned long long)boot.tv_sec * hz;
+	life = life > r->start ? life - r->start : 0;
+	return life ? (int64_t)(r->ticks * 100 / life) : 0;
+}
+
+static pid_t parent_of(const struct row *rows, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].pid == pid)
+			return rows[i].ppid;
+	return 0;
+}
+
+/* Which process of ours this one descends from. */
+static const char *owner(const struct container *ct, const struct row *rows, size_t n, pid_t pid)
+{
+	for (int i = 0; pid > 1 && i < MAX_ANCESTORS; i++) {
+		for (const struct process *p = ct->processes; p; p = p->next)
+			if (p->pid == pid)
+				return p->name;
+		pid = parent_of(rows, n, pid);
+	}
+	return "";
+}
+
+static struct json *row_json(const struct row *r, const char *process)
+{
+	unsigned long hz = (unsigned long)sysconf(_SC_CLK_TCK);
+	unsigned long long seconds = r->ticks / hz;
+	auto_free char *uid = r->uid ? str_fmt("%u", r->uid) : str_dup("root");
+	auto_free char *cmd = command(r), *tty = tty_name(r->tty);
+	auto_free char *stime = start_time(r->start, hz);
+	auto_free char *spent =
+		str_fmt("%02llu:%02llu:%02llu", seconds / 3600, seconds / 60 % 60, seconds % 60);
+	struct json *j = json_new_object();
+
+	json_set(j, "uid", json_new_string(uid));
+	json_set(j, "pid", json_new_i64(r->pid));
+	json_set(j, "ppid", json_new_i64(r->ppid));
+	json_set(j, "c", json_new_i64(usage(r, hz)));
+	json_set(j, "stime", json_new_string(stime));
+	json_set(j, "tty", json_new_string(tty));
+	json_set(j, "time", json_new_string(spent));
+	json_set(j, "cmd", json_new_string(cmd));
+	json_set(j, "process", json_new_string(process));
+	return j;
+}
+
+struct json *guest_ps(struct guest *g, const char *container, struct error *err)
+{
+	struct container *ct = container_find(g, container);
+	auto_free pid_t *pids = NULL;
+	auto_free struct row *rows = NULL;
+	struct json *array;
+	size_t n, found = 0;
+
+	if (!ct) {
+		error_set(err, ENOENT, "container '%s' does not exist", container);
+		return NULL;
+	}
+	pids = cgroup_pids(&ct->cgroup, &n, err);
+	if (!pids)
+		return NULL;
+	rows = xcalloc(n + 1, sizeof(*rows));
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] > 0 && read_stat(pids[i], &rows[found])) {
+			rows[found].uid = read_uid(pids[i]);
+			found++;
+		}
+	array = json_new_array();
+	for (size_t i = 0; i < found; i++)
+		json_add(array, row_json(&rows[i], owner(ct, rows, found, rows[i].pid)));
+	for (size_t i = 0; i < found; i++)
+		free(rows[i].comm);
+	return array;
+}

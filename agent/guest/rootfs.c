@@ -1,0 +1,148 @@
+/* The root file system itself: its own mount, what is hidden in it, and the way in. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+int rootfs_prepare(struct mount_state *ms, struct error *err)
+{
+	const char *path = ms->l->spec->root->path;
+
+	/* Nothing that is mounted from here on may show in the agent's namespace. */
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return error_sys(err, "make the mounts private");
+	ms->rootfd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (ms->rootfd < 0)
+		return error_sys(err, "root.path '%s'", path);
+	if (move_mount(ms->rootfd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, "mount the root file system '%s'", path);
+	return 0;
+}
+
+/* A directory nobody can write to or see anything in. */
+static int empty_dir(struct error *err)
+{
+	auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return error_sys(err, "create an empty tmpfs");
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+	return fd < 0 ? error_sys(err, "mount an empty tmpfs") : fd;
+}
+
+static int mask(int target, int null, const char *path, struct error *err)
+{
+	auto_close int dir = -1;
+	struct stat st;
+
+	if (fstat(target, &st) < 0)
+		return error_sys(err, "examine '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		return mount_bind_fd(null, target, false, path, err);
+	dir = empty_dir(err);
+	if (dir < 0)
+		return dir;
+	return mount_attach(dir, target, path, err);
+}
+
+static int make_readonly(int target, const char *path, struct error *err)
+{
+	auto_close int tree = open_tree(
+		target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (tree < 0)
+		return error_sys(err, "copy the mount '%s'", path);
+	if (mount_set(tree, MOUNT_ATTR_RDONLY, 0, true, err) < 0)
+		return -err->code;
+	return mount_attach(tree, target, path, err);
+}
+
+/* Paths that do not exist need not be hidden. The agent's /dev/null is used: the image may have
+ * something else under that name. */
+static int hide(struct mount_state *ms, char *const *paths, int null, struct error *err)
+{
+	for (size_t i = 0; paths && paths[i]; i++) {
+		auto_error struct error missing = { 0 };
+		auto_close int target = fs_open_in_root(ms->rootfd, paths[i], O_PATH, 0, &missing);
+		int ret;
+
+		if (target == -ENOENT || target == -ENOTDIR)
+			continue;
+		if (target < 0)
+			return error_move(err, &missing);
+		ret = null >= 0 ? mask(target, null, paths[i], err)
+		                : make_readonly(target, paths[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int rootfs_hide(struct mount_state *ms, struct error *err)
+{
+	const struct oci_linux *x = ms->l->spec->linux_;
+	auto_close int null = -1;
+
+	if (hide(ms, x->readonly_paths, -1, err) < 0)
+		return error_wrap(err, "linux.readonlyPaths");
+	null = open("/dev/null", O_PATH | O_CLOEXEC);
+	if (null < 0)
+		return error_sys(err, "open '/dev/null'");
+	if (hide(ms, x->masked_paths, null, err) < 0)
+		return error_wrap(err, "linux.maskedPaths");
+	return 0;
+}
+
+static int pivot(struct mount_state *ms, struct error *err)
+{
+	if (fchdir(ms->rootfd) < 0)
+		return error_sys(err, "enter the root file system");
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		/* The old root now lies on top of the new one. */
+		if (umount2(".", MNT_DETACH) < 0)
+			return error_sys(err, "unmount the agent's root");
+		return 0;
+	}
+	if (errno != EINVAL)
+		return error_sys(err, "pivot_root");
+	/* The agent's root is the initial ramfs, which cannot be moved away. */
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
+		return error_sys(err, "move the root file system to '/'");
+	if (chroot(".") < 0)
+		return error_sys(err, "change the root");
+	return 0;
+}
+
+int rootfs_enter(struct mount_state *ms, struct error *err)
+{
+	const struct launch *l = ms->l;
+	const char *word = l->spec->linux_->rootfs_propagation;
+	const char *cwd = l->process->cwd;
+	unsigned long flags;
+
+	if (pivot(ms, err) < 0)
+		return -err->code;
+	if (chdir("/") < 0)
+		return error_sys(err, "enter '/'");
+	if (word && word[0]) {
+		if (mount_propagation(word, &flags) < 0)
+			return error_set(err, EINVAL, "linux.rootfsPropagation: unknown value '%s'",
+			                 word);
+		if (mount(NULL, "/", NULL, flags, NULL) < 0)
+			return error_sys(err, "linux.rootfsPropagation");
+	}
+	if (!fs_exists(cwd) && fs_mkdir_p(cwd, 0755, err) < 0)
+		return error_wrap(err, "process.cwd");
+	return 0;
+}

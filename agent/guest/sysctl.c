@@ -1,0 +1,42 @@
+/* linux.sysctl. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+/* "net.ipv4.ip_forward" and "net/ipv4/ip_forward" are the same; the first separator decides, so
+ * that "net/ipv4/conf/eth0.1/..." and "net.ipv4.conf.eth0/1..." can both be said. NULL: not a name
+ * below /proc/sys. */
+char *sysctl_path(const char *key)
+{
+	auto_free char *name = str_dup(key);
+	bool dots = name[strcspn(name, "./")] == '.';
+	auto_strv char **parts = NULL;
+
+	for (char *c = name; dots && *c; c++)
+		*c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+	parts = str_split(name, '/');
+	for (size_t i = 0; parts[i]; i++)
+		if (!parts[i][0] || str_eq(parts[i], ".") || str_eq(parts[i], ".."))
+			return NULL;
+	return str_fmt("/proc/sys/%s", name);
+}
+
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *path = sysctl_path(sysctl[i].key);
+
+		if (!path)
+			return error_set(err, EINVAL, "linux.sysctl: bad name '%s'", sysctl[i].key);
+		if (!fs_exists(path))
+			return error_set(err, ENOTSUP, "linux.sysctl: the guest kernel has no '%s'",
+			                 sysctl[i].key);
+		if (fs_write_value(path, sysctl[i].value, err) < 0)
+			return error_wrap(err, "linux.sysctl");
+	}
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* Runs one container with the guest's engine on this machine, without a VM. For trying things out:
+ *
+ *     engine-drive CGROUP-ROOT CONFIG.JSON [EXEC-ARGS...]
+ *
+ * Creates and starts it with our stdio (a terminal's output is copied to ours), runs EXEC-ARGS in
+ * it when given and kills it afterwards, deletes it, exits with the status of the last program. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/guest/guest.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define ID "drive"
+
+struct drive {
+	struct loop *loop;
+	struct guest *guest;
+	int code, exec_code;
+	bool has_exited, exec_has_exited, is_done;
+	struct error err;
+};
+
+static void on_exit_event(void *arg, const char *container, const char *process, int code)
+{
+	struct drive *d = arg;
+
+	fprintf(stderr, "drive: %s '%s' exited with %d\n", container, process, code);
+	if (process[0]) {
+		d->exec_has_exited = true;
+		d->exec_code = code;
+	} else {
+		d->has_exited = true;
+		d->code = code;
+	}
+}
+
+static void on_oom(void *arg, const char *container)
+{
+	(void)arg;
+	fprintf(stderr, "drive: %s ran out of memory\n", container);
+}
+
+static const struct guest_events events = { .exited = on_exit_event, .oom = on_oom };
+
+static void on_child(int signo, void *arg)
+{
+	struct drive *d = arg;
+	int status;
+	pid_t pid;
+
+	(void)signo;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		guest_child_exited(d->guest, pid, status);
+}
+
+static void on_done(void *arg, const struct error *err)
+{
+	struct drive *d = arg;
+
+	d->is_done = true;
+	if (err->code)
+		error_set(&d->err, err->code, "%s", err->msg);
+}
+
+static void on_master(int fd, uint32_t ev, void *arg)
+{
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	(void)ev;
+	if (n > 0)
+		fprintf(stdout, "%.*s", (int)n, buf), fflush(stdout);
+	else
+		loop_remove(arg);
+}
+
+static void watch_master(struct drive *d, int master, struct loop_source **source)
+{
+	if (master >= 0)
+		*source = loop_add_fd(d->loop, master, EPOLLIN, on_master, source);
+}
+
+static int drive_exec(struct drive *d, const struct oci_spec *spec, char **args)
+{
+	struct oci_process *p = oci_process_copy(spec->process);
+	struct guest_io io = { .fd = { 0, 1, 2 }, .master = -1 };
+	struct loop_source *source = NULL;
+
+	strv_free(p->args);
+	p->args = strv_dup(args);
+	if (guest_exec(d->guest, ID, "exec", p, &io, &d->err) < 0)
+		return -1;
+	watch_master(d, io.master, &source);
+	while (!d->exec_has_exited || source)
+		loop_step(d->loop, 1000);
+	return 0;
+}
+
+static void print_ps(struct drive *d)
+{
+	auto_json struct json *j = guest_ps(d->guest, ID, &d->err);
+	auto_free char *text = j ? json_print(j, false) : NULL;
+
+	fprintf(stderr, "drive: ps %s\n", text ? text : d->err.msg);
+}
+
+static int drive_run(struct drive *d, const char *config, char **exec_args)
+{
+	struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
+	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
+	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99, .master = -1 };
+	struct loop_source *source = NULL;
+
+	if (!spec || guest_create(d->guest, ID, copy, &io, &d->err) < 0)
+		return -1;
+	watch_master(d, io.master, &source);
+	guest_start(d->guest, ID, on_done, d);
+	while (!d->is_done)
+		loop_step(d->loop, 1000);
+	if (d->err.code)
+		return -1;
+	if (exec_args[0]) {
+		print_ps(d);
+		if (drive_exec(d, spec, exec_args) < 0 ||
+		    guest_signal(d->guest, ID, "", SIGKILL, false, &d->err) < 0)
+			return -1;
+	}
+	while (!d->has_exited || source)
+		loop_step(d->loop, 1000);
+	oci_spec_free(spec);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct drive d = { .loop = loop_new() };
+	struct error failed = { 0 };
+	sigset_t set;
+
+	if (argc < 3)
+		return 2;
+	log_to_fd(2, LOG_TEXT, getenv("DRIVE_DEBUG") != NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	loop_add_signals(d.loop, &set, on_child, &d);
+	d.guest = guest_new(d.loop, argv[1], &events, &d);
+	if (drive_run(&d, argv[2], argv + 3) < 0)
+		error_move(&failed, &d.err);
+	d.is_done = false;
+	guest_delete(d.guest, ID, on_done, &d);
+	while (!d.is_done)
+		loop_step(d.loop, 1000);
+	if (failed.code)
+		fprintf(stderr, "drive: error %d: %s\n", failed.code, failed.msg);
+	if (d.err.code && d.err.code != ENOENT)
+		fprintf(stderr, "drive: delete: %s\n", d.err.msg);
+	guest_free(d.guest);
+	return failed.code ? 125 : argc > 3 ? d.exec_code : d.code;
+}
