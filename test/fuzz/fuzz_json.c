@@ -44,8 +44,7 @@ static void read_all(const struct json *j)
 			read_all(json_at(j, k));
 	if (json_type(j) == JSON_OBJECT)
 		for (size_t k = 0; k < json_len(j); k++) {
-			auto_strv char **v = json_get_strv(j, json_key_at(j, k));
-
+			strv_free(json_get_strv(j, json_key_at(j, k)));
 			read_all(json_value_at(j, k));
 		}
 }
