@@ -70,6 +70,21 @@ static const char *const mount_options[] = {
 	NULL,
 };
 
+/* What the guest's libseccomp (2.5) can put into one filter with its own, little-endian one. */
+static const char *const seccomp_archs[] = {
+	"SCMP_ARCH_X86",
+	"SCMP_ARCH_X86_64",
+	"SCMP_ARCH_X32",
+	"SCMP_ARCH_ARM",
+	"SCMP_ARCH_AARCH64",
+	"SCMP_ARCH_MIPSEL",
+	"SCMP_ARCH_MIPSEL64",
+	"SCMP_ARCH_MIPSEL64N32",
+	"SCMP_ARCH_PPC64LE",
+	"SCMP_ARCH_RISCV64",
+	NULL,
+};
+
 static struct json *names(const char *const *v)
 {
 	return json_new_strv((char *const *)v);
@@ -101,6 +116,7 @@ static bool is_supported_action(const char *name)
 	return !str_eq(name, "SCMP_ACT_NOTIFY");
 }
 
+/* This flag is about such a listener, too: the kernel refuses it without. */
 static bool is_supported_flag(const char *name)
 {
 	return !str_eq(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
@@ -123,7 +139,7 @@ static struct json *seccomp_features(void)
 
 	json_set(j, "actions", names_if(oci_seccomp_actions, is_supported_action));
 	json_set(j, "operators", names(oci_seccomp_operators));
-	json_set(j, "archs", names(oci_seccomp_archs));
+	json_set(j, "archs", names(seccomp_archs));
 	json_set(j, "knownFlags", names(oci_seccomp_flags));
 	json_set(j, "supportedFlags", names_if(oci_seccomp_flags, is_supported_flag));
 	return j;

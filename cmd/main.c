@@ -24,6 +24,7 @@ static void keep_stdio(void)
 /* With a log file the message also goes to standard error, for callers that read only that. */
 static int fail(const struct error *err, int status)
 {
+	fflush(stdout); /* its text comes first where both end in one place */
 	log_error("%s", err->msg);
 	if (!log_is_stderr())
 		fprintf(stderr, "%s\n", err->msg);
@@ -149,7 +150,7 @@ int main(int argc, char **argv)
 
 	keep_stdio();
 	status = run_globals(&g, argc, argv);
-	if (flush_output(&err) < 0)
-		status = fail(&err, status ? status : EXIT_FAILURE);
+	if (status == 0 && flush_output(&err) < 0)
+		status = fail(&err, EXIT_FAILURE);
 	return status;
 }
