@@ -27,8 +27,8 @@ struct command {
 	size_t values_size;      /* of the struct that opts points into */
 	int min_args, max_args;  /* max_args -1: any number */
 	bool stop_early;         /* see opt_parse() */
-	bool raw;                /* argv is handed over as it came, without a look at options */
-	int fail_status;         /* exit status after a failure of run, 0: 1 */
+	bool raw; /* no look at options: argv is that of the process, less the global options */
+	int fail_status; /* exit status after a failure of run, 0: 1 */
 
 	/* Returns the exit status of the program, or -errno with err filled. argv is followed by
 	 * NULL. */

@@ -101,10 +101,9 @@ static int run_command(const struct globals *g, const struct command *c, int arg
 	auto_free void *values = xzalloc(c->values_size + 1); /* a command may have none */
 	auto_error struct error err = { 0 };
 	bool help = false;
-	int n = argc, status;
+	int n, status;
 
-	if (!c->raw)
-		n = opt_parse(c->opts, values, c->stop_early, argc, argv, &help, &err);
+	n = opt_parse(c->opts, values, c->stop_early, argc, argv, &help, &err);
 	if (n < 0)
 		status = bad_usage(c, &err);
 	else
@@ -139,6 +138,8 @@ static int run_globals(struct globals *g, int argc, char **argv)
 		error_set(&err, ENOENT, "No help topic for '%s'", argv[1]);
 		return fail(&err, EXIT_UNKNOWN_COMMAND);
 	}
+	if (c->raw)
+		return run_parsed(g, c, NULL, n + 1, argv, false);
 	return run_command(g, c, n - 1, argv + 2);
 }
 
