@@ -197,8 +197,9 @@ int devices_make(struct mount_state *ms, struct error *err);
 /* console.c, child, inside the container's root */
 int console_open(struct launch *l, bool on_dev_console, struct error *err);
 
-/* sysctl.c, child (the agent's /proc still visible) */
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, struct error *err);
+/* sysctl.c. net: only those below "net", which are the VM's and set by the parent; else only the
+ * others, set by the child in its namespaces (with the agent's /proc still visible). */
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool net, struct error *err);
 char *sysctl_path(const char *key);
 
 /* hooks.c: run each hook of a list with the state on its standard input; child */

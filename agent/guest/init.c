@@ -65,10 +65,9 @@ static int init_namespaces(struct launch *l, struct error *err)
 		return -err->code;
 	if (setsid() < 0)
 		return error_sys(err, "start a session");
-	if (set_names(l->spec, &l->ct->ns, err) < 0 ||
-	    sysctl_apply(x->sysctl, x->n_sysctl, err) < 0)
+	if (set_names(l->spec, &l->ct->ns, err) < 0)
 		return -err->code;
-	return namespaces_enter_late(l->ct, err);
+	return sysctl_apply(x->sysctl, x->n_sysctl, false, err);
 }
 
 static int init_filesystem(struct launch *l, struct mount_state *ms, struct error *err)
@@ -90,10 +89,11 @@ static int init_setup(struct launch *l, struct error *err)
 	struct mount_state ms = { .rootfd = -1, .l = l };
 
 	umask(0);
-	/* Roots and sources are opened while this process still owns what the agent owns. */
+	/* Root, sources and /proc are used while this process still owns what the agent owns. */
 	if (wait_for_mappings(l, err) < 0 || rootfs_prepare(&ms, err) < 0 ||
-	    mounts_open_sources(&ms, err) < 0 || become_namespace_root(l, err) < 0 ||
-	    init_namespaces(l, err) < 0 || init_filesystem(l, &ms, err) < 0)
+	    mounts_open_sources(&ms, err) < 0 || namespaces_enter_late(l->ct, err) < 0 ||
+	    become_namespace_root(l, err) < 0 || init_namespaces(l, err) < 0 ||
+	    init_filesystem(l, &ms, err) < 0)
 		return -err->code;
 	if (l->process->terminal && console_open(l, true, err) < 0)
 		return -err->code;

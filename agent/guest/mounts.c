@@ -89,6 +89,7 @@ static int fs_error(int fs, const char *what, struct error *err)
 
 	if (n > 2) { /* "e message" */
 		text[n] = '\0';
+		text[strcspn(text, "\n")] = '\0';
 		return error_set(err, code, "%s: %s (%s)", what, strerror(code), text + 2);
 	}
 	errno = code;

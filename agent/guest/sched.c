@@ -64,7 +64,7 @@ static int set_scheduler(pid_t pid, const struct oci_scheduler *s, struct error 
 		.deadline = s->deadline,
 		.period = s->period,
 	};
-	unsigned bit;
+	unsigned bit = 0;
 
 	if (find(policies, ARRAY_SIZE(policies), s->policy, "process.scheduler.policy",
 	         &attr.policy, err) < 0)

@@ -25,13 +25,15 @@ char *sysctl_path(const char *key)
 	return str_fmt("/proc/sys/%s", name);
 }
 
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, struct error *err)
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool net, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		auto_free char *path = sysctl_path(sysctl[i].key);
 
 		if (!path)
 			return error_set(err, EINVAL, "linux.sysctl: bad name '%s'", sysctl[i].key);
+		if (str_starts(path, "/proc/sys/net/") != net)
+			continue;
 		if (!fs_exists(path))
 			return error_set(err, ENOTSUP, "linux.sysctl: the guest kernel has no '%s'",
 			                 sysctl[i].key);
