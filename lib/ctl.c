@@ -1,0 +1,418 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/ctl.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+/* On the wire: this header, then the JSON text. The descriptors travel with the first byte. */
+struct ctl_header {
+	uint32_t length;
+	uint32_t n_fds;
+};
+
+/* A message that is arriving. */
+struct ctl_in {
+	struct ctl_header header;
+	size_t got_header;
+	struct buf text;
+	int fds[CTL_MAX_FDS];
+	size_t n_fds;
+};
+
+void ctl_msg_free(struct ctl_msg *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n_fds; i++)
+		close_fd(&m->fds[i]);
+	json_free(m->json);
+	free(m);
+}
+
+void ctl_msg_freep(struct ctl_msg **m)
+{
+	ctl_msg_free(*m);
+	*m = NULL;
+}
+
+int ctl_msg_take_fd_at(struct ctl_msg *m, size_t index)
+{
+	return index < m->n_fds ? steal_fd(&m->fds[index]) : -1;
+}
+
+int ctl_msg_take_fd(struct ctl_msg *m, const char *key)
+{
+	int64_t index = json_get_i64(m->json, key, -1);
+
+	return index < 0 ? -1 : ctl_msg_take_fd_at(m, (size_t)index);
+}
+
+int ctl_out_fd(struct ctl_out *o, struct json *object, const char *key, int fd, struct error *err)
+{
+	if (fd < 0)
+		return 0;
+	if (o->n_fds == CTL_MAX_FDS)
+		return error_set(err, E2BIG, "more than %d descriptors and bind mounts",
+		                 CTL_MAX_FDS);
+	json_set(object ? object : o->json, key, json_new_u64(o->n_fds));
+	o->fds[o->n_fds++] = fd;
+	return 0;
+}
+
+void ctl_out_done(struct ctl_out *o)
+{
+	json_free(o->json);
+	*o = (struct ctl_out){ 0 };
+}
+
+int ctl_pair(int fds[2], struct error *err)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return error_sys(err, "make a socket pair");
+	return 0;
+}
+
+static int wait_for(int fd, short events, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int n;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+/* ---- sending ---- */
+
+static int send_header(int fd, const struct ctl_header *h, const int *fds, size_t n)
+{
+	char control[CMSG_SPACE(sizeof(int) * CTL_MAX_FDS)] = { 0 };
+	struct iovec iov = { .iov_base = (void *)h, .iov_len = sizeof(*h) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	ssize_t sent;
+
+	if (n) {
+		msg.msg_control = control;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
+	}
+	do
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return -errno;
+	return sent == (ssize_t)sizeof(*h) ? 0 : -EIO;
+}
+
+static int send_bytes(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int ctl_send(int fd, const struct ctl_out *o, struct error *err)
+{
+	auto_free char *text = json_print(o->json, false);
+	struct ctl_header h = { .length = (uint32_t)strlen(text), .n_fds = (uint32_t)o->n_fds };
+	int r;
+
+	if (strlen(text) > CTL_MAX_MESSAGE)
+		return error_set(err, E2BIG, "the request is longer than %u bytes",
+		                 CTL_MAX_MESSAGE);
+	r = send_header(fd, &h, o->fds, o->n_fds);
+	if (r == 0)
+		r = send_bytes(fd, text, h.length);
+	if (r < 0)
+		return error_set(err, -r, "send a request to the monitor: %s", strerror(-r));
+	return 0;
+}
+
+/* ---- receiving ---- */
+
+static void in_done(struct ctl_in *in)
+{
+	for (size_t i = 0; i < in->n_fds; i++)
+		close_fd(&in->fds[i]);
+	buf_done(&in->text);
+	*in = (struct ctl_in){ 0 };
+}
+
+static void in_take_fds(struct ctl_in *in, struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int fds[CTL_MAX_FDS + 3];
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+		for (size_t i = 0; i < n; i++) {
+			if (in->n_fds < CTL_MAX_FDS)
+				in->fds[in->n_fds++] = fds[i];
+			else
+				close_fd(&fds[i]);
+		}
+	}
+}
+
+static ssize_t in_read(struct ctl_in *in, int fd, void *data, size_t len)
+{
+	char control[CMSG_SPACE(sizeof(int) * (CTL_MAX_FDS + 3))];
+	struct iovec iov = { .iov_base = data, .iov_len = len };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = control,
+		              .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	in_take_fds(in, &msg);
+	return n ? n : -ECONNRESET;
+}
+
+/* 0: the message is complete; -EAGAIN: more has to come; else the connection is at its end. */
+static int in_step(struct ctl_in *in, int fd)
+{
+	ssize_t n;
+
+	while (in->got_header < sizeof(in->header)) {
+		n = in_read(in, fd, (char *)&in->header + in->got_header,
+		            sizeof(in->header) - in->got_header);
+		if (n < 0)
+			return (int)n;
+		in->got_header += (size_t)n;
+	}
+	if (in->header.length > CTL_MAX_MESSAGE)
+		return -EPROTO;
+	while (in->text.len < in->header.length) {
+		size_t left = in->header.length - in->text.len;
+
+		n = in_read(in, fd, buf_space(&in->text, left), left);
+		if (n < 0)
+			return (int)n;
+		in->text.len += (size_t)n;
+	}
+	return 0;
+}
+
+static struct ctl_msg *in_finish(struct ctl_in *in, struct error *err)
+{
+	struct ctl_msg *m = xzalloc(sizeof(*m));
+
+	m->n_fds = in->n_fds;
+	memcpy(m->fds, in->fds, in->n_fds * sizeof(int));
+	in->n_fds = 0;
+	m->json = json_parse(in->text.len ? in->text.data : "", in->text.len, false, err);
+	if (m->json && json_type(m->json) != JSON_OBJECT)
+		error_set(err, EPROTO, "a control message is not an object");
+	else if (m->json && m->n_fds != in->header.n_fds)
+		error_set(err, EMFILE, "descriptors of a control message were lost");
+	in_done(in);
+	if (err->code) {
+		ctl_msg_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err)
+{
+	uint64_t end = timeout_ms < 0 ? 0 : loop_now_ms() + (uint64_t)timeout_ms;
+	struct ctl_in in = { 0 };
+	struct ctl_msg *m;
+	int r;
+
+	while ((r = in_step(&in, fd)) == -EAGAIN) {
+		uint64_t now = timeout_ms < 0 ? 0 : loop_now_ms();
+
+		r = wait_for(fd, POLLIN, timeout_ms < 0 ? -1 : now >= end ? 0 : (int)(end - now));
+		if (r < 0)
+			break;
+	}
+	if (r < 0) {
+		in_done(&in);
+		if (r == -ECONNRESET)
+			error_set(err, ECONNRESET, "the sandbox's monitor has ended");
+		else
+			error_set(err, -r, "wait for the sandbox's monitor: %s", strerror(-r));
+		return NULL;
+	}
+	m = in_finish(&in, err);
+	return m;
+}
+
+struct ctl_msg *ctl_call(int fd, const struct ctl_out *o, int timeout_ms, struct error *err)
+{
+	return ctl_send(fd, o, err) < 0 ? NULL : ctl_answer(fd, timeout_ms, err);
+}
+
+struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err)
+{
+	auto_ctl_msg struct ctl_msg *m = ctl_recv(fd, timeout_ms, err);
+	const struct json *e;
+	const char *text;
+
+	if (!m)
+		return NULL;
+	e = json_get_object(m->json, "error");
+	if (e) {
+		text = json_get_string(e, "msg");
+		error_set(err, (int)json_get_i64(e, "code", EIO), "%s", text ? text : "failed");
+		return NULL;
+	}
+	return steal_ptr(&m);
+}
+
+/* ---- a connection in a loop ---- */
+
+struct ctl_conn {
+	int fd;
+	struct loop *loop;
+	struct loop_source *source;
+	ctl_message_fn message;
+	ctl_closed_fn closed;
+	void *arg;
+	struct ctl_in in;
+	struct buf out;
+	bool *freed; /* set while a callback runs */
+};
+
+void ctl_conn_free(struct ctl_conn *c)
+{
+	if (!c)
+		return;
+	if (c->freed)
+		*c->freed = true;
+	loop_remove(&c->source);
+	in_done(&c->in);
+	buf_done(&c->out);
+	close_fd(&c->fd);
+	free(c);
+}
+
+static int conn_flush(struct ctl_conn *c)
+{
+	while (c->out.len) {
+		ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		buf_drop(&c->out, (size_t)n);
+	}
+	return 0;
+}
+
+static void conn_event(int fd, uint32_t events, void *arg)
+{
+	struct ctl_conn *c = arg;
+	bool freed = false;
+	int r = 0;
+
+	c->freed = &freed;
+	if (events & EPOLLOUT)
+		r = conn_flush(c);
+	while (r == 0) {
+		auto_error struct error err = { 0 };
+		struct ctl_msg *m;
+
+		r = in_step(&c->in, fd);
+		if (r < 0)
+			break;
+		m = in_finish(&c->in, &err);
+		if (!m) {
+			r = -EPROTO;
+			break;
+		}
+		c->message(c, m, c->arg);
+		if (freed)
+			return;
+	}
+	if (r != -EAGAIN && r < 0) {
+		loop_remove(&c->source);
+		c->closed(c, c->arg);
+		if (freed)
+			return;
+	}
+	c->freed = NULL;
+	if (c->source)
+		loop_set_events(c->source, EPOLLIN | (c->out.len ? EPOLLOUT : 0));
+}
+
+struct ctl_conn *ctl_conn_new(struct loop *loop, int fd, ctl_message_fn message,
+                              ctl_closed_fn closed, void *arg)
+{
+	struct ctl_conn *c = xzalloc(sizeof(*c));
+
+	c->fd = fd;
+	c->loop = loop;
+	c->message = message;
+	c->closed = closed;
+	c->arg = arg;
+	c->source = loop_add_fd(loop, fd, EPOLLIN, conn_event, c);
+	return c;
+}
+
+void ctl_conn_send(struct ctl_conn *c, struct json *json)
+{
+	auto_free char *text = json_print(json, false);
+	struct ctl_header h = { .length = (uint32_t)strlen(text) };
+
+	json_free(json);
+	buf_add(&c->out, &h, sizeof(h));
+	buf_add(&c->out, text, h.length);
+	/* A peer that is gone is seen as the end of its side, in conn_event(). */
+	if (conn_flush(c) < 0)
+		c->out.len = 0;
+	if (c->source)
+		loop_set_events(c->source, EPOLLIN | (c->out.len ? EPOLLOUT : 0));
+}
+
+void ctl_conn_ok(struct ctl_conn *c, struct json *result)
+{
+	struct json *j = json_new_object();
+
+	json_set(j, "ok", result ? result : json_new_object());
+	ctl_conn_send(c, j);
+}
+
+void ctl_conn_error(struct ctl_conn *c, const struct error *err)
+{
+	struct json *j = json_new_object(), *e = json_new_object();
+
+	json_set(e, "code", json_new_i64(err->code));
+	json_set(e, "msg", json_new_string(err->msg));
+	json_set(j, "error", e);
+	ctl_conn_send(c, j);
+}
