@@ -1,0 +1,338 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/state.h"
+#include "lib/vcrt.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define JOURNAL "vcrt.journal"
+#define STATE "state.json"
+#define MAX_STATE (4u << 20) /* bytes of a journal or state.json */
+#define MAX_ID 1024          /* as runc */
+
+struct proc_ref proc_ref_of(pid_t pid)
+{
+	return (struct proc_ref){ .pid = pid, .start = child_start_time(pid) };
+}
+
+bool proc_ref_is_alive(const struct proc_ref *p)
+{
+	return p->pid > 0 && child_is_alive(p->pid, p->start);
+}
+
+void record_free(struct record *r)
+{
+	if (!r)
+		return;
+	oci_state_free(r->oci);
+	free(r->sandbox);
+	free(r->sandbox_dir);
+	free(r->cgroup_path);
+	free(r->problem);
+	strv_free(r->cgroups);
+	free(r);
+}
+
+void record_freep(struct record **r)
+{
+	record_free(*r);
+	*r = NULL;
+}
+
+static char *now_rfc3339(void)
+{
+	struct timespec ts;
+	struct tm tm;
+	char day[32];
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	return str_fmt("%s.%09ldZ", day, ts.tv_nsec);
+}
+
+struct record *record_new(const char *id, const char *bundle)
+{
+	struct record *r = xzalloc(sizeof(*r));
+
+	r->oci = xzalloc(sizeof(*r->oci));
+	r->oci->oci_version = str_dup(OCI_VERSION);
+	r->oci->id = str_dup(id);
+	r->oci->bundle = str_dup(bundle);
+	r->oci->status = str_dup(VCRT_CREATING);
+	r->oci->created = now_rfc3339();
+	r->oci->owner = str_dup("");
+	r->creator = proc_ref_of(getpid());
+	r->exit_code = -1;
+	return r;
+}
+
+/* ---- the document ---- */
+
+static struct json *ref_to_json(const struct proc_ref *p)
+{
+	struct json *j;
+
+	if (p->pid <= 0)
+		return NULL;
+	j = json_new_object();
+	json_set(j, "pid", json_new_i64(p->pid));
+	json_set(j, "start", json_new_u64(p->start));
+	return j;
+}
+
+static void ref_from_json(struct proc_ref *p, const struct json *vcrt, const char *key)
+{
+	const struct json *j = json_get_object(vcrt, key);
+
+	if (!j)
+		return;
+	p->pid = (pid_t)json_get_i64(j, "pid", 0);
+	p->start = (unsigned long long)json_get_i64(j, "start", 0);
+}
+
+struct json *record_to_json(const struct record *r)
+{
+	struct json *j = oci_state_to_json(r->oci), *v = json_new_object();
+
+	json_set(v, "sandbox", json_new_string(r->sandbox));
+	json_set(v, "sandboxDir", json_new_string(r->sandbox_dir));
+	json_set(v, "creator", ref_to_json(&r->creator));
+	json_set(v, "monitor", ref_to_json(&r->monitor));
+	json_set(v, "vmm", ref_to_json(&r->vmm));
+	json_set(v, "shim", ref_to_json(&r->shim));
+	json_set(v, "cgroupPath", json_new_string(r->cgroup_path));
+	json_set(v, "cgroups", json_new_strv(r->cgroups));
+	json_set(v, "exitCode", json_new_i64(r->exit_code));
+	json_set(j, "vcrt", v);
+	return j;
+}
+
+static void take_string(char **to, const struct json *j, const char *key)
+{
+	const char *s = json_get_string(j, key);
+
+	if (!s)
+		return;
+	free(*to);
+	*to = str_dup(s);
+}
+
+int record_merge(struct record *r, const struct json *j, struct error *err)
+{
+	auto_json struct json *copy = json_copy(j);
+	const struct json *v = json_get_object(j, "vcrt");
+	struct oci_state *oci;
+	char **cgroups;
+
+	if (!v)
+		return error_set(err, EINVAL, "not a state of vcrt");
+	json_del(copy, "vcrt");
+	oci = oci_state_from_json(copy, err);
+	if (!oci)
+		return -err->code;
+	oci_state_free(r->oci);
+	r->oci = oci;
+	take_string(&r->sandbox, v, "sandbox");
+	take_string(&r->sandbox_dir, v, "sandboxDir");
+	take_string(&r->cgroup_path, v, "cgroupPath");
+	ref_from_json(&r->creator, v, "creator");
+	ref_from_json(&r->monitor, v, "monitor");
+	ref_from_json(&r->vmm, v, "vmm");
+	ref_from_json(&r->shim, v, "shim");
+	cgroups = json_get_strv(v, "cgroups");
+	if (cgroups) {
+		strv_free(r->cgroups);
+		r->cgroups = cgroups;
+	}
+	r->exit_code = (int)json_get_i64(v, "exitCode", -1);
+	return 0;
+}
+
+/* ---- on disk ---- */
+
+int record_check_id(const char *id, struct error *err)
+{
+	bool ok = id && *id && strlen(id) <= MAX_ID && !str_eq(id, ".") && !str_eq(id, "..");
+
+	for (const char *c = id; ok && *c; c++)
+		ok = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+		     (*c >= '0' && *c <= '9') || strchr("_+-.", *c);
+	return ok ? 0 : error_set(err, EINVAL, "invalid container ID format");
+}
+
+int record_journal(int dirfd, const struct record *r, struct error *err)
+{
+	auto_json struct json *j = record_to_json(r);
+	auto_free char *text = json_print(j, false);
+	auto_free char *line = str_fmt("%s\n", text);
+	auto_close int fd = -1;
+	int e;
+
+	fd = openat(dirfd, JOURNAL, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(err, "open the journal of '%s'", r->oci->id);
+	e = fs_write_all(fd, line, strlen(line));
+	if (e < 0)
+		return error_set(err, -e, "write the journal of '%s': %s", r->oci->id,
+		                 strerror(-e));
+	return 0;
+}
+
+int record_publish(int dirfd, const struct record *r, struct error *err)
+{
+	auto_json struct json *j = record_to_json(r);
+	auto_free char *text = json_print(j, true);
+
+	return fs_write_atomic_at(dirfd, STATE, text, strlen(text), 0600, true, err);
+}
+
+int record_make(const char *root, const struct record *r, struct error *err)
+{
+	auto_free char *dir = str_fmt("%s/%s", root, r->oci->id);
+	auto_close int fd = -1;
+
+	if (fs_mkdir_p(root, 0711, err) < 0)
+		return error_wrap(err, "make the state directory");
+	if (mkdir(dir, 0700) < 0) {
+		if (errno == EEXIST)
+			return error_set(err, EEXIST, "container with given ID already exists");
+		return error_sys(err, "make the state directory '%s'", dir);
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		error_sys(err, "open the state directory '%s'", dir);
+		rmdir(dir);
+		return -err->code;
+	}
+	if (record_journal(fd, r, err) < 0) {
+		unlinkat(fd, JOURNAL, 0);
+		rmdir(dir);
+		return -err->code;
+	}
+	return steal_fd(&fd);
+}
+
+/* The last line may be torn by a crash: it is left out. Everything that it says has been made only
+ * after it was complete, or dies by itself (state.h). */
+static int merge_journal(struct record *r, const char *text, struct error *err)
+{
+	size_t merged = 0;
+
+	for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+		auto_error struct error line_err = { 0 };
+		auto_json struct json *j = NULL;
+
+		j = json_parse(text, (size_t)(end - text), false, &line_err);
+		if (j && record_merge(r, j, &line_err) == 0)
+			merged++;
+	}
+	return merged ? 0 : error_set(err, EINVAL, "the journal has no complete line");
+}
+
+static void merge_state(struct record *r, int dirfd)
+{
+	auto_error struct error err = { 0 };
+	auto_json struct json *j = NULL;
+	auto_free char *text = NULL;
+	size_t len = 0;
+
+	if (fs_read_at(dirfd, STATE, MAX_STATE, &text, &len, &err) < 0) {
+		if (err.code != ENOENT)
+			r->problem = str_fmt("read state.json: %s", err.msg);
+		return;
+	}
+	j = json_parse(text, len, false, &err);
+	if (!j || record_merge(r, j, &err) < 0)
+		r->problem = str_fmt("state.json is corrupt: %s", err.msg);
+}
+
+struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err)
+{
+	auto_free char *dir = str_fmt("%s/%s", root, id);
+	auto_record struct record *r = NULL;
+	auto_free char *journal = NULL;
+	auto_close int fd = -1;
+
+	if (record_check_id(id, err) < 0)
+		return NULL;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		error_set(err, ENOENT, "container does not exist");
+		return NULL;
+	}
+	if (fd < 0) {
+		error_sys(err, "open the state directory '%s'", dir);
+		return NULL;
+	}
+	if (fs_read_at(fd, JOURNAL, MAX_STATE, &journal, NULL, err) < 0) {
+		if (err->code == ENOENT)
+			error_set(err, ENOENT, "container does not exist");
+		return NULL;
+	}
+	r = record_new(id, "");
+	r->creator = (struct proc_ref){ 0 };
+	if (merge_journal(r, journal, err) < 0)
+		r->problem = str_dup(err->msg);
+	error_clear(err);
+	merge_state(r, fd);
+	if (dirfd)
+		*dirfd = steal_fd(&fd);
+	return steal_ptr(&r);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **record_list(const char *root, struct error *err)
+{
+	char **ids = xzalloc(sizeof(*ids));
+	struct dirent *e;
+	DIR *d = opendir(root);
+
+	if (!d && errno != ENOENT) {
+		error_sys(err, "open the state directory '%s'", root);
+		free(ids);
+		return NULL;
+	}
+	while (d && (e = readdir(d))) {
+		auto_free char *journal = str_fmt("%s/" JOURNAL, e->d_name);
+
+		if (e->d_name[0] != '.' && faccessat(dirfd(d), journal, F_OK, 0) == 0)
+			strv_push(&ids, e->d_name);
+	}
+	if (d)
+		closedir(d);
+	qsort(ids, strv_len(ids), sizeof(*ids), by_name);
+	return ids;
+}
+
+int record_remove(const char *root, const char *id, struct error *err)
+{
+	auto_free char *dir = str_fmt("%s/%s", root, id);
+
+	return fs_remove_tree_at(AT_FDCWD, dir, err);
+}
+
+const char *record_status(const struct record *r)
+{
+	if (proc_ref_is_alive(&r->monitor))
+		return r->oci->status;
+	if (str_eq(r->oci->status, VCRT_CREATING) && proc_ref_is_alive(&r->creator))
+		return VCRT_CREATING;
+	return VCRT_STOPPED;
+}

@@ -1,0 +1,69 @@
+/* What is known of a container on disk: ROOT/ID/ with three files.
+ *
+ *   vcrt.journal  made first; a JSON object per line, written before (processes: right after) each
+ *                 host side effect; enough to clean up after any crash. It marks the directory as
+ *                 ours: ROOT may be shared with other runtimes.
+ *   state.json    the snapshot that the monitor publishes; absent until it has taken over.
+ *   config.json   the container's configuration as it was at create.
+ *
+ * Journal lines and state.json have the same shape, the state document of the specification plus
+ * an object "vcrt" with the members below; later ones override earlier ones. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/base/mem.h"
+
+struct error;
+struct json;
+struct oci_state;
+
+/* A process that can be recognised for good. pid 0: none. */
+struct proc_ref {
+	pid_t pid;
+	unsigned long long start;
+};
+struct proc_ref proc_ref_of(pid_t pid);
+bool proc_ref_is_alive(const struct proc_ref *p);
+
+struct record {
+	struct oci_state *oci; /* never NULL; status as published, see record_status() */
+	char *sandbox;         /* id of its sandbox */
+	char *sandbox_dir;
+	struct proc_ref creator, monitor, vmm, shim;
+	char *cgroup_path; /* below each hierarchy of the host */
+	char **cgroups;    /* directories made for it on the host, in the order of making */
+	int exit_code;     /* -1: not known */
+	char *problem; /* why state.json could not be used, NULL: it could, or is not there yet */
+};
+#define auto_record auto_(record_freep)
+void record_free(struct record *r);
+void record_freep(struct record **r);
+
+struct record *record_new(const char *id, const char *bundle);
+struct json *record_to_json(const struct record *r);
+/* Take over what the document says. 0 or -EINVAL. */
+int record_merge(struct record *r, const struct json *j, struct error *err);
+
+/* 0, or -EINVAL with runc's text. */
+int record_check_id(const char *id, struct error *err);
+
+/* Make ROOT/ID and its first journal line; the mkdir is the lock on the id (EEXIST with runc's
+ * text). Returns the directory's descriptor. */
+int record_make(const char *root, const struct record *r, struct error *err);
+/* Append r's present content to the journal. */
+int record_journal(int dirfd, const struct record *r, struct error *err);
+/* Publish state.json. */
+int record_publish(int dirfd, const struct record *r, struct error *err);
+
+/* Read ROOT/ID. NULL and ENOENT "container does not exist" also for a foreign directory. *dirfd
+ * (may be NULL) is the caller's. */
+struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err);
+/* Ids of this root's containers that are ours, sorted; NULL-terminated. */
+char **record_list(const char *root, struct error *err);
+int record_remove(const char *root, const char *id, struct error *err);
+
+/* The published status, corrected by who is alive: without its monitor a container is stopped,
+ * without monitor and creator a half-made one too. */
+const char *record_status(const struct record *r);
