@@ -1,0 +1,25 @@
+/* The host's cgroup of a sandbox (DESIGN section 9): the directory that linux.cgroupsPath names, in
+ * every mounted hierarchy (v1 controllers, v1 named, v2). It holds shim, monitor and VMM, so that
+ * what clients read there is the cost of the whole sandbox. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct oci_spec;
+
+/* The path for this container below the root of each hierarchy, starting with "/"; owned by the
+ * caller. cgroupsPath, or "/ID" as runc has it. systemd: "slice:prefix:name" is understood; NULL
+ * and runc's error when systemd does not run here. */
+char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err);
+
+/* Make the directories; their absolute paths are appended to *dirs as they are made (those that
+ * existed before are not ours to remove, but are listed in *all). */
+int cgroup_make(const char *path, char ***all, char ***made, struct error *err);
+/* Move a process in. */
+int cgroup_attach(char *const *all, pid_t pid, struct error *err);
+/* The directories of a path that exist, in all hierarchies; owned by the caller. */
+char **cgroup_find(const char *path, struct error *err);
+/* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */
+int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err);

@@ -1,0 +1,99 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/console.h"
+#include "lib/base/error.h"
+#include "lib/base/mem.h"
+
+#define CONSOLE_NAME "/dev/ptmx" /* what runc sends along with the descriptor */
+
+int console_make_raw(int fd, struct termios *saved, struct error *err)
+{
+	struct termios raw;
+
+	if (tcgetattr(fd, saved) < 0)
+		return error_sys(err, "read the terminal's settings");
+	raw = *saved;
+	cfmakeraw(&raw);
+	if (tcsetattr(fd, TCSANOW, &raw) < 0)
+		return error_sys(err, "make the terminal raw");
+	return 0;
+}
+
+int console_open(unsigned short height, unsigned short width, int *master, int *slave,
+                 struct error *err)
+{
+	struct winsize ws = { .ws_row = height, .ws_col = width };
+	auto_close int m = -1, s = -1;
+	struct termios saved;
+
+	m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (m < 0)
+		return error_sys(err, "open '/dev/ptmx'");
+	if (unlockpt(m) < 0)
+		return error_sys(err, "unlock a pty");
+	s = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (s < 0)
+		return error_sys(err, "open a pty's slave");
+	if (console_make_raw(s, &saved, err) < 0)
+		return -err->code;
+	if ((height || width) && ioctl(s, TIOCSWINSZ, &ws) < 0)
+		return error_sys(err, "set a pty's size");
+	*master = steal_fd(&m);
+	*slave = steal_fd(&s);
+	return 0;
+}
+
+int console_send(const char *socket_path, int master, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	char name[] = CONSOLE_NAME;
+	struct iovec iov = { .iov_base = name, .iov_len = strlen(name) };
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct msghdr msg = { .msg_iov = &iov,
+		              .msg_iovlen = 1,
+		              .msg_control = control,
+		              .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	auto_close int fd = -1;
+
+	if (strlen(socket_path) >= sizeof(addr.sun_path))
+		return error_set(err, ENAMETOOLONG, "console socket '%s': path too long",
+		                 socket_path);
+	strcpy(addr.sun_path, socket_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return error_sys(err, "connect to the console socket '%s'", socket_path);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &master, sizeof(int));
+	if (sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
+		return error_sys(err, "send the terminal to '%s'", socket_path);
+	return 0;
+}
+
+int console_find(const int stdio[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (isatty(stdio[i]))
+			return stdio[i];
+	return -1;
+}
+
+bool console_size(int fd, unsigned short *height, unsigned short *width)
+{
+	struct winsize ws;
+
+	if (ioctl(fd, TIOCGWINSZ, &ws) < 0 || (!ws.ws_row && !ws.ws_col))
+		return false;
+	*height = ws.ws_row;
+	*width = ws.ws_col;
+	return true;
+}

@@ -1,0 +1,19 @@
+/* The few uses of mount_setattr(2) that the library needs; glibc 2.36 has the call itself. */
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mount.h>
+
+static inline int mount_set_readonly(int tree)
+{
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a));
+}
+
+static inline int mount_set_private(int tree)
+{
+	struct mount_attr a = { .propagation = MS_PRIVATE };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a));
+}

@@ -1,0 +1,36 @@
+/* The directory that a sandbox's containers share with the guest (DESIGN section 7).
+ *
+ * It lives in the mount namespace of the monitor, whose root is a small file system made for the
+ * purpose: nothing of the host is visible there but what the VMM needs, so neither monitor nor VMM
+ * pins a mount of the host. Verbs hand over detached mount trees; they are attached below SHARE_DIR
+ * and reach the VMM's own, still smaller namespace by propagation. */
+#pragma once
+
+#include <stdbool.h>
+
+struct error;
+
+#define SHARE_DIR "/share"
+
+/* ---- in the verb ---- */
+
+/* Clone the mount tree at path (a directory or file; the last component may be a link), detached.
+ * recursive: with everything mounted below. readonly: the clone is read-only, all of it. Returns
+ * its descriptor. *is_file (may be NULL) says that it is no directory. */
+int share_clone(const char *path, bool recursive, bool readonly, bool *is_file, struct error *err);
+
+/* ---- in the monitor ---- */
+
+struct share_view {
+	const char *stage; /* an empty directory of the host to build on; seen by nobody else */
+	const char *vmm, *kernel, *initrd; /* files of the host that stay visible, at their paths */
+};
+/* Move this process to a mount namespace with a root of its own. */
+int share_enter(const struct share_view *view, struct error *err);
+/* In the VMM's process before exec: a slave copy of the monitor's namespace. */
+int share_prepare_vmm(struct error *err);
+
+/* Make SHARE_DIR/KEY/ and attach trees in it. name: "rootfs", "m0", ... */
+int share_add(const char *key, const char *name, int tree, bool is_file, struct error *err);
+/* Drop everything of KEY; the host's mounts are released when this returns. */
+void share_remove(const char *key);
