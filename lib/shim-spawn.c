@@ -1,0 +1,182 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/shim.h"
+#include "lib/standin.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+#define SETUP_TIMEOUT 30000 /* ms: mounts may sit on slow storage */
+
+enum { CONTROL_FD = 3, SETUP_FD = 4 };
+
+static void report(int setup, const char *what)
+{
+	auto_error struct error err = { 0 }, send_err = { 0 };
+	struct ctl_out out = { .json = json_new_object() };
+	struct json *e = json_new_object();
+
+	error_sys(&err, "start the shim: %s", what);
+	json_set(e, "code", json_new_i64(err.code));
+	json_set(e, "msg", json_new_string(err.msg));
+	json_set(out.json, "error", e);
+	ctl_send(setup, &out, &send_err);
+	ctl_out_done(&out);
+}
+
+/* In the new process: exactly the descriptors it is meant to have, all signals blocked (they wait
+ * for standin_run), a session of its own. */
+static void __attribute__((noreturn))
+become_shim(const char *binary, int control, int setup, size_t title_len)
+{
+	auto_free char *padding = xzalloc(title_len + 1);
+	char *argv[] = { "vcrt", "shim", padding, NULL };
+	int high_control, high_setup, null;
+
+	memset(padding, ' ', title_len);
+	setsid();
+	standin_block_signals();
+	null = open("/dev/null", O_RDWR);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	high_control = fcntl(control, F_DUPFD, SETUP_FD + 1);
+	high_setup = fcntl(setup, F_DUPFD, SETUP_FD + 1);
+	if (dup2(high_control, CONTROL_FD) < 0 || dup2(high_setup, SETUP_FD) < 0)
+		_exit(1);
+	fs_close_from(SETUP_FD + 1, NULL, 0);
+	execv(binary, argv);
+	report(SETUP_FD, binary);
+	_exit(1);
+}
+
+static pid_t raw_clone(unsigned long flags)
+{
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Namespaces are entered by a process in between, whose child (in the joined pid namespace) becomes
+ * a child of the verb through CLONE_PARENT. It reports that child's pid through a pipe. */
+static void __attribute__((noreturn))
+join_and_clone(const struct shim_namespaces *ns, const char *binary, int control, int setup,
+               size_t title_len, int result)
+{
+	pid_t pid;
+
+	for (size_t i = 0; i < ns->n_join; i++) {
+		if (setns(ns->join[i], 0) < 0) {
+			report(setup, "join a namespace");
+			_exit(1);
+		}
+	}
+	pid = raw_clone((unsigned long)ns->create | CLONE_PARENT);
+	if (pid == 0)
+		become_shim(binary, control, setup, title_len);
+	if (pid < 0)
+		report(setup, "make its namespaces");
+	_exit(pid > 0 && write(result, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
+}
+
+static pid_t clone_in_joined(const struct shim_namespaces *ns, const char *binary, int control,
+                             int setup, size_t title_len)
+{
+	int result[2];
+	pid_t between, pid = -1;
+
+	if (pipe2(result, O_CLOEXEC) < 0)
+		return -1;
+	between = raw_clone(0);
+	if (between == 0)
+		join_and_clone(ns, binary, control, setup, title_len, result[1]);
+	close(result[1]);
+	if (between > 0) {
+		if (read(result[0], &pid, sizeof(pid)) != sizeof(pid))
+			pid = -1;
+		while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	close(result[0]);
+	return pid;
+}
+
+int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
+               struct shim *shim, struct error *err)
+{
+	int control[2] = { -1, -1 }, setup[2] = { -1, -1 };
+	auto_error struct error told = { 0 };
+	auto_ctl_msg struct ctl_msg *m = NULL;
+
+	*shim = SHIM_NONE;
+	if (ctl_pair(control, err) < 0)
+		return -err->code;
+	if (ctl_pair(setup, err) < 0) {
+		close(control[0]);
+		close(control[1]);
+		return -err->code;
+	}
+	shim->control = control[0];
+	shim->setup = setup[0];
+	if (ns->n_join) {
+		shim->pid = clone_in_joined(ns, binary, control[1], setup[1], title_len);
+	} else {
+		shim->pid = raw_clone((unsigned long)ns->create);
+		if (shim->pid == 0)
+			become_shim(binary, control[1], setup[1], title_len);
+	}
+	if (shim->pid < 0)
+		error_sys(err, "start the shim");
+	close(control[1]);
+	close(setup[1]);
+	if (shim->pid > 0) {
+		shim->pidfd = (int)syscall(SYS_pidfd_open, shim->pid, 0);
+		if (shim->pidfd >= 0)
+			return 0;
+		error_sys(err, "watch the shim");
+	} else {
+		/* The process in between says it better. */
+		m = ctl_recv(shim->setup, 0, &told);
+		if (m && json_get_object(m->json, "error"))
+			error_set(err, EIO, "%s",
+			          json_get_string(json_get_object(m->json, "error"), "msg"));
+	}
+	shim_abort(shim);
+	return -err->code;
+}
+
+int shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err)
+{
+	auto_ctl_msg struct ctl_msg *m = ctl_call(shim->setup, setup, SETUP_TIMEOUT, err);
+
+	if (!m && err->code == ECONNRESET)
+		return error_set(err, ECONNRESET, "the shim ended while it was set up");
+	close_fd(&shim->setup);
+	return m ? 0 : -err->code;
+}
+
+void shim_done(struct shim *shim)
+{
+	close_fd(&shim->pidfd);
+	close_fd(&shim->control);
+	close_fd(&shim->setup);
+}
+
+void shim_abort(struct shim *shim)
+{
+	shim_done(shim);
+	if (shim->pid > 0) {
+		kill(shim->pid, SIGKILL);
+		while (waitpid(shim->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	shim->pid = 0;
+}

@@ -1,0 +1,36 @@
+/* The stand-in process of a container or of a detached exec: the pid that callers watch and reap
+ * (DESIGN section 1, CLIENTS.md section 0). It is a child of the verb, so that it re-parents to the
+ * verb's caller; it lives in the container's host namespaces, with its root file system as root. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/ctl.h"
+
+struct error;
+
+struct shim_namespaces {
+	int create;  /* CLONE_NEW* flags: made for the shim */
+	int join[8]; /* namespace descriptors to enter, n_join of them */
+	size_t n_join;
+};
+
+struct shim {
+	pid_t pid;
+	int pidfd;
+	int control; /* for the monitor */
+	int setup;   /* for the verb */
+};
+#define SHIM_NONE ((struct shim){ .pidfd = -1, .control = -1, .setup = -1 })
+
+/* Start "binary shim" in these namespaces; it waits for shim_setup(). title_len: how much room
+ * /proc/PID/cmdline must offer for the container's arguments. Without setup it ends when the verb
+ * does. Nothing is left on failure. */
+int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
+               struct shim *shim, struct error *err);
+/* Send the set-up (see shim.c for its members) and wait until it is done. */
+int shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err);
+/* Kill and reap what is left, close descriptors. */
+void shim_abort(struct shim *shim);
+void shim_done(struct shim *shim); /* close descriptors only */
