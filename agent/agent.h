@@ -53,5 +53,6 @@ struct agent {
 	void *arg;
 	uint32_t last_stream;
 	bool ready;
+	bool is_lost; /* the stream has ended: answers from now on are errors made here */
 };
 extern const struct agent_ops agent_vcrt_ops, agent_noop_ops;

@@ -164,6 +164,7 @@ static void on_closed(void *arg, const struct error *why)
 	else
 		error_set(&c->lost, why->code, "%s", why->msg);
 	c->is_ending = true;
+	c->agent.is_lost = true;
 	while (!c->is_freed && (call = take_call(c, 0))) {
 		if (call->fn)
 			call->fn(call->arg, NULL, &c->lost);

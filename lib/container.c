@@ -1,0 +1,548 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/monitor-internal.h"
+#include "lib/share.h"
+#include "lib/vcrt.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+/* How long a container that is deleted may take to die before its VM is given up, ms. */
+#define KILL_TIMEOUT 5000
+
+/* A verb that waits for the guest's answer. The container, and the process, may be gone by then. */
+struct waiter {
+	struct monitor *m;
+	struct client *client;
+	char *container, *process;
+};
+
+static struct waiter *waiter_new(struct container *ct, struct client *c, const char *process)
+{
+	struct waiter *w = xzalloc(sizeof(*w));
+
+	*w = (struct waiter){ .m = ct->m, .client = client_ref(c) };
+	w->container = str_dup(ct->id);
+	w->process = str_dup(process);
+	return w;
+}
+
+/* Answer and forget: the error, or result (taken, may be NULL). */
+static void waiter_end(struct waiter *w, struct json *result, const struct error *err)
+{
+	if (err && err->code) {
+		json_free(result);
+		client_fail(w->client, err);
+	} else {
+		client_ok(w->client, result);
+	}
+	free(w->container);
+	free(w->process);
+	free(w);
+}
+
+static struct container *waiter_container(const struct waiter *w)
+{
+	return container_find(w->m, w->container);
+}
+
+struct container *container_find(struct monitor *m, const char *id)
+{
+	for (struct container *ct = m->containers; ct; ct = ct->next)
+		if (str_eq(ct->id, id))
+			return ct;
+	return NULL;
+}
+
+bool container_is_live(const struct container *ct)
+{
+	const char *status = ct->record->oci->status;
+
+	return str_eq(status, VCRT_CREATED) || str_eq(status, VCRT_RUNNING) ||
+	       str_eq(status, VCRT_PAUSED);
+}
+
+void container_publish(struct container *ct, const char *status)
+{
+	auto_error struct error err = { 0 };
+	struct oci_state *oci = ct->record->oci;
+
+	if (status != oci->status) {
+		free(oci->status);
+		oci->status = str_dup(status);
+	}
+	oci->pid = container_is_live(ct) ? ct->record->shim.pid : 0;
+	ct->record->vmm = ct->m->vmm;
+	if (record_publish(ct->dirfd, ct->record, &err) < 0)
+		log_warn("publish the state of '%s': %s, ignoring", ct->id, err.msg);
+}
+
+void container_free(struct container *ct)
+{
+	struct container **at = &ct->m->containers;
+
+	while (*at && *at != ct)
+		at = &(*at)->next;
+	if (*at)
+		*at = ct->next;
+	while (ct->processes)
+		process_free(ct->processes);
+	loop_remove(&ct->kill_timer);
+	share_remove(ct->key);
+	if (ct->creator)
+		ct->creator->creating = NULL;
+	client_unref(ct->creator);
+	client_unref(ct->deleter);
+	close_fd(&ct->dirfd);
+	json_free(ct->request);
+	record_free(ct->record);
+	free(ct->id);
+	free(ct->key);
+	free(ct);
+}
+
+/* The last one takes the VM with it. */
+static void end_monitor_if_empty(struct monitor *m)
+{
+	for (struct container *ct = m->containers; ct; ct = ct->next)
+		if (container_is_live(ct) || !ct->is_committed)
+			return;
+	if (m->is_ending)
+		return;
+	m->is_ending = true;
+	loop_stop(m->loop, 0);
+}
+
+/* ---- create ---- */
+
+static int take_trees(struct container *ct, struct ctl_msg *msg, struct error *err)
+{
+	const struct json *trees = json_get_array(msg->json, "trees");
+
+	for (size_t i = 0; trees && i < json_len(trees); i++) {
+		const struct json *t = json_at(trees, i);
+		const char *name = json_get_string(t, "name");
+		int64_t index = json_get_i64(t, "fd", -1);
+		auto_close int fd = index < 0 ? -1 : ctl_msg_take_fd_at(msg, (size_t)index);
+
+		if (!name || fd < 0)
+			return error_set(err, EPROTO, "a mount tree is missing in the request");
+		if (share_add(ct->key, name, fd, json_get_bool(t, "file", false), err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, struct error *err)
+{
+	const struct json *state = json_get_object(msg->json, "state");
+
+	if (ct->dirfd < 0 || !state || !json_get_object(msg->json, "spec"))
+		return error_set(err, EPROTO, "the request to create '%s' is incomplete", ct->id);
+	if (record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
+		return -err->code;
+	process_new(ct, PROCESS_INIT, c, msg);
+	return 0;
+}
+
+/* Members: container, key, dir (descriptor of ROOT/ID), state (its record), spec (document for the
+ * guest), no_pivot, no_new_keyring, trees: [{name, fd, file}], and the process's (process.c). */
+void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
+{
+	const char *id = json_get_string(msg->json, "container");
+	const char *key = json_get_string(msg->json, "key");
+	auto_error struct error err = { 0 };
+	struct container *ct;
+
+	if (!id || !key) {
+		client_failf(client_ref(c), EPROTO, "a request to create has no container");
+		return;
+	}
+	ct = xzalloc(sizeof(*ct));
+	ct->m = m;
+	ct->id = str_dup(id);
+	ct->key = str_dup(key);
+	ct->dirfd = ctl_msg_take_fd(msg, "dir");
+	ct->record = record_new(id, "");
+	ct->next = m->containers;
+	m->containers = ct;
+	if (fill(ct, c, msg, &err) < 0) {
+		container_free(ct);
+		client_fail(client_ref(c), &err);
+		end_monitor_if_empty(m);
+		return;
+	}
+	ct->creator = client_ref(c);
+	c->creating = ct;
+	c->process = ct->processes;
+	ct->request = msg->json;
+	msg->json = NULL;
+	container_publish(ct, VCRT_CREATING);
+	if (m->is_ready)
+		container_send_create(ct);
+}
+
+static void on_created(void *arg, const struct json *result, const struct error *err)
+{
+	auto_error struct error gone = { 0 };
+	struct container *ct = arg;
+
+	if (!result) {
+		/* When the VM was lost, vm_lost() ends every container. */
+		if (!ct->m->is_ending)
+			container_abort(ct, err);
+		return;
+	}
+	ct->is_in_guest = true;
+	/* Its stand-in may have been killed, or the verb may have gone, while the guest worked. */
+	if (!ct->creator || !ct->creator->conn || !ct->processes->shim) {
+		error_set(&gone, ECANCELED, "create was interrupted");
+		container_abort(ct, &gone);
+		return;
+	}
+	container_publish(ct, VCRT_CREATED);
+	client_ok(client_ref(ct->creator), NULL);
+}
+
+void container_send_create(struct container *ct)
+{
+	struct json *args;
+
+	if (!ct->request)
+		return;
+	args = json_new_object();
+	json_set(args, "container", json_new_string(ct->id));
+	json_set(args, "spec", json_copy(json_get(ct->request, "spec")));
+	json_set(args, "no_pivot", json_new_bool(json_get_bool(ct->request, "no_pivot", false)));
+	json_set(args, "no_new_keyring",
+	         json_new_bool(json_get_bool(ct->request, "no_new_keyring", false)));
+	json_free(ct->request);
+	ct->request = NULL;
+	json_set(args, "io", process_open_io(ct->processes));
+	vm_call(ct->m, "create", args, on_created, ct);
+}
+
+static void on_aborted(void *arg, const struct json *result, const struct error *err)
+{
+	struct container *ct = arg;
+	struct monitor *m = ct->m;
+
+	(void)result;
+	(void)err;
+	container_free(ct);
+	end_monitor_if_empty(m);
+}
+
+void container_abort(struct container *ct, const struct error *reason)
+{
+	struct monitor *m = ct->m;
+	struct client *c = ct->creator;
+
+	ct->creator = NULL;
+	if (c) {
+		c->creating = NULL;
+		client_fail(c, reason);
+	}
+	/* A VM of its own goes with it; in a shared one the guest must forget it first. */
+	if (ct->is_in_guest && !m->is_ending && m->containers->next) {
+		struct json *args = json_new_object();
+
+		json_set(args, "container", json_new_string(ct->id));
+		vm_call(m, "delete", args, on_aborted, ct);
+		return;
+	}
+	on_aborted(ct, NULL, NULL);
+}
+
+/* ---- requests about one that exists ---- */
+
+static struct json *container_args(const struct container *ct)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "container", json_new_string(ct->id));
+	return args;
+}
+
+static void on_started(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+
+	/* It may have ended already. */
+	if (result && ct && str_eq(ct->record->oci->status, VCRT_CREATED))
+		container_publish(ct, VCRT_RUNNING);
+	waiter_end(w, NULL, err);
+}
+
+void container_start(struct container *ct, struct client *c)
+{
+	const char *status = ct->record->oci->status;
+
+	if (str_eq(status, VCRT_STOPPED))
+		client_failf(client_ref(c), EINVAL, "cannot start a container that has stopped");
+	else if (!str_eq(status, VCRT_CREATED))
+		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
+	else
+		vm_call(ct->m, "start", container_args(ct), on_started, waiter_new(ct, c, NULL));
+}
+
+static void on_exec_started(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	struct process *p = ct ? process_find(ct, w->process) : NULL;
+
+	if (!result && p)
+		process_free(p);
+	waiter_end(w, NULL, err);
+}
+
+/* Members: container, process (its name), spec (process object), ignore_paused, and the process's
+ * own (process.c). */
+void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
+{
+	const char *name = json_get_string(msg->json, "process");
+	const char *status = ct->record->oci->status;
+	struct process *p;
+	struct json *args;
+
+	if (str_eq(status, VCRT_PAUSED) && !json_get_bool(msg->json, "ignore_paused", false)) {
+		client_failf(client_ref(c), EINVAL,
+		             "cannot exec in a paused container (use --ignore-paused to override)");
+		return;
+	}
+	if (!container_is_live(ct)) {
+		client_failf(client_ref(c), EINVAL, "cannot exec in a stopped container");
+		return;
+	}
+	if (!name || !*name || process_find(ct, name)) {
+		client_failf(client_ref(c), EPROTO, "a request to exec has no name of its own");
+		return;
+	}
+	p = process_new(ct, name, c, msg);
+	if (p->foreground) {
+		c->process = p;
+		c->is_standin = true;
+	}
+	args = container_args(ct);
+	json_set(args, "process", json_new_string(name));
+	json_set(args, "spec", json_copy(json_get(msg->json, "spec")));
+	json_set(args, "io", process_open_io(p));
+	vm_call(ct->m, "exec", args, on_exec_started, waiter_new(ct, c, name));
+}
+
+/* The answer goes to the verb as it is. */
+static void on_forwarded(void *arg, const struct json *result, const struct error *err)
+{
+	struct client *c = arg;
+
+	if (!result && err->code == ESRCH)
+		client_failf(c, ESRCH, "container not running");
+	else if (!result)
+		client_fail(c, err);
+	else
+		client_ok(c, json_copy(result));
+}
+
+void container_kill(struct container *ct, struct client *c, const struct json *request)
+{
+	bool all = json_get_bool(request, "all", false);
+	struct json *args;
+
+	if (!container_is_live(ct)) {
+		if (all)
+			client_ok(client_ref(c), NULL);
+		else
+			client_failf(client_ref(c), ESRCH, "container not running");
+		return;
+	}
+	args = container_args(ct);
+	json_set(args, "process", json_new_string(PROCESS_INIT));
+	json_set(args, "signal", json_new_i64(json_get_i64(request, "signal", SIGTERM)));
+	json_set(args, "all", json_new_bool(all));
+	vm_call(ct->m, "signal", args, on_forwarded, client_ref(c));
+}
+
+void container_resize(struct container *ct, struct client *c, const struct json *request)
+{
+	if (!container_is_live(ct) || !ct->processes->has_tty) {
+		client_failf(client_ref(c), ENOTTY, "container '%s' has no terminal", ct->id);
+		return;
+	}
+	process_resize(ct->processes, (unsigned short)json_get_i64(request, "height", 0),
+	               (unsigned short)json_get_i64(request, "width", 0));
+	client_ok(client_ref(c), NULL);
+}
+
+static void on_ps(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	const struct json *rows = json_get_array(result, "processes");
+	struct json *answer = json_new_object(), *list = json_new_array();
+
+	for (size_t i = 0; rows && i < json_len(rows); i++) {
+		struct json *row = json_copy(json_at(rows, i));
+		const char *name = json_get_string(row, "process");
+		struct process *p = ct && name ? process_find(ct, name) : NULL;
+
+		if (json_type(row) == JSON_OBJECT && p)
+			json_set(row, "shim", json_new_i64(p->shim_pid));
+		json_add(list, row);
+	}
+	json_set(answer, "processes", list);
+	waiter_end(w, answer, err);
+}
+
+void container_ps(struct container *ct, struct client *c)
+{
+	if (container_is_live(ct))
+		vm_call(ct->m, "ps", container_args(ct), on_ps, waiter_new(ct, c, NULL));
+	else
+		client_ok(client_ref(c), NULL);
+}
+
+static void on_frozen(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+
+	if (result && ct && container_is_live(ct))
+		container_publish(ct, str_eq(ct->record->oci->status, VCRT_PAUSED) ? VCRT_RUNNING
+		                                                                   : VCRT_PAUSED);
+	waiter_end(w, NULL, err);
+}
+
+void container_freeze(struct container *ct, struct client *c, bool freeze)
+{
+	const char *status = ct->record->oci->status;
+
+	if (!freeze && !str_eq(status, VCRT_PAUSED))
+		client_failf(client_ref(c), EINVAL, "container not paused");
+	else if (freeze && !str_eq(status, VCRT_RUNNING) && !str_eq(status, VCRT_CREATED))
+		client_failf(client_ref(c), EINVAL, "container not running");
+	else
+		vm_call(ct->m, freeze ? "pause" : "resume", container_args(ct), on_frozen,
+		        waiter_new(ct, c, NULL));
+}
+
+/* ---- the end ---- */
+
+static void on_guest_deleted(void *arg, const struct json *result, const struct error *err)
+{
+	struct container *ct = arg;
+	struct monitor *m = ct->m;
+	struct client *deleter = ct->deleter;
+
+	if (!result && !m->is_ending)
+		log_warn("clean up '%s' in the guest: %s, ignoring", ct->id, err->msg);
+	ct->deleter = NULL;
+	container_free(ct);
+	if (deleter)
+		client_ok(deleter, NULL);
+	end_monitor_if_empty(m);
+}
+
+static bool is_last(const struct container *last)
+{
+	for (struct container *ct = last->m->containers; ct; ct = ct->next)
+		if (ct != last && (container_is_live(ct) || !ct->is_committed))
+			return false;
+	return true;
+}
+
+static void end_execs(struct container *ct)
+{
+	struct process *own = ct->processes;
+
+	while (own->next)
+		process_end(own->next, own->next->is_exited ? own->next->code : 128 + SIGKILL);
+}
+
+void container_ended(struct container *ct, int code)
+{
+	bool last = is_last(ct) || ct->m->is_ending;
+	struct json *j = json_new_object();
+
+	ct->record->exit_code = code;
+	loop_remove(&ct->kill_timer);
+	/* Stand-ins of exec'd processes end first: clients wait for them before they believe that
+	 * the container has ended. The engine may unmount the root file system as soon as it sees
+	 * the exit, so the share lets go of it before. */
+	end_execs(ct);
+	process_close_io(ct->processes);
+	if (last)
+		share_remove(ct->key);
+	container_publish(ct, VCRT_STOPPED);
+	json_set(j, "exit", json_new_i64(code));
+	if (ct->processes->shim)
+		ctl_conn_send(ct->processes->shim, json_copy(j));
+	json_free(j);
+	if (!last) {
+		process_free(ct->processes);
+		vm_call(ct->m, "delete", container_args(ct), on_guest_deleted, ct);
+		return;
+	}
+	if (ct->deleter)
+		client_ok(ct->deleter, NULL);
+	ct->deleter = NULL;
+	end_monitor_if_empty(ct->m);
+}
+
+static void on_kill_timeout(void *arg)
+{
+	struct container *ct = arg;
+	auto_error struct error err = { 0 };
+
+	error_set(&err, ETIMEDOUT, "container '%s' did not die", ct->id);
+	vm_lost(ct->m, &err);
+}
+
+static void on_kill_sent(void *arg, const struct json *result, const struct error *err)
+{
+	(void)arg;
+	(void)result;
+	if (err && err->code && err->code != ESRCH)
+		log_debug("kill a container that is deleted: %s", err->msg);
+}
+
+void container_delete(struct container *ct, struct client *c, bool force)
+{
+	const char *status = ct->record->oci->status;
+	struct json *args;
+
+	if (ct->deleter || (!container_is_live(ct) && ct->is_committed)) {
+		/* Stopped: on its way out of this process, or gone with the next request. */
+		client_ok(client_ref(c), NULL);
+		return;
+	}
+	if (!force && !str_eq(status, VCRT_CREATED)) {
+		client_failf(client_ref(c), EBUSY,
+		             "cannot delete container %s that is not stopped: %s", ct->id, status);
+		return;
+	}
+	ct->deleter = client_ref(c);
+	if (!ct->is_in_guest) {
+		auto_error struct error err = { 0 };
+
+		error_set(&err, ECANCELED, "the container was deleted");
+		ct->deleter = NULL;
+		container_abort(ct, &err);
+		client_ok(client_ref(c), NULL);
+		client_unref(c);
+		return;
+	}
+	args = container_args(ct);
+	json_set(args, "process", json_new_string(PROCESS_INIT));
+	json_set(args, "signal", json_new_i64(SIGKILL));
+	json_set(args, "all", json_new_bool(true));
+	ct->kill_timer = loop_add_timer(ct->m->loop, KILL_TIMEOUT, on_kill_timeout, ct);
+	vm_call(ct->m, "signal", args, on_kill_sent, NULL);
+}

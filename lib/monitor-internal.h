@@ -1,0 +1,137 @@
+/* The monitor: one process per sandbox, the single owner of everything about it (DESIGN section 1).
+ * monitor.c    start, clients and their requests, end
+ * vm.c         the VM and its agent: boot, calls with a time limit, death
+ * container.c  containers: create, start, stop, delete, publishing
+ * process.c    processes in them: stdio, stand-ins, exit */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ctl.h"
+#include "lib/state.h"
+#include "lib/base/error.h"
+
+struct agent;
+struct config;
+struct hv;
+struct json;
+struct loop;
+struct loop_source;
+struct pump;
+
+struct monitor {
+	struct loop *loop;
+	struct config *config;
+	char *sandbox;   /* id */
+	int dirfd;       /* the sandbox's directory on the host */
+	int vmm_log;     /* QEMU's stderr */
+	int console_log; /* -1: not kept */
+	struct hv *hv;
+	struct agent *agent;
+	struct proc_ref vmm;
+	struct loop_source *listener, *vmm_death, *boot_timer;
+	struct client *clients;
+	struct container *containers;
+	struct call *calls;
+	bool is_ready; /* the guest has said hello */
+	bool is_ending;
+};
+
+/* A verb's connection. Whoever answers later holds a reference; conn is NULL once the verb left. */
+struct client {
+	struct client *next;
+	struct monitor *m;
+	struct ctl_conn *conn;
+	unsigned refs;
+	struct container *creating; /* dies with the connection until it is committed */
+	struct process *process;    /* whose signals and window sizes it sends */
+	bool is_standin;            /* foreground exec: the process dies with the connection */
+};
+struct client *client_ref(struct client *c);
+void client_unref(struct client *c);                   /* NULL is fine */
+void client_ok(struct client *c, struct json *result); /* these two end the reference */
+void client_fail(struct client *c, const struct error *err);
+void client_failf(struct client *c, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- vm.c ---- */
+
+int vm_start(struct monitor *m, struct error *err);
+typedef void (*vm_reply_fn)(void *arg, const struct json *result, const struct error *err);
+/* Ask the agent; args is taken, fn is always called. A guest that does not answer in time loses its
+ * VM; when the VM is lost, for whatever reason, err says why. */
+void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn fn, void *arg);
+/* The VM is gone or to be given up: everything ends with the reason. */
+void vm_lost(struct monitor *m, const struct error *reason);
+void vm_stop(struct monitor *m);
+
+/* ---- container.c ---- */
+
+struct container {
+	struct container *next;
+	struct monitor *m;
+	char *id;
+	char *key; /* its directory in the share */
+	int dirfd; /* ROOT/ID */
+	struct record *record;
+	struct process *processes; /* its own first */
+	struct json *request;      /* of "create", until the guest is ready */
+	struct client *creator;    /* waits for the answer to "create" */
+	struct client *deleter;    /* waits for the container to be gone */
+	struct loop_source *kill_timer;
+	bool is_committed, is_in_guest;
+};
+void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
+void container_send_create(struct container *ct); /* once the guest is ready */
+void container_start(struct container *ct, struct client *c);
+void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg);
+void container_kill(struct container *ct, struct client *c, const struct json *request);
+void container_resize(struct container *ct, struct client *c, const struct json *request);
+void container_ps(struct container *ct, struct client *c);
+void container_delete(struct container *ct, struct client *c, bool force);
+void container_freeze(struct container *ct, struct client *c, bool freeze);
+/* Its own process has ended, all output is written. Ends the monitor after the last one. */
+void container_ended(struct container *ct, int code);
+/* Take it back before it was committed. */
+void container_abort(struct container *ct, const struct error *reason);
+void container_free(struct container *ct);
+struct container *container_find(struct monitor *m, const char *id);
+bool container_is_live(const struct container *ct); /* created, running or paused */
+void container_publish(struct container *ct, const char *status);
+
+/* ---- process.c ---- */
+
+#define PROCESS_INIT "" /* name of a container's own process */
+
+struct process {
+	struct process *next;
+	struct container *ct;
+	char *name;
+	struct ctl_conn *shim;     /* the stand-in, or */
+	struct client *foreground; /* the verb that is it */
+	pid_t shim_pid;
+	int fds[3]; /* its stdio, until the pumps have taken it; [1] is not used with a terminal */
+	bool has_tty;
+	unsigned short height, width;
+	struct pump *pumps[3];
+	struct loop_source *stall; /* after the exit: output nobody takes */
+	uint64_t moved;
+	int code;
+	bool is_exited;
+};
+/* Take stdio and stand-in from a request of a verb (see process.c for its members). */
+struct process *process_new(struct container *ct, const char *name, struct client *c,
+                            struct ctl_msg *msg);
+/* The "io" member of the agent's request. Bytes flow from here on: send it in the same callback. */
+struct json *process_open_io(struct process *p);
+void process_exited(struct process *p, int code);
+void process_close_io(struct process *p); /* give up its stdio, closing what is the caller's */
+/* End its stand-in now, whatever output is left. */
+void process_end(struct process *p, int code);
+void process_free(struct process *p); /* a stand-in that was not told a code exits 137 */
+/* A message of its stand-in: signal or winsize. */
+void process_request(struct process *p, const struct json *request);
+void process_resize(struct process *p, unsigned short height, unsigned short width);
+void process_kill(struct process *p);
+struct process *process_find(struct container *ct, const char *name);

@@ -1,0 +1,279 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/config.h"
+#include "lib/monitor-internal.h"
+#include "lib/share.h"
+#include "lib/vcrt.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+enum { VERB_FD = 3 }; /* the connection to the verb that started us */
+
+#define BOOT_MESSAGE_TIMEOUT 30000 /* ms; the verb is at work all that time, or gone */
+
+/* ---- clients ---- */
+
+struct client *client_ref(struct client *c)
+{
+	c->refs++;
+	return c;
+}
+
+void client_unref(struct client *c)
+{
+	struct client **at;
+
+	if (!c || --c->refs)
+		return;
+	at = &c->m->clients;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	free(c);
+}
+
+void client_ok(struct client *c, struct json *result)
+{
+	if (c->conn)
+		ctl_conn_ok(c->conn, result);
+	else
+		json_free(result);
+	client_unref(c);
+}
+
+void client_fail(struct client *c, const struct error *err)
+{
+	if (c->conn)
+		ctl_conn_error(c->conn, err);
+	client_unref(c);
+}
+
+void client_failf(struct client *c, int code, const char *fmt, ...)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *msg = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	msg = str_vfmt(fmt, ap);
+	va_end(ap);
+	error_set(&err, code, "%s", msg);
+	client_fail(c, &err);
+}
+
+/* ---- requests ---- */
+
+static void handle_stop(struct monitor *m, struct client *c)
+{
+	auto_error struct error err = { 0 };
+
+	client_ok(client_ref(c), NULL);
+	error_set(&err, ECANCELED, "the sandbox was stopped");
+	vm_lost(m, &err);
+}
+
+static void handle_commit(struct client *c)
+{
+	if (!c->creating)
+		return;
+	c->creating->is_committed = true;
+	client_unref(c->creating->creator);
+	c->creating->creator = NULL;
+	c->creating = NULL;
+}
+
+static void handle_for_container(struct monitor *m, struct client *c, const char *op,
+                                 struct ctl_msg *msg)
+{
+	const char *id = json_get_string(msg->json, "container");
+	struct container *ct = id ? container_find(m, id) : NULL;
+
+	if (!ct && str_eq(op, "delete"))
+		client_ok(client_ref(c), NULL); /* ended, and forgotten here */
+	else if (!ct)
+		client_failf(client_ref(c), ENOENT, "container does not exist");
+	else if (str_eq(op, "start"))
+		container_start(ct, c);
+	else if (str_eq(op, "exec"))
+		container_exec(ct, c, msg);
+	else if (str_eq(op, "kill"))
+		container_kill(ct, c, msg->json);
+	else if (str_eq(op, "ps"))
+		container_ps(ct, c);
+	else if (str_eq(op, "pause") || str_eq(op, "resume"))
+		container_freeze(ct, c, str_eq(op, "pause"));
+	else if (str_eq(op, "resize"))
+		container_resize(ct, c, msg->json);
+	else if (str_eq(op, "delete"))
+		container_delete(ct, c, json_get_bool(msg->json, "force", false));
+	else
+		client_failf(client_ref(c), EPROTO, "unknown request '%s'", op);
+}
+
+static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
+{
+	auto_ctl_msg struct ctl_msg *owned = msg;
+	struct client *c = arg;
+	struct monitor *m = c->m;
+	const char *op = json_get_string(msg->json, "op");
+
+	(void)conn;
+	if (!op)
+		client_failf(client_ref(c), EPROTO, "a request without \"op\"");
+	else if (m->is_ending)
+		return; /* the end of the connection says so */
+	else if (str_eq(op, "signal") || str_eq(op, "winsize")) {
+		if (c->process)
+			process_request(c->process, msg->json);
+	} else if (str_eq(op, "create"))
+		container_create(m, c, msg);
+	else if (str_eq(op, "commit"))
+		handle_commit(c);
+	else if (str_eq(op, "stop"))
+		handle_stop(m, c);
+	else
+		handle_for_container(m, c, op, msg);
+}
+
+static void on_closed(struct ctl_conn *conn, void *arg)
+{
+	struct client *c = arg;
+	struct monitor *m = c->m;
+	auto_error struct error err = { 0 };
+
+	ctl_conn_free(conn);
+	c->conn = NULL;
+	if (c->creating) {
+		error_set(&err, ECANCELED, "create was interrupted");
+		container_abort(c->creating, &err);
+	}
+	if (c->is_standin && c->process)
+		process_kill(c->process);
+	client_unref(c);
+	/* The verb that started us may have died before its request. */
+	if (!m->containers && !m->is_ending) {
+		m->is_ending = true;
+		loop_stop(m->loop, 0);
+	}
+}
+
+static void add_client(struct monitor *m, int fd)
+{
+	struct client *c = xzalloc(sizeof(*c));
+
+	c->m = m;
+	c->refs = 1;
+	c->next = m->clients;
+	m->clients = c;
+	c->conn = ctl_conn_new(m->loop, fd, on_message, on_closed, c);
+}
+
+static void on_connect(int fd, uint32_t events, void *arg)
+{
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (conn >= 0)
+		add_client(arg, conn);
+}
+
+/* ---- start and end ---- */
+
+static int take_boot_message(struct monitor *m, int *listener, char **stage, struct error *err)
+{
+	auto_ctl_msg struct ctl_msg *msg = ctl_recv(VERB_FD, BOOT_MESSAGE_TIMEOUT, err);
+	auto_free char *text = NULL;
+
+	if (!msg)
+		return -err->code;
+	text = json_print(json_get(msg->json, "config"), false);
+	m->config = config_parse(text, "of the sandbox", err);
+	if (!m->config)
+		return -err->code;
+	m->sandbox = str_dup(json_get_string(msg->json, "sandbox"));
+	*stage = str_dup(json_get_string(msg->json, "stage"));
+	m->dirfd = ctl_msg_take_fd(msg, "dir");
+	*listener = ctl_msg_take_fd(msg, "listener");
+	m->vmm_log = ctl_msg_take_fd(msg, "vmm_log");
+	m->console_log = ctl_msg_take_fd(msg, "console_log");
+	if (m->dirfd < 0 || *listener < 0 || m->vmm_log < 0 || !*stage || !m->sandbox)
+		return error_set(err, EPROTO, "the monitor's first message is incomplete");
+	return 0;
+}
+
+static int start(struct monitor *m, struct error *err)
+{
+	auto_free char *stage = NULL;
+	int listener = -1, log;
+	struct share_view view;
+
+	if (take_boot_message(m, &listener, &stage, err) < 0)
+		return -err->code;
+	log = openat(m->dirfd, "monitor.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0)
+		return error_sys(err, "open the monitor's log");
+	log_to_fd(log, LOG_TEXT, m->config->debug);
+	view = (struct share_view){ .stage = stage,
+		                    .vmm = m->config->vmm_path,
+		                    .kernel = m->config->kernel,
+		                    .initrd = m->config->initrd };
+	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0)
+		return -err->code;
+	m->listener = loop_add_fd(m->loop, listener, EPOLLIN, on_connect, m);
+	return 0;
+}
+
+/* Why we end before there was a request to answer: the verb waits for an answer to its create. */
+static void tell_verb(const struct error *why)
+{
+	auto_error struct error err = { 0 };
+	struct ctl_out out = { .json = json_new_object() };
+	struct json *e = json_new_object();
+
+	json_set(e, "code", json_new_i64(why->code));
+	json_set(e, "msg", json_new_string(why->msg));
+	json_set(out.json, "error", e);
+	ctl_send(VERB_FD, &out, &err);
+	ctl_out_done(&out);
+}
+
+int vcrt_monitor_main(int argc, char **argv)
+{
+	struct monitor m = { .dirfd = -1, .vmm_log = -1, .console_log = -1 };
+	auto_error struct error err = { 0 };
+	sigset_t none;
+	int status;
+
+	(void)argc;
+	(void)argv;
+	/* Terminals and engines send signals to whole groups; the sandbox ends by request, or by
+	 * SIGKILL. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int s = 1; s < NSIG; s++)
+		if (s != SIGCHLD && s != SIGSEGV && s != SIGBUS && s != SIGABRT && s != SIGFPE &&
+		    s != SIGILL)
+			signal(s, SIG_IGN);
+	fcntl(VERB_FD, F_SETFD, FD_CLOEXEC);
+	m.loop = loop_new();
+	if (start(&m, &err) < 0) {
+		tell_verb(&err);
+		vm_stop(&m);
+		return 1;
+	}
+	add_client(&m, VERB_FD);
+	status = loop_run(m.loop);
+	while (m.containers)
+		container_free(m.containers);
+	vm_stop(&m);
+	return status < 0 ? 1 : status;
+}

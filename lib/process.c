@@ -1,0 +1,287 @@
+/* Members of a verb's request that describe a process:
+ *
+ *   stdin, stdout, stderr   descriptors; missing: /dev/null in the guest
+ *   tty                     descriptor of a terminal, used for both directions instead
+ *   height, width           of the terminal, may be missing
+ *   shim, shim_pid          control socket of its stand-in; without, the verb itself is it
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/mux.h"
+#include "lib/monitor-internal.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+/* Output that nobody takes for so long after the process has ended is given up, ms. */
+#define STALL_TIMEOUT 10000
+
+struct process *process_find(struct container *ct, const char *name)
+{
+	for (struct process *p = ct->processes; p; p = p->next)
+		if (str_eq(p->name, name))
+			return p;
+	return NULL;
+}
+
+/* ---- the stand-in ---- */
+
+static void on_signal_reply(void *arg, const struct json *result, const struct error *err)
+{
+	(void)arg;
+	(void)result;
+	/* ESRCH: it ended meanwhile. */
+	if (err && err->code && err->code != ESRCH)
+		log_debug("pass on a signal: %s", err->msg);
+}
+
+static struct json *request_for(struct process *p)
+{
+	struct json *j = json_new_object();
+
+	json_set(j, "container", json_new_string(p->ct->id));
+	json_set(j, "process", json_new_string(p->name));
+	return j;
+}
+
+static void send_signal(struct process *p, int signo)
+{
+	struct json *j;
+
+	if (!p->ct->is_in_guest || p->is_exited || p->ct->m->is_ending)
+		return;
+	j = request_for(p);
+	json_set(j, "signal", json_new_i64(signo));
+	vm_call(p->ct->m, "signal", j, on_signal_reply, NULL);
+}
+
+void process_kill(struct process *p)
+{
+	send_signal(p, SIGKILL);
+}
+
+void process_resize(struct process *p, unsigned short height, unsigned short width)
+{
+	struct json *j;
+
+	p->height = height;
+	p->width = width;
+	if (!p->has_tty || !p->ct->is_in_guest || p->is_exited || p->ct->m->is_ending)
+		return;
+	j = request_for(p);
+	json_set(j, "height", json_new_u64(height));
+	json_set(j, "width", json_new_u64(width));
+	vm_call(p->ct->m, "winsize", j, on_signal_reply, NULL);
+}
+
+void process_request(struct process *p, const struct json *request)
+{
+	const char *op = json_get_string(request, "op");
+
+	if (str_eq(op, "signal"))
+		send_signal(p, (int)json_get_i64(request, "signal", 0));
+	else if (str_eq(op, "winsize"))
+		process_resize(p, (unsigned short)json_get_i64(request, "height", 0),
+		               (unsigned short)json_get_i64(request, "width", 0));
+}
+
+static void on_shim_message(struct ctl_conn *c, struct ctl_msg *msg, void *arg)
+{
+	(void)c;
+	process_request(arg, msg->json);
+	ctl_msg_free(msg);
+}
+
+/* Killed, or it has taken its exit code and gone. */
+static void on_shim_closed(struct ctl_conn *c, void *arg)
+{
+	struct process *p = arg;
+
+	ctl_conn_free(c);
+	p->shim = NULL;
+	process_kill(p);
+}
+
+/* ---- making and freeing ---- */
+
+struct process *process_new(struct container *ct, const char *name, struct client *c,
+                            struct ctl_msg *msg)
+{
+	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	struct process *p = xzalloc(sizeof(*p)), **end = &ct->processes;
+	int shim = ctl_msg_take_fd(msg, "shim");
+	int tty = ctl_msg_take_fd(msg, "tty");
+
+	p->ct = ct;
+	p->name = str_dup(name);
+	p->has_tty = tty >= 0;
+	p->height = (unsigned short)json_get_i64(msg->json, "height", 0);
+	p->width = (unsigned short)json_get_i64(msg->json, "width", 0);
+	for (int i = 0; i < 3; i++)
+		p->fds[i] = p->has_tty ? -1 : ctl_msg_take_fd(msg, keys[i]);
+	if (p->has_tty) {
+		p->fds[0] = tty;
+		p->fds[1] = fcntl(tty, F_DUPFD_CLOEXEC, 3);
+	}
+	p->shim_pid = (pid_t)json_get_i64(msg->json, "shim_pid", 0);
+	if (shim >= 0)
+		p->shim = ctl_conn_new(ct->m->loop, shim, on_shim_message, on_shim_closed, p);
+	else
+		p->foreground = client_ref(c);
+	while (*end)
+		end = &(*end)->next;
+	*end = p;
+	return p;
+}
+
+void process_close_io(struct process *p)
+{
+	for (int i = 0; i < 3; i++) {
+		pump_free(p->pumps[i]);
+		p->pumps[i] = NULL;
+		close_fd(&p->fds[i]);
+	}
+}
+
+void process_free(struct process *p)
+{
+	struct process **at = &p->ct->processes;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+	for (struct client *c = p->ct->m->clients; c; c = c->next)
+		if (c->process == p)
+			c->process = NULL;
+	loop_remove(&p->stall);
+	process_close_io(p);
+	ctl_conn_free(p->shim);
+	client_unref(p->foreground);
+	free(p->name);
+	free(p);
+}
+
+/* ---- stdio ---- */
+
+static bool outputs_are_done(const struct process *p)
+{
+	for (int i = 1; i < 3; i++)
+		if (p->pumps[i] && !pump_is_done(p->pumps[i]))
+			return false;
+	return true;
+}
+
+/* After the exit: wait for the last byte of output, but not for ever. */
+static void on_stall_timer(void *arg)
+{
+	struct process *p = arg;
+	uint64_t moved = 0;
+
+	for (int i = 1; i < 3; i++)
+		moved += p->pumps[i] ? pump_bytes(p->pumps[i]) : 0;
+	if (moved != p->moved) {
+		p->moved = moved;
+		loop_rearm(p->stall, STALL_TIMEOUT);
+		return;
+	}
+	log_warn("nobody takes the last output of '%s', ignoring", p->ct->id);
+	process_end(p, p->code);
+}
+
+static void on_finish_timer(void *arg)
+{
+	struct process *p = arg;
+
+	process_end(p, p->code);
+}
+
+/* A pump is not freed in its own callback: the loop does it. */
+static void end_soon(struct process *p)
+{
+	loop_remove(&p->stall);
+	p->stall = loop_add_timer(p->ct->m->loop, 0, on_finish_timer, p);
+}
+
+static void on_output_done(void *arg)
+{
+	struct process *p = arg;
+
+	if (p->is_exited && outputs_are_done(p))
+		end_soon(p);
+}
+
+struct json *process_open_io(struct process *p)
+{
+	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	struct agent *agent = p->ct->m->agent;
+	struct mux *mux = agent_mux(agent);
+	struct json *io = json_new_object(), *size;
+
+	for (int i = 0; mux && i < 3; i++) {
+		uint32_t stream;
+
+		if (p->fds[i] < 0)
+			continue;
+		stream = agent_next_stream(agent);
+		p->pumps[i] = i == 0 ? pump_from_fd(p->ct->m->loop, mux, stream,
+		                                    steal_fd(&p->fds[i]), NULL, NULL)
+		                     : pump_to_fd(p->ct->m->loop, mux, stream, steal_fd(&p->fds[i]),
+		                                  on_output_done, p);
+		if (p->pumps[i])
+			json_set(io, keys[i], json_new_u64(stream));
+	}
+	if (p->has_tty && (p->height || p->width)) {
+		size = json_new_object();
+		json_set(size, "height", json_new_u64(p->height));
+		json_set(size, "width", json_new_u64(p->width));
+		json_set(io, "size", size);
+	}
+	return io;
+}
+
+/* ---- the end ---- */
+
+void process_exited(struct process *p, int code)
+{
+	if (p->is_exited)
+		return;
+	p->is_exited = true;
+	p->code = code;
+	/* Whoever writes to it learns that nobody reads. */
+	pump_free(p->pumps[0]);
+	p->pumps[0] = NULL;
+	if (outputs_are_done(p))
+		end_soon(p);
+	else
+		p->stall = loop_add_timer(p->ct->m->loop, STALL_TIMEOUT, on_stall_timer, p);
+}
+
+void process_end(struct process *p, int code)
+{
+	struct container *ct = p->ct;
+	struct json *j;
+
+	p->is_exited = true;
+	loop_remove(&p->stall);
+	if (p == ct->processes) {
+		container_ended(ct, code);
+		return;
+	}
+	process_close_io(p);
+	j = json_new_object();
+	json_set(j, "exit", json_new_i64(code));
+	if (p->shim)
+		ctl_conn_send(p->shim, j);
+	else if (p->foreground && p->foreground->conn)
+		ctl_conn_send(p->foreground->conn, j);
+	else
+		json_free(j);
+	process_free(p);
+}

@@ -1,0 +1,277 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/protocol.h"
+#include "hypervisor/hypervisor.h"
+#include "lib/config.h"
+#include "lib/monitor-internal.h"
+#include "lib/share.h"
+#include "lib/vmm-jail.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+#define MAX_LOG_TAIL 600 /* bytes of the VMM's log that a message quotes */
+#define PCIE_PORTS 8
+
+/* A question to the agent that has no answer yet. */
+struct call {
+	struct call *next;
+	struct monitor *m;
+	const char *op; /* constant */
+	struct loop_source *timer;
+	vm_reply_fn fn;
+	void *arg;
+};
+
+/* ---- the end ---- */
+
+void vm_stop(struct monitor *m)
+{
+	loop_remove(&m->vmm_death);
+	loop_remove(&m->boot_timer);
+	if (m->agent)
+		agent_close(m->agent);
+	m->agent = NULL;
+	hv_free(m->hv);
+	m->hv = NULL;
+}
+
+/* Calls are forgotten before their askers are told, so that nobody asks again through them. */
+static void drop_calls(struct monitor *m, const struct error *reason)
+{
+	while (m->calls) {
+		struct call *c = m->calls;
+
+		m->calls = c->next;
+		loop_remove(&c->timer);
+		c->fn(c->arg, NULL, reason);
+		free(c);
+	}
+}
+
+void vm_lost(struct monitor *m, const struct error *reason)
+{
+	struct container *next;
+
+	if (m->is_ending)
+		return;
+	m->is_ending = true;
+	log_warn("%s, ending the sandbox", reason->msg);
+	for (struct container *ct = m->containers; ct; ct = ct->next)
+		for (struct process *p = ct->processes; p; p = p->next)
+			process_close_io(p);
+	vm_stop(m);
+	drop_calls(m, reason);
+	for (struct container *ct = m->containers; ct; ct = next) {
+		next = ct->next;
+		if (!ct->is_committed && !container_is_live(ct))
+			container_abort(ct, reason);
+		else if (container_is_live(ct))
+			container_ended(ct, 128 + 9);
+	}
+	loop_stop(m->loop, 1);
+}
+
+static void lost_vmm(struct monitor *m)
+{
+	auto_free char *tail = hv_log_tail(m->vmm_log, MAX_LOG_TAIL);
+	auto_error struct error err = { 0 };
+
+	error_set(&err, EIO, "the virtual machine has ended%s%s%s",
+	          m->is_ready ? "" : " before its agent answered", *tail ? ": " : "", tail);
+	vm_lost(m, &err);
+}
+
+static void on_vmm_death(int fd, uint32_t events, void *arg)
+{
+	(void)fd;
+	(void)events;
+	lost_vmm(arg);
+}
+
+static void on_boot_timeout(void *arg)
+{
+	struct monitor *m = arg;
+	auto_error struct error err = { 0 };
+
+	error_set(&err, ETIMEDOUT, "the guest's agent did not answer within %u seconds",
+	          m->config->boot_timeout);
+	vm_lost(m, &err);
+}
+
+/* ---- the agent ---- */
+
+static void on_sandbox_reply(void *arg, const struct json *result, const struct error *err)
+{
+	struct monitor *m = arg;
+	auto_error struct error reason = { 0 };
+
+	(void)result;
+	if (!err || !err->code || m->is_ending)
+		return;
+	error_set(&reason, err->code, "set up the guest: %s", err->msg);
+	vm_lost(m, &reason);
+}
+
+static struct json *sandbox_request(void)
+{
+	struct json *j = json_new_object(), *t = json_new_object();
+	unsigned char random[64];
+	auto_free char *entropy = NULL;
+	struct timespec now;
+
+	if (getrandom(random, sizeof(random), 0) == sizeof(random))
+		entropy = str_hex(random, sizeof(random));
+	clock_gettime(CLOCK_REALTIME, &now);
+	json_set(t, "sec", json_new_i64(now.tv_sec));
+	json_set(t, "nsec", json_new_i64(now.tv_nsec));
+	json_set(j, "entropy", json_new_string(entropy));
+	json_set(j, "time", t);
+	json_set(j, "share_tag", json_new_string(PROTOCOL_SHARE_TAG));
+	return j;
+}
+
+static void on_ready(void *arg, const struct json *hello)
+{
+	struct monitor *m = arg;
+
+	(void)hello;
+	m->is_ready = true;
+	loop_remove(&m->boot_timer);
+	/* Both at once: requests are carried out in order. */
+	vm_call(m, "sandbox", sandbox_request(), on_sandbox_reply, m);
+	for (struct container *ct = m->containers; ct; ct = ct->next)
+		container_send_create(ct);
+}
+
+static void on_event(void *arg, const char *name, const struct json *event)
+{
+	struct monitor *m = arg;
+	const char *id = json_get_string(event, "container");
+	const char *process = json_get_string(event, "process");
+	struct container *ct = id ? container_find(m, id) : NULL;
+	struct process *p = ct && process ? process_find(ct, process) : NULL;
+
+	if (str_eq(name, "exit") && p)
+		process_exited(p, (int)json_get_i64(event, "code", 255) & 0xff);
+	else
+		log_debug("event '%s' of the guest is of no concern", name);
+}
+
+static void on_lost(void *arg, const struct error *cause)
+{
+	struct monitor *m = arg;
+	struct pollfd p = { .fd = m->hv ? m->hv->pidfd : -1, .events = POLLIN };
+	auto_error struct error err = { 0 };
+
+	/* Mostly because the VMM has died, which says more. */
+	if (m->hv && poll(&p, 1, 300) > 0) {
+		lost_vmm(m);
+		return;
+	}
+	error_set(&err, cause->code ? cause->code : ECONNRESET, "lost the guest's agent: %s",
+	          cause->code ? cause->msg : "it closed the connection");
+	vm_lost(m, &err);
+}
+
+static void on_call_timeout(void *arg)
+{
+	struct call *c = arg;
+	auto_error struct error err = { 0 };
+
+	error_set(&err, ETIMEDOUT, "the guest did not answer '%s' within %u seconds", c->op,
+	          c->m->config->request_timeout);
+	vm_lost(c->m, &err);
+}
+
+static void on_reply(void *arg, const struct json *result, const struct error *err)
+{
+	struct call *c = arg;
+	struct call **at = &c->m->calls;
+
+	/* A call that fails because the agent is lost stays, until vm_lost() knows why. */
+	if (!result && c->m->agent && c->m->agent->is_lost)
+		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	loop_remove(&c->timer);
+	c->fn(c->arg, result, err);
+	free(c);
+}
+
+void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn fn, void *arg)
+{
+	struct call *c = xzalloc(sizeof(*c));
+
+	*c = (struct call){ .m = m, .op = op, .fn = fn, .arg = arg, .next = m->calls };
+	c->timer = loop_add_timer(m->loop, m->config->request_timeout * 1000, on_call_timeout, c);
+	m->calls = c;
+	agent_call(m->agent, op, args, on_reply, c);
+}
+
+/* ---- start ---- */
+
+static const struct agent_events agent_events = {
+	.ready = on_ready,
+	.event = on_event,
+	.lost = on_lost,
+};
+
+int vm_start(struct monitor *m, struct error *err)
+{
+	const struct config *c = m->config;
+	const struct hv_ops *ops = hv_find(c->hypervisor);
+	const struct agent_ops *agent = agent_find(c->agent);
+	struct vmm_jail jail = { .keep_memory_lock = false };
+	auto_close int ours = -1, theirs = -1;
+	int pair[2];
+	struct hv_config cfg = {
+		.path = c->vmm_path,
+		.machine = c->machine,
+		.cpu_model = *c->cpu_model ? c->cpu_model : NULL,
+		.memory_mib = c->memory_mib,
+		.cpus = c->cpus,
+		.pcie_ports = PCIE_PORTS,
+		.kernel = c->kernel,
+		.initrd = c->initrd,
+		.cmdline = c->kernel_params,
+		.share_path = SHARE_DIR,
+		.share_tag = PROTOCOL_SHARE_TAG,
+		.port_name = PROTOCOL_PORT_NAME,
+		.log_fd = m->vmm_log,
+		.console_fd = m->console_log,
+		.prepare = vmm_jail_enter,
+		.prepare_arg = &jail,
+	};
+
+	if (!ops)
+		return error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
+	if (!agent)
+		return error_set(err, EINVAL, "unknown agent '%s'", c->agent);
+	if (hv_accel_parse(c->accel, &cfg.accel) < 0)
+		return error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_sys(err, "make the agent's channel");
+	ours = pair[0];
+	theirs = pair[1];
+	cfg.channel_fd = theirs;
+	m->hv = hv_new(ops);
+	if (hv_start(m->hv, &cfg, err) < 0)
+		return -err->code;
+	m->vmm = proc_ref_of(m->hv->pid);
+	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
+	m->boot_timer = loop_add_timer(m->loop, c->boot_timeout * 1000, on_boot_timeout, m);
+	m->agent = agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);
+	return 0;
+}
