@@ -41,8 +41,9 @@ struct vcrt_options {
 	const char *root;   /* state directory, NULL: /run/vcrt (or below $XDG_RUNTIME_DIR when not
 	                       root); created when missing; may be shared with other runtimes */
 	const char *config; /* configuration file, NULL: the system's, or defaults if it has none */
-	const char *binary; /* the vcrt program, which becomes monitor and shim; NULL: installed one */
-	const char *log;    /* file for the monitor's log records, NULL: none */
+	const char
+		*binary; /* the vcrt program, which becomes monitor and shim; NULL: installed one */
+	const char *log; /* file for the monitor's log records, NULL: none */
 	bool log_json;
 	bool debug;          /* monitors keep a debug log and the guest's console output */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
@@ -82,9 +83,9 @@ struct vcrt_create_options {
 	const char *pid_file;       /* receives the shim's pid, last of all; may be NULL */
 	const char *console_socket; /* receives the pty's master; only with process.terminal */
 	int stdio[3];               /* given to the container's process; stay the caller's */
-	unsigned preserve_fds;      /* descriptors from 3 up to hand over, as runc's --preserve-fds */
-	bool no_pivot;              /* guest: MS_MOVE and chroot instead of pivot_root */
-	bool no_new_keyring;        /* guest: no session keyring of its own */
+	unsigned preserve_fds; /* descriptors from 3 up to hand over, as runc's --preserve-fds */
+	bool no_pivot;         /* guest: MS_MOVE and chroot instead of pivot_root */
+	bool no_new_keyring;   /* guest: no session keyring of its own */
 };
 
 /* OCI operation "create": the sandbox runs and the container's process exists in it, waiting. On
@@ -108,14 +109,14 @@ VCRT_API int vcrt_container_run(struct vcrt *v, const struct vcrt_run_options *o
 
 struct vcrt_exec_options {
 	const char *id;
-	const char *process_json;   /* OCI process object; NULL: built from what follows */
-	char *const *args;          /* NULL-terminated; with process_json: NULL */
-	char *const *env;           /* "K=V", added to the container's; may be NULL */
-	const char *cwd;            /* NULL: the container's */
-	const char *user;           /* "UID[:GID]", NULL: the container's */
-	const uint32_t *groups;     /* additional ones */
+	const char *process_json; /* OCI process object; NULL: built from what follows */
+	char *const *args;        /* NULL-terminated; with process_json: NULL */
+	char *const *env;         /* "K=V", added to the container's; may be NULL */
+	const char *cwd;          /* NULL: the container's */
+	const char *user;         /* "UID[:GID]", NULL: the container's */
+	const uint32_t *groups;   /* additional ones */
 	size_t n_groups;
-	char *const *caps;          /* added to bounding, effective, permitted; may be NULL */
+	char *const *caps; /* added to bounding, effective, permitted; may be NULL */
 	const char *apparmor, *process_label, *cgroup; /* NULL: as the container */
 	const char *pid_file, *console_socket;
 	int stdio[3];
@@ -141,7 +142,7 @@ VCRT_API int vcrt_container_delete(struct vcrt *v, const char *id, bool force,
 
 struct vcrt_state {
 	char *oci_version, *id, *status, *bundle, *rootfs, *created, *owner;
-	pid_t pid; /* of the shim, 0 when stopped */
+	pid_t pid;          /* of the shim, 0 when stopped */
 	char **annotations; /* key, value, key, value, NULL */
 	char *sandbox;      /* id of the sandbox that it runs in */
 	int exit_code;      /* -1 until stopped, or when unknown */
@@ -173,13 +174,14 @@ VCRT_API int vcrt_container_resize(struct vcrt *v, const char *id, unsigned heig
                                    struct vcrt_error *err);
 
 struct vcrt_process {
-	pid_t pid;   /* in the guest */
+	pid_t pid; /* in the guest */
 	pid_t ppid;
-	pid_t shim;  /* host process that stands for it, 0: none of its own */
+	pid_t shim; /* host process that stands for it, 0: none of its own */
 	char *uid, *stime, *tty, *time, *cmd; /* as the columns of ps -ef */
 	int c;
 };
-/* Processes of a container; their number, *out freed by vcrt_processes_free(). None when stopped. */
+/* Processes of a container; their number, *out freed by vcrt_processes_free(). None when stopped.
+ */
 VCRT_API int vcrt_container_ps(struct vcrt *v, const char *id, struct vcrt_process **out,
                                struct vcrt_error *err);
 VCRT_API void vcrt_processes_free(struct vcrt_process *p, size_t n);
@@ -188,10 +190,10 @@ VCRT_API void vcrt_processes_free(struct vcrt_process *p, size_t n);
 
 struct vcrt_sandbox {
 	char *id;
-	char *status;      /* VCRT_RUNNING or VCRT_STOPPED */
-	char *hypervisor;  /* name of the backend */
+	char *status;       /* VCRT_RUNNING or VCRT_STOPPED */
+	char *hypervisor;   /* name of the backend */
 	pid_t monitor, vmm; /* 0 when gone */
-	char **containers; /* ids, NULL-terminated */
+	char **containers;  /* ids, NULL-terminated */
 };
 /* Sandboxes of this root's containers; their number, *out freed by vcrt_sandboxes_free(). */
 VCRT_API int vcrt_sandbox_list(struct vcrt *v, struct vcrt_sandbox **out, struct vcrt_error *err);

@@ -16,6 +16,8 @@
 /* Of field 22, counted from field 3 (the state), which follows the command in brackets. */
 #define START_TIME_SKIP 19
 
+#define LOOK_AGAIN_MS 2
+
 unsigned long long child_start_time(pid_t pid)
 {
 	char path[32], text[1024];
@@ -69,6 +71,22 @@ static int wait_end(int pidfd, unsigned timeout_ms)
 	}
 }
 
+/* Where the kernel, a system call filter or a debugger lacks descriptors of processes: between the
+ * look and the signal the number could change its owner, so this is second choice. */
+static int kill_wait_by_number(pid_t pid, unsigned long long start_time, unsigned timeout_ms)
+{
+	uint64_t end = loop_now_ms() + timeout_ms;
+
+	if (child_is_alive(pid, start_time) && kill(pid, SIGKILL) < 0 && errno != ESRCH)
+		return -errno;
+	while (child_is_alive(pid, start_time)) {
+		if (loop_now_ms() >= end)
+			return -ETIMEDOUT;
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	return 0;
+}
+
 int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms)
 {
 	auto_close int pidfd = -1;
@@ -76,6 +94,8 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 	if (pid <= 0)
 		return -EINVAL;
 	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0 && errno == ENOSYS)
+		return kill_wait_by_number(pid, start_time, timeout_ms);
 	if (pidfd < 0)
 		return errno == ESRCH ? 0 : -errno;
 	/* Looked at after the descriptor was opened: so it is of that process and no other. */

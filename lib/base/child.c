@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -187,22 +188,23 @@ static int read_report(int fd, struct error *err)
 	return error_set(err, code, "%s", report + sizeof(code));
 }
 
-static pid_t fork_quietly(sigset_t *old)
+/* Like fork(), with a descriptor of the child from its first moment on. */
+static pid_t fork_quietly(int *pidfd)
 {
-	sigset_t all;
-	pid_t pid;
+	sigset_t all, old;
+	long pid;
 	int saved;
 
 	/* No handler of the parent may run in the child. */
 	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, old);
-	pid = fork();
+	sigprocmask(SIG_BLOCK, &all, &old);
+	pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
 	if (pid != 0) {
 		saved = errno;
-		sigprocmask(SIG_SETMASK, old, NULL);
+		sigprocmask(SIG_SETMASK, &old, NULL);
 		errno = saved;
 	}
-	return pid;
+	return (pid_t)pid;
 }
 
 static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error *err)
@@ -210,7 +212,6 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 	auto_close int from_child = -1;
 	auto_close int to_parent = -1;
 	auto_close int handle = -1;
-	sigset_t old;
 	int ends[2];
 	pid_t child;
 
@@ -218,7 +219,7 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 		return error_sys(err, "start '%s': pipe", plan->opts->path);
 	from_child = ends[0];
 	to_parent = ends[1];
-	child = fork_quietly(&old);
+	child = fork_quietly(&handle);
 	if (child < 0)
 		return error_sys(err, "start '%s': fork", plan->opts->path);
 	if (child == 0) {
@@ -231,17 +232,9 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 		reap(child);
 		return -err->code;
 	}
-	if (pidfd) {
-		handle = pidfd_open(child, 0);
-		if (handle < 0) {
-			error_sys(err, "start '%s': pidfd_open", plan->opts->path);
-			kill(child, SIGKILL);
-			reap(child);
-			return -err->code;
-		}
-		*pidfd = steal_fd(&handle);
-	}
 	*pid = child;
+	if (pidfd)
+		*pidfd = steal_fd(&handle);
 	return 0;
 }
 

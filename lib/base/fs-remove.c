@@ -3,10 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
@@ -25,20 +24,25 @@ struct removal {
 
 static int remove_entry(struct removal *rm, int dir, const char *name, unsigned depth);
 
-/* A directory that is neither a link nor a mount point. */
+/* A directory that is neither a link nor, as a bind mount on the same device would be, a mount
+ * point. */
 static int open_here(int dir, const char *name)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
+	auto_close int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct statx st;
 
-	return (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0)
+		return -1;
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
+		errno = EBUSY;
+		return -1;
+	}
+	return steal_fd(&fd);
 }
 
 static int remove_failed(struct removal *rm, const char *name)
 {
-	if (errno == EXDEV || errno == EBUSY)
+	if (errno == EBUSY)
 		return error_set(rm->err, EBUSY, "remove '%s': '%s' is a mount point", rm->path,
 		                 name);
 	return error_sys(rm->err, "remove '%s' in '%s'", name, rm->path);

@@ -1,0 +1,264 @@
+/* The functions of vcrt.h: each hands its arguments to the inside and its error to the caller. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/config.h"
+#include "lib/query.h"
+#include "lib/vcrt.h"
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define DEFAULT_ROOT "/run/vcrt"
+
+/* Give what an inner call said to the caller; value is what that call returned. */
+static int export_error(struct vcrt_error *to, struct error *from, int value)
+{
+	if (from->code) {
+		free(to->msg);
+		to->code = from->code;
+		to->msg = steal_ptr(&from->msg);
+		from->code = 0;
+		return -to->code;
+	}
+	return value;
+}
+
+#define CALL(call)                                                                                 \
+	({                                                                                         \
+		struct error e = { 0 };                                                            \
+		int value = (call);                                                                \
+		export_error(err, &e, value);                                                      \
+	})
+
+void vcrt_error_clear(struct vcrt_error *err)
+{
+	free(err->msg);
+	*err = (struct vcrt_error){ 0 };
+}
+
+/* ---- the runtime ---- */
+
+static char *find_root(const char *root)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+
+	if (root && *root) {
+		if (*root == '/')
+			return str_dup(root);
+		auto_free char *cwd = getcwd(NULL, 0);
+		return str_fmt("%s/%s", cwd ? cwd : "", root);
+	}
+	if (geteuid() != 0 && xdg && *xdg)
+		return str_fmt("%s/vcrt", xdg);
+	return str_dup(DEFAULT_ROOT);
+}
+
+struct vcrt *vcrt_open(const struct vcrt_options *o, struct vcrt_error *err)
+{
+	struct error e = { 0 };
+	struct vcrt *v = xzalloc(sizeof(*v));
+
+	v->config = config_load(o->config, &e);
+	if (!v->config) {
+		export_error(err, &e, 0);
+		free(v);
+		return NULL;
+	}
+	v->root = find_root(o->root);
+	v->binary = str_dup(o->binary ? o->binary : VCRT_BINARY);
+	v->systemd_cgroup = o->systemd_cgroup;
+	v->debug = o->debug;
+	if (o->debug)
+		v->config->debug = true;
+	return v;
+}
+
+void vcrt_close(struct vcrt *v)
+{
+	if (!v)
+		return;
+	free(v->root);
+	free(v->binary);
+	config_free(v->config);
+	free(v);
+}
+
+int vcrt_check(struct vcrt *v, struct vcrt_finding **out, struct vcrt_error *err)
+{
+	return CALL(verb_check(v, out, &e));
+}
+
+void vcrt_findings_free(struct vcrt_finding *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(f[i].what);
+		free(f[i].text);
+	}
+	free(f);
+}
+
+int vcrt_env(struct vcrt *v, char **json, struct vcrt_error *err)
+{
+	return CALL(verb_env(v, json, &e));
+}
+
+/* ---- containers ---- */
+
+int vcrt_container_create(struct vcrt *v, const struct vcrt_create_options *o, pid_t *pid,
+                          struct vcrt_error *err)
+{
+	struct created c = CREATED_NONE;
+	int r = CALL(verb_create(v, o, false, &c, &e));
+
+	if (r == 0 && pid)
+		*pid = c.shim;
+	created_done(&c);
+	return r;
+}
+
+int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err)
+{
+	return CALL(verb_start(v, id, &e));
+}
+
+int vcrt_container_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code,
+                       struct vcrt_error *err)
+{
+	return CALL(verb_run(v, o, exit_code, &e));
+}
+
+int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid,
+                        int *exit_code, struct vcrt_error *err)
+{
+	return CALL(verb_exec(v, o, pid, exit_code, &e));
+}
+
+int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
+                        struct vcrt_error *err)
+{
+	return CALL(verb_kill(v, id, signal, all, &e));
+}
+
+int vcrt_signal_parse(const char *name, struct vcrt_error *err)
+{
+	return CALL(oci_signal_parse(name, &e));
+}
+
+int vcrt_container_delete(struct vcrt *v, const char *id, bool force, struct vcrt_error *err)
+{
+	return CALL(verb_delete(v, id, force, &e));
+}
+
+int vcrt_container_state(struct vcrt *v, const char *id, struct vcrt_state *out,
+                         struct vcrt_error *err)
+{
+	return CALL(query_state(v, id, out, &e));
+}
+
+void vcrt_state_done(struct vcrt_state *s)
+{
+	free(s->oci_version);
+	free(s->id);
+	free(s->status);
+	free(s->bundle);
+	free(s->rootfs);
+	free(s->created);
+	free(s->owner);
+	free(s->sandbox);
+	strv_free(s->annotations);
+	*s = (struct vcrt_state){ 0 };
+}
+
+int vcrt_container_state_json(struct vcrt *v, const char *id, char **json, struct vcrt_error *err)
+{
+	return CALL(query_state_json(v, id, json, &e));
+}
+
+int vcrt_container_list(struct vcrt *v, struct vcrt_state **out, struct vcrt_error *err)
+{
+	return CALL(query_list(v, out, &e));
+}
+
+void vcrt_list_free(struct vcrt_state *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		vcrt_state_done(&list[i]);
+	free(list);
+}
+
+int vcrt_container_list_json(struct vcrt *v, char **json, struct vcrt_error *err)
+{
+	return CALL(query_list_json(v, json, &e));
+}
+
+int vcrt_container_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code,
+                        struct vcrt_error *err)
+{
+	return CALL(verb_wait(v, id, timeout_ms, exit_code, &e));
+}
+
+int vcrt_container_pause(struct vcrt *v, const char *id, struct vcrt_error *err)
+{
+	return CALL(verb_freeze(v, id, true, &e));
+}
+
+int vcrt_container_resume(struct vcrt *v, const char *id, struct vcrt_error *err)
+{
+	return CALL(verb_freeze(v, id, false, &e));
+}
+
+int vcrt_container_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
+                          struct vcrt_error *err)
+{
+	return CALL(verb_resize(v, id, height, width, &e));
+}
+
+int vcrt_container_ps(struct vcrt *v, const char *id, struct vcrt_process **out,
+                      struct vcrt_error *err)
+{
+	return CALL(verb_ps(v, id, out, &e));
+}
+
+void vcrt_processes_free(struct vcrt_process *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(p[i].uid);
+		free(p[i].stime);
+		free(p[i].tty);
+		free(p[i].time);
+		free(p[i].cmd);
+	}
+	free(p);
+}
+
+/* ---- sandboxes ---- */
+
+int vcrt_sandbox_list(struct vcrt *v, struct vcrt_sandbox **out, struct vcrt_error *err)
+{
+	return CALL(query_sandboxes(v, out, &e));
+}
+
+void vcrt_sandboxes_free(struct vcrt_sandbox *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(s[i].id);
+		free(s[i].status);
+		free(s[i].hypervisor);
+		strv_free(s[i].containers);
+	}
+	free(s);
+}
+
+int vcrt_sandbox_stop(struct vcrt *v, const char *sandbox, struct vcrt_error *err)
+{
+	return CALL(query_sandbox_stop(v, sandbox, &e));
+}
+
+int vcrt_sandbox_monitor(struct vcrt *v, const char *sandbox, struct vcrt_error *err)
+{
+	return CALL(query_sandbox_monitor(v, sandbox, &e));
+}

@@ -1,0 +1,38 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+
+#include "lib/cgroup.h"
+#include "lib/verbs.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define KILL_TIMEOUT 5000   /* ms for a process to be gone after SIGKILL */
+#define CGROUP_TIMEOUT 2000 /* ms for the kernel to empty a cgroup */
+
+static int end_process(const struct proc_ref *p, const char *what, struct error *err)
+{
+	int r = p->pid > 0 ? child_kill_wait(p->pid, p->start, KILL_TIMEOUT) : 0;
+
+	return r < 0 ? error_set(err, -r, "end the %s %d: it does not die", what, (int)p->pid) : 0;
+}
+
+int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
+{
+	/* The monitor's death takes the VMM with it; that it is listed as well covers a crash in
+	 * between. */
+	if (end_process(&r->monitor, "monitor", err) < 0 || end_process(&r->vmm, "VMM", err) < 0 ||
+	    end_process(&r->shim, "shim", err) < 0)
+		return -err->code;
+	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)
+		return -err->code;
+	if (r->sandbox_dir && str_starts(r->sandbox_dir, "/") &&
+	    fs_remove_tree_at(AT_FDCWD, r->sandbox_dir, err) < 0)
+		return error_wrap(err, "remove the sandbox's directory");
+	return record_remove(v->root, r->oci->id, err);
+}

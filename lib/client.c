@@ -1,0 +1,80 @@
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/config.h"
+#include "lib/ctl.h"
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+/* The monitor gives up a guest that does not answer; we only guard against a stuck monitor. */
+#define MONITOR_GRACE 30 /* seconds */
+
+int client_connect(const struct record *r, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	auto_free char *path = str_fmt("%s/ctl.sock", r->sandbox_dir ? r->sandbox_dir : "");
+	auto_close int fd = -1;
+
+	if (!r->sandbox_dir || !proc_ref_is_alive(&r->monitor))
+		return error_set(err, ECONNREFUSED, "the monitor of '%s' has ended", r->oci->id);
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, ENAMETOOLONG, "the socket path '%s' is too long", path);
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_sys(err, "make a socket");
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		if (errno == ENOENT)
+			errno = ECONNREFUSED;
+		return error_sys(err, "connect to the monitor of '%s'", r->oci->id);
+	}
+	return steal_fd(&fd);
+}
+
+struct ctl_out client_request(const char *op, const char *id)
+{
+	struct ctl_out out = { .json = json_new_object() };
+
+	json_set(out.json, "op", json_new_string(op));
+	json_set(out.json, "container", json_new_string(id));
+	return out;
+}
+
+struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
+                           struct error *err)
+{
+	int timeout = (int)(v->config->request_timeout + MONITOR_GRACE) * 1000;
+	auto_close int fd = client_connect(r, err);
+	struct ctl_msg *m = NULL;
+
+	if (fd >= 0)
+		m = ctl_call(fd, request, timeout, err);
+	ctl_out_done(request);
+	return m;
+}
+
+int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
+{
+	struct pollfd f = { .events = POLLIN };
+	auto_close int fd = -1;
+	int n;
+
+	if (p->pid <= 0)
+		return 0;
+	fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (fd < 0 || !proc_ref_is_alive(p))
+		return 0;
+	f.fd = fd;
+	do
+		n = poll(&f, 1, (int)timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : -ETIMEDOUT;
+}

@@ -1,0 +1,415 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cgroup.h"
+#include "lib/config.h"
+#include "lib/console.h"
+#include "lib/ctl.h"
+#include "lib/hooks.h"
+#include "lib/launch.h"
+#include "lib/shim.h"
+#include "lib/verbs.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define MONITOR_END_TIMEOUT 5000 /* ms for a monitor to end by itself after a failure */
+#define CONFIG_NAME "config.json"
+
+/* A container on its way. */
+struct creation {
+	struct vcrt *v;
+	const struct vcrt_create_options *o;
+	struct oci_spec *spec;
+	char *bundle, *rootfs, *key;
+	struct record *record;
+	struct launch launch;
+	struct shim shim;
+	int tty_slave, tty_master; /* of a console socket's pty */
+	int own_tty;               /* the caller's terminal, used in place */
+};
+
+/* ---- reading and checking ---- */
+
+static int find_bundle(struct creation *c, struct error *err)
+{
+	const char *bundle = c->o->bundle && *c->o->bundle ? c->o->bundle : ".";
+	auto_free char *config = NULL, *rootfs = NULL;
+	struct stat st;
+
+	c->bundle = realpath(bundle, NULL);
+	if (!c->bundle)
+		return error_set(err, errno, "chdir %s: %s", bundle,
+		                 errno == ENOENT ? "no such file or directory" : strerror(errno));
+	config = str_fmt("%s/" CONFIG_NAME, c->bundle);
+	if (stat(config, &st) < 0 && errno == ENOENT)
+		return error_set(err, ENOENT, "JSON specification file config.json not found");
+	c->spec = oci_spec_read(AT_FDCWD, config, err);
+	if (!c->spec)
+		return error_wrap(err, "config.json");
+	if (oci_spec_validate(c->spec, err) < 0)
+		return error_wrap(err, "config.json");
+	if (!c->spec->process)
+		return error_set(err, EINVAL, "config.json: process: missing");
+	rootfs = *c->spec->root->path == '/' ? str_dup(c->spec->root->path)
+	                                     : str_fmt("%s/%s", c->bundle, c->spec->root->path);
+	c->rootfs = realpath(rootfs, NULL);
+	if (!c->rootfs || stat(c->rootfs, &st) < 0)
+		return error_set(err, errno, "root file system: stat %s: %s", rootfs,
+		                 errno == ENOENT ? "no such file or directory" : strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, ENOTDIR, "root file system '%s': not a directory", rootfs);
+	return 0;
+}
+
+static int check_console(struct creation *c, bool own_tty, struct error *err)
+{
+	bool terminal = c->spec->process->has_terminal && c->spec->process->terminal;
+	bool has_socket = c->o->console_socket && *c->o->console_socket;
+
+	if (terminal && !has_socket && !own_tty)
+		return error_set(err, EINVAL,
+		                 "cannot allocate tty if runc will detach without setting console "
+		                 "socket");
+	if (has_socket && (!terminal || own_tty))
+		return error_set(
+			err, EINVAL,
+			"cannot use console socket if runc will not detach or allocate tty");
+	if (terminal && own_tty) {
+		c->own_tty = console_find(c->o->stdio);
+		if (c->own_tty < 0)
+			return error_set(err, ENOTTY,
+			                 "the container wants a terminal, but none of standard "
+			                 "input, output and error is one");
+	}
+	return 0;
+}
+
+static struct record *make_record(const struct creation *c)
+{
+	struct record *r = record_new(c->o->id, c->bundle);
+	const struct oci_spec *spec = c->spec;
+
+	r->oci->rootfs = str_dup(c->rootfs);
+	free(r->oci->oci_version);
+	r->oci->oci_version = str_dup(spec->oci_version);
+	r->oci->annotations = xcalloc(spec->n_annotations, sizeof(*r->oci->annotations));
+	for (size_t i = 0; i < spec->n_annotations; i++) {
+		r->oci->annotations[i].key = str_dup(spec->annotations[i].key);
+		r->oci->annotations[i].value = str_dup(spec->annotations[i].value);
+	}
+	r->oci->n_annotations = spec->n_annotations;
+	return r;
+}
+
+/* Later changes of the bundle's file have no effect. */
+static int keep_config(const struct creation *c, struct error *err)
+{
+	auto_json struct json *j = oci_spec_to_json(c->spec);
+	auto_free char *text = json_print(j, false);
+
+	return fs_write_atomic_at(c->launch.dirfd, CONFIG_NAME, text, strlen(text), 0600, false,
+	                          err);
+}
+
+/* ---- the stand-in ---- */
+
+static int host_netns_check(const char *path, struct error *err)
+{
+	struct stat a, b;
+
+	if (stat(path, &a) < 0)
+		return error_sys(err, "linux.namespaces: network: '%s'", path);
+	if (stat("/proc/1/ns/net", &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+		return error_set(
+			err, ENOTSUP,
+			"linux.namespaces: the host's network cannot be used by a container "
+			"in a virtual machine");
+	return 0;
+}
+
+static int namespaces_of(const struct oci_spec *spec, struct shim_namespaces *ns, struct error *err)
+{
+	const int wanted = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+
+	ns->create = CLONE_NEWNS;
+	for (size_t i = 0; spec->linux_ && i < spec->linux_->n_namespaces; i++) {
+		const struct oci_namespace *n = &spec->linux_->namespaces[i];
+		int flag = oci_namespace_flag(n->type), fd;
+
+		if (!n->path || !*n->path) {
+			ns->create |= flag & wanted;
+			continue;
+		}
+		if (flag != CLONE_NEWNET)
+			continue; /* refused with the guest's document */
+		if (host_netns_check(n->path, err) < 0)
+			return -err->code;
+		fd = open(n->path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return error_sys(err, "linux.namespaces: network: '%s'", n->path);
+		ns->join[ns->n_join++] = fd;
+	}
+	return 0;
+}
+
+static size_t title_length(const struct oci_process *process)
+{
+	size_t n = 0;
+
+	for (char **a = process->args; a && *a; a++)
+		n += strlen(*a) + 1;
+	return n < 4096 ? n : 4096;
+}
+
+static int start_shim(struct creation *c, struct error *err)
+{
+	struct shim_namespaces ns = { 0 };
+	int r = namespaces_of(c->spec, &ns, err);
+
+	if (r == 0)
+		r = shim_spawn(c->v->binary, &ns, title_length(c->spec->process), &c->shim, err);
+	for (size_t i = 0; i < ns.n_join; i++)
+		close_fd(&ns.join[i]);
+	if (r < 0)
+		return r;
+	c->record->shim = proc_ref_of(c->shim.pid);
+	c->record->oci->pid = c->shim.pid;
+	if (record_journal(c->launch.dirfd, c->record, err) < 0)
+		return -err->code;
+	return cgroup_attach(c->launch.cgroups, c->shim.pid, err);
+}
+
+static int run_hooks(struct creation *c, struct error *err)
+{
+	const struct oci_hooks *h = c->spec->hooks;
+
+	if (!h)
+		return 0;
+	if (hooks_run(h->prestart, h->n_prestart, c->record->oci, err) < 0 ||
+	    hooks_run(h->create_runtime, h->n_create_runtime, c->record->oci, err) < 0)
+		return error_wrap(err, "error during container init");
+	return 0;
+}
+
+static int set_up_shim(struct creation *c, struct error *err)
+{
+	struct ctl_out out = { .json = json_new_object() };
+	bool cgroupns = oci_namespace_find(c->spec, "cgroup") != NULL;
+	size_t ours;
+	int r;
+
+	json_set(out.json, "args", json_new_strv(c->spec->process->args));
+	json_set(out.json, "cgroupns", json_new_bool(cgroupns));
+	r = ctl_out_fd(&out, NULL, "tty", c->tty_slave, err);
+	ours = out.n_fds;
+	if (r == 0)
+		r = shim_setup_add(&out, c->spec, c->bundle, c->rootfs, err);
+	if (r == 0)
+		r = shim_setup(&c->shim, &out, err);
+	guest_spec_close_trees(&out, ours);
+	ctl_out_done(&out);
+	return r;
+}
+
+/* ---- the container ---- */
+
+static int open_pty(struct creation *c, struct error *err)
+{
+	const struct oci_console_size *size = c->spec->process->console_size;
+
+	if (!c->o->console_socket || !*c->o->console_socket)
+		return 0;
+	return console_open(size ? (unsigned short)size->height : 0,
+	                    size ? (unsigned short)size->width : 0, &c->tty_master, &c->tty_slave,
+	                    err);
+}
+
+static void add_size(struct ctl_out *out, int tty)
+{
+	unsigned short h, w;
+
+	if (!console_size(tty, &h, &w))
+		return;
+	json_set(out->json, "height", json_new_u64(h));
+	json_set(out->json, "width", json_new_u64(w));
+}
+
+static int add_stdio(struct creation *c, struct ctl_out *out, struct error *err)
+{
+	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	int tty = c->own_tty >= 0 ? c->own_tty : c->tty_slave;
+
+	if (tty >= 0) {
+		add_size(out, tty);
+		return ctl_out_fd(out, NULL, "tty", tty, err);
+	}
+	for (int i = 0; i < 3; i++)
+		if (fcntl(c->o->stdio[i], F_GETFD) >= 0 &&
+		    ctl_out_fd(out, NULL, keys[i], c->o->stdio[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static int ask_monitor(struct creation *c, struct error *err)
+{
+	struct ctl_out out = client_request("create", c->o->id);
+	auto_ctl_msg struct ctl_msg *answer = NULL;
+	size_t ours = 0;
+
+	json_set(out.json, "key", json_new_string(c->key));
+	json_set(out.json, "state", record_to_json(c->record));
+	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
+	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
+	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
+	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
+	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
+	    add_stdio(c, &out, err) == 0) {
+		ours = out.n_fds;
+		guest_spec_add(&out, c->spec, c->bundle, c->rootfs, c->key, err);
+	}
+	/* No limit of time here: the monitor has its own for the boot and for every request. */
+	if (!err->code && ctl_send(c->launch.monitor, &out, err) == 0) {
+		close_fd(&c->shim.control);
+		guest_spec_close_trees(&out, ours);
+		answer = ctl_answer(c->launch.monitor, -1, err);
+	}
+	if (ours)
+		guest_spec_close_trees(&out, ours);
+	ctl_out_done(&out);
+	return answer ? 0 : -err->code;
+}
+
+static int write_pid_file(const char *path, pid_t pid, struct error *err)
+{
+	auto_free char *text = str_fmt("%d", (int)pid);
+
+	if (!path || !*path)
+		return 0;
+	if (fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
+		return error_wrap(err, "write the pid file");
+	return 0;
+}
+
+static int commit(struct creation *c, struct error *err)
+{
+	struct ctl_out out = client_request("commit", c->o->id);
+	int r = 0;
+
+	if (c->tty_master >= 0)
+		r = console_send(c->o->console_socket, c->tty_master, err);
+	if (r == 0)
+		r = write_pid_file(c->o->pid_file, c->shim.pid, err);
+	if (r == 0)
+		r = ctl_send(c->launch.monitor, &out, err);
+	ctl_out_done(&out);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static int make(struct creation *c, struct error *err)
+{
+	if (keep_config(c, err) < 0 || open_pty(c, err) < 0)
+		return -err->code;
+	if (launch_sandbox(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)
+		return -err->code;
+	if (run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
+		return -err->code;
+	if (ask_monitor(c, err) < 0)
+		return error_wrap(err, "unable to start container process");
+	return commit(c, err);
+}
+
+/* The monitor takes everything back when we leave it; then nothing of ours is in use any more. */
+static void take_back(struct creation *c)
+{
+	auto_error struct error err = { 0 };
+
+	close_fd(&c->launch.monitor);
+	shim_abort(&c->shim);
+	c->record->shim.pid = 0;
+	client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
+	if (cleanup_container(c->v, c->record, &err) < 0)
+		log_warn("clean up after a failed create: %s, ignoring", err.msg);
+	if (c->launch.monitor_pid > 0)
+		waitpid(c->launch.monitor_pid, NULL, 0);
+}
+
+static void creation_done(struct creation *c)
+{
+	shim_done(&c->shim);
+	close_fd(&c->tty_master);
+	close_fd(&c->tty_slave);
+	close_fd(&c->launch.monitor);
+	close_fd(&c->launch.dirfd);
+	config_free(c->launch.config);
+	strv_free(c->launch.cgroups);
+	record_free(c->record);
+	oci_spec_free(c->spec);
+	free(c->bundle);
+	free(c->rootfs);
+	free(c->key);
+}
+
+static int run_creation(struct creation *c, bool own_tty, struct error *err)
+{
+	if (record_check_id(c->o->id, err) < 0 || find_bundle(c, err) < 0 ||
+	    check_console(c, own_tty, err) < 0)
+		return -err->code;
+	c->key = str_fmt("%016llx",
+	                 (unsigned long long)str_hash(STR_HASH_SEED, c->o->id, strlen(c->o->id)));
+	c->record = make_record(c);
+	c->launch = (struct launch){
+		.v = c->v, .config = config_copy(c->v->config), .record = c->record, .monitor = -1
+	};
+	c->launch.dirfd = record_make(c->v->root, c->record, err);
+	if (c->launch.dirfd < 0)
+		return -err->code;
+	if (make(c, err) < 0) {
+		take_back(c);
+		return -err->code;
+	}
+	return 0;
+}
+
+int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tty,
+                struct created *created, struct error *err)
+{
+	struct creation c = { .v = v,
+		              .o = o,
+		              .launch = { .dirfd = -1, .monitor = -1 },
+		              .shim = SHIM_NONE,
+		              .tty_slave = -1,
+		              .tty_master = -1,
+		              .own_tty = -1 };
+
+	if (run_creation(&c, own_tty, err) == 0)
+		*created = (struct created){ .shim = c.shim.pid,
+			                     .shim_pidfd = steal_fd(&c.shim.pidfd),
+			                     .monitor = steal_fd(&c.launch.monitor),
+			                     .tty = c.own_tty };
+	creation_done(&c);
+	if (err->code)
+		return error_wrap(err, "vcrt create failed");
+	return 0;
+}
+
+void created_done(struct created *c)
+{
+	close_fd(&c->shim_pidfd);
+	close_fd(&c->monitor);
+}

@@ -1,0 +1,86 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/ctl.h"
+#include "lib/hooks.h"
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define MONITOR_END_TIMEOUT 5000 /* ms; then it is killed */
+
+/* Hooks as they were at create. A crashed create may have left no configuration. */
+static void run_poststop(const struct record *r, int dirfd)
+{
+	auto_oci_spec struct oci_spec *spec = NULL;
+	auto_oci_state struct oci_state *state = NULL;
+	auto_error struct error err = { 0 };
+
+	spec = oci_spec_read(dirfd, "config.json", &err);
+	if (!spec || !spec->hooks || !spec->hooks->n_poststop)
+		return;
+	state = oci_state_copy(r->oci);
+	state->pid = 0;
+	free(state->status);
+	state->status = str_dup(VCRT_STOPPED);
+	hooks_run_all(spec->hooks->poststop, spec->hooks->n_poststop, "poststop hook", state);
+}
+
+/* Have the monitor end the container. The monitor may end on its own at any moment: that is what
+ * we want from it, too. */
+static int ask(struct vcrt *v, const struct record *r, bool force, struct error *err)
+{
+	struct ctl_out out = client_request("delete", r->oci->id);
+	auto_ctl_msg struct ctl_msg *answer = NULL;
+	auto_error struct error e = { 0 };
+
+	json_set(out.json, "force", json_new_bool(force));
+	answer = client_ask(v, r, &out, &e);
+	if (answer || e.code == ECONNREFUSED || e.code == ECONNRESET || e.code == EPIPE)
+		return 0;
+	if (force && e.code != EBUSY) {
+		log_debug("the monitor of '%s' does not delete it: %s", r->oci->id, e.msg);
+		return 0;
+	}
+	return error_move(err, &e);
+}
+
+static int delete_record(struct vcrt *v, struct record *r, int dirfd, bool force, struct error *err)
+{
+	const char *status = record_status(r);
+
+	if (r->problem && !force)
+		return error_set(err, EINVAL, "container '%s': %s", r->oci->id, r->problem);
+	if (!force && !str_eq(status, VCRT_STOPPED) && !str_eq(status, VCRT_CREATED))
+		return error_set(err, EBUSY, "cannot delete container %s that is not stopped: %s",
+		                 r->oci->id, status);
+	if (proc_ref_is_alive(&r->monitor)) {
+		if (ask(v, r, force, err) < 0)
+			return -err->code;
+		client_wait_gone(&r->monitor, MONITOR_END_TIMEOUT);
+	}
+	run_poststop(r, dirfd);
+	return cleanup_container(v, r, err);
+}
+
+int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err)
+{
+	auto_record struct record *r = NULL;
+	auto_close int dirfd = -1;
+	auto_free char *dir = NULL;
+
+	r = record_load(v->root, id, &dirfd, err);
+	if (r)
+		return delete_record(v, r, dirfd, force, err);
+	if (!force || err->code != ENOENT)
+		return -err->code;
+	error_clear(err);
+	/* A create that was killed right after its first step leaves an empty directory. */
+	dir = str_fmt("%s/%s", v->root, id);
+	rmdir(dir);
+	return 0;
+}

@@ -1,0 +1,352 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "lib/cgroup.h"
+#include "lib/config.h"
+#include "lib/console.h"
+#include "lib/ctl.h"
+#include "lib/shim.h"
+#include "lib/standin.h"
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+struct execution {
+	struct vcrt *v;
+	const struct vcrt_exec_options *o;
+	struct record *record;
+	struct oci_process *process;
+	struct shim shim;
+	int conn, tty_master, tty_slave, own_tty;
+	char *name;
+};
+
+/* ---- the process object ---- */
+
+static int set_user(struct oci_user *u, const char *text, struct error *err)
+{
+	auto_strv char **parts = str_split(text, ':');
+	size_t n = strv_len(parts);
+	uint64_t uid, gid = 0;
+
+	if (n > 2 || str_to_u64(parts[0], 0, UINT32_MAX - 1, &uid) < 0 ||
+	    (n == 2 && str_to_u64(parts[1], 0, UINT32_MAX - 1, &gid) < 0))
+		return error_set(err, EINVAL, "user '%s': expected UID or UID:GID", text);
+	u->has_uid = true;
+	u->uid = (uint32_t)uid;
+	if (n == 2) {
+		u->has_gid = true;
+		u->gid = (uint32_t)gid;
+	}
+	return 0;
+}
+
+static void add_caps(struct oci_capabilities *c, char *const *caps)
+{
+	char ***sets[] = { &c->bounding, &c->effective, &c->permitted };
+
+	for (; caps && *caps; caps++)
+		for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+			if (!strv_has(*sets[i], *caps))
+				strv_push(sets[i], *caps);
+}
+
+/* As runc builds it: the container's own process, with what the caller said on top. */
+static int build_process(struct execution *x, struct oci_spec *spec, struct error *err)
+{
+	const struct vcrt_exec_options *o = x->o;
+	struct oci_process *p;
+
+	p = x->process = steal_ptr(&spec->process);
+	if (!o->args || !*o->args)
+		return error_set(err, EINVAL, "process args cannot be empty");
+	strv_free(p->args);
+	p->args = strv_dup(o->args);
+	for (char *const *e = o->env; e && *e; e++)
+		strv_push(&p->env, *e);
+	if (o->cwd) {
+		free(p->cwd);
+		p->cwd = str_dup(o->cwd);
+	}
+	if (o->apparmor) {
+		free(p->apparmor_profile);
+		p->apparmor_profile = str_dup(o->apparmor);
+	}
+	if (o->process_label) {
+		free(p->selinux_label);
+		p->selinux_label = str_dup(o->process_label);
+	}
+	if (o->caps && !p->capabilities)
+		p->capabilities = xzalloc(sizeof(*p->capabilities));
+	if (p->capabilities)
+		add_caps(p->capabilities, o->caps);
+	p->has_terminal = true;
+	p->terminal = o->tty;
+	p->has_no_new_privileges = true;
+	p->no_new_privileges = o->no_new_privs;
+	if (o->user && set_user(&p->user, o->user, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < o->n_groups; i++) {
+		p->user.additional_gids =
+			xreallocarray(p->user.additional_gids, p->user.n_additional_gids + 1,
+		                      sizeof(*p->user.additional_gids));
+		p->user.additional_gids[p->user.n_additional_gids++] = o->groups[i];
+	}
+	return 0;
+}
+
+static int find_process(struct execution *x, int dirfd, struct error *err)
+{
+	auto_oci_spec struct oci_spec *spec = oci_spec_read(dirfd, "config.json", err);
+	const char *text = x->o->process_json;
+	struct oci_process *p;
+
+	if (!spec || !spec->process)
+		return error_wrap(err, "read the container's configuration");
+	if (!text)
+		return build_process(x, spec, err);
+	p = x->process = oci_process_parse(text, strlen(text), err);
+	if (!p)
+		return error_wrap(err, "process");
+	if (x->o->tty) { /* conmon says it on the command line only */
+		p->has_terminal = true;
+		p->terminal = true;
+	}
+	if (!p->capabilities)
+		p->capabilities = steal_ptr(&spec->process->capabilities);
+	return 0;
+}
+
+static int check_console(struct execution *x, struct error *err)
+{
+	bool terminal = x->process->has_terminal && x->process->terminal;
+	bool has_socket = x->o->console_socket && *x->o->console_socket;
+
+	if (terminal && x->o->detach && !has_socket)
+		return error_set(err, EINVAL,
+		                 "cannot allocate tty if runc will detach without setting console "
+		                 "socket");
+	if (has_socket && (!terminal || !x->o->detach))
+		return error_set(
+			err, EINVAL,
+			"cannot use console socket if runc will not detach or allocate tty");
+	if (!terminal)
+		return 0;
+	if (has_socket)
+		return console_open(
+			x->process->console_size ? (unsigned short)x->process->console_size->height
+						 : 0,
+			x->process->console_size ? (unsigned short)x->process->console_size->width
+						 : 0,
+			&x->tty_master, &x->tty_slave, err);
+	x->own_tty = console_find(x->o->stdio);
+	if (x->own_tty < 0)
+		return error_set(err, ENOTTY,
+		                 "the process wants a terminal, but none of standard "
+		                 "input, output and error is one");
+	return 0;
+}
+
+/* ---- the stand-in of a detached one ---- */
+
+/* Beside the container's own stand-in, in all its namespaces; of the mount namespace only the
+ * descriptor: the program has to be loaded from the host first. */
+static int open_namespaces(const struct record *r, struct shim_namespaces *ns, int *mntns,
+                           struct error *err)
+{
+	static const char *const names[] = { "net", "ipc", "uts", "cgroup", "pid" };
+	auto_free char *mnt = str_fmt("/proc/%d/ns/mnt", (int)r->shim.pid);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)r->shim.pid, names[i]);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			return error_sys(err, "open '%s'", path);
+		ns->join[ns->n_join++] = fd;
+	}
+	*mntns = open(mnt, O_RDONLY | O_CLOEXEC);
+	if (*mntns < 0)
+		return error_sys(err, "open '%s'", mnt);
+	return proc_ref_is_alive(&r->shim)
+	               ? 0
+	               : error_set(err, ESRCH, "cannot exec in a stopped container");
+}
+
+static int join_cgroup(struct execution *x, struct error *err)
+{
+	auto_strv char **dirs = NULL;
+
+	if (!x->record->cgroup_path)
+		return 0;
+	dirs = cgroup_find(x->record->cgroup_path, err);
+	return err->code ? -err->code : cgroup_attach(dirs, x->shim.pid, err);
+}
+
+static int start_shim(struct execution *x, struct error *err)
+{
+	struct shim_namespaces ns = { 0 };
+	struct ctl_out out = { .json = json_new_object() };
+	auto_close int mntns = -1;
+	size_t length = 0;
+	int r;
+
+	for (char **a = x->process->args; a && *a; a++)
+		length += strlen(*a) + 1;
+	r = open_namespaces(x->record, &ns, &mntns, err);
+	if (r == 0)
+		r = shim_spawn(x->v->binary, &ns, length < 4096 ? length : 4096, &x->shim, err);
+	for (size_t i = 0; i < ns.n_join; i++)
+		close_fd(&ns.join[i]);
+	if (r == 0)
+		r = join_cgroup(x, err);
+	json_set(out.json, "args", json_new_strv(x->process->args));
+	if (r == 0)
+		r = ctl_out_fd(&out, NULL, "tty", x->tty_slave, err);
+	if (r == 0)
+		r = ctl_out_fd(&out, NULL, "mntns", mntns, err);
+	if (r == 0)
+		r = shim_setup(&x->shim, &out, err);
+	ctl_out_done(&out);
+	return r;
+}
+
+/* ---- asking for it ---- */
+
+static int add_stdio(struct execution *x, struct ctl_out *out, struct error *err)
+{
+	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	int tty = x->own_tty >= 0 ? x->own_tty : x->tty_slave;
+	unsigned short h, w;
+
+	if (tty >= 0) {
+		if (console_size(tty, &h, &w)) {
+			json_set(out->json, "height", json_new_u64(h));
+			json_set(out->json, "width", json_new_u64(w));
+		}
+		return ctl_out_fd(out, NULL, "tty", tty, err);
+	}
+	for (int i = 0; i < 3; i++)
+		if (fcntl(x->o->stdio[i], F_GETFD) >= 0 &&
+		    ctl_out_fd(out, NULL, keys[i], x->o->stdio[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+static int ask_monitor(struct execution *x, struct error *err)
+{
+	struct ctl_out out = client_request("exec", x->record->oci->id);
+	auto_ctl_msg struct ctl_msg *answer = NULL;
+
+	x->name = str_fmt("%d-%llu", (int)getpid(), (unsigned long long)loop_now_ms());
+	json_set(out.json, "process", json_new_string(x->name));
+	json_set(out.json, "spec", oci_process_to_json(x->process));
+	json_set(out.json, "ignore_paused", json_new_bool(x->o->ignore_paused));
+	json_set(out.json, "shim_pid", json_new_i64(x->o->detach ? x->shim.pid : getpid()));
+	x->conn = client_connect(x->record, err);
+	if (x->conn >= 0 && ctl_out_fd(&out, NULL, "shim", x->shim.control, err) == 0 &&
+	    add_stdio(x, &out, err) == 0)
+		answer = ctl_call(x->conn, &out, -1, err);
+	ctl_out_done(&out);
+	close_fd(&x->shim.control);
+	if (!answer && (err->code == ECONNREFUSED || err->code == ECONNRESET))
+		return error_set(err, ESRCH, "cannot exec in a stopped container");
+	return answer ? 0 : -err->code;
+}
+
+static int finish_detached(struct execution *x, struct error *err)
+{
+	const char *path = x->o->pid_file;
+	auto_free char *text = str_fmt("%d", (int)x->shim.pid);
+
+	if (x->tty_master >= 0 && console_send(x->o->console_socket, x->tty_master, err) < 0)
+		return -err->code;
+	if (path && *path &&
+	    fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
+		return error_wrap(err, "write the pid file");
+	return 0;
+}
+
+static int run_foreground(struct execution *x, int *exit_code, struct error *err)
+{
+	const char *path = x->o->pid_file;
+	auto_free char *text = str_fmt("%d", (int)getpid());
+	struct termios saved;
+
+	if (path && *path &&
+	    fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
+		return error_wrap(err, "write the pid file");
+	if (x->own_tty >= 0 && console_make_raw(x->own_tty, &saved, err) < 0)
+		return -err->code;
+	*exit_code = standin_run(x->conn, x->own_tty);
+	if (x->own_tty >= 0)
+		tcsetattr(x->own_tty, TCSADRAIN, &saved);
+	return 0;
+}
+
+static int run(struct execution *x, int *exit_code, struct error *err)
+{
+	auto_close int dirfd = -1;
+	const char *status;
+
+	x->record = record_load(x->v->root, x->o->id, &dirfd, err);
+	if (!x->record)
+		return -err->code;
+	if (x->record->problem)
+		return error_set(err, EINVAL, "container '%s': %s", x->o->id, x->record->problem);
+	status = record_status(x->record);
+	if (str_eq(status, VCRT_STOPPED))
+		return error_set(err, ESRCH, "cannot exec in a stopped container");
+	if (find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
+	    check_console(x, err) < 0)
+		return -err->code;
+	if (x->o->detach && start_shim(x, err) < 0)
+		return -err->code;
+	if (ask_monitor(x, err) < 0)
+		return -err->code;
+	return x->o->detach ? finish_detached(x, err) : run_foreground(x, exit_code, err);
+}
+
+int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int *exit_code,
+              struct error *err)
+{
+	struct execution x = { .v = v,
+		               .o = o,
+		               .shim = SHIM_NONE,
+		               .conn = -1,
+		               .tty_master = -1,
+		               .tty_slave = -1,
+		               .own_tty = -1 };
+	sigset_t before;
+
+	/* Signals that come early are for the process; a detached exec is not its stand-in. */
+	sigprocmask(SIG_SETMASK, NULL, &before);
+	if (!o->detach)
+		standin_block_signals();
+	if (run(&x, exit_code, err) < 0)
+		shim_abort(&x.shim);
+	else if (pid)
+		*pid = x.shim.pid;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	shim_done(&x.shim);
+	close_fd(&x.conn);
+	close_fd(&x.tty_master);
+	close_fd(&x.tty_slave);
+	record_free(x.record);
+	oci_process_free(x.process);
+	free(x.name);
+	return err->code ? error_wrap(err, "exec failed") : 0;
+}

@@ -1,0 +1,193 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "hypervisor/hypervisor.h"
+#include "lib/cgroup.h"
+#include "lib/config.h"
+#include "lib/ctl.h"
+#include "lib/launch.h"
+#include "lib/verbs.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define KVM_DEVICE "/dev/kvm"
+
+/* One warning per verdict, not per container: the probe's cache is as old as this boot. */
+static int resolve_accel(struct config *c, struct error *err)
+{
+	auto_free char *cache = str_fmt("%s/../kvm-probe", c->runtime_dir);
+	auto_free char *why = NULL;
+	enum hv_accel wanted, accel;
+	bool is_cached = fs_exists(cache);
+
+	if (hv_accel_parse(c->accel, &wanted) < 0)
+		return error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+	if (hv_probe_accel(wanted, KVM_DEVICE, cache, &accel, &why, err) < 0)
+		return -err->code;
+	if (why && !is_cached)
+		log_warn("%s", why);
+	free(c->accel);
+	c->accel = str_dup(hv_accel_name(accel));
+	return 0;
+}
+
+/* What can be said before anything is started. */
+static int check_vm(const struct config *c, struct error *err)
+{
+	const struct hv_ops *ops = hv_find(c->hypervisor);
+	struct hv_config cfg = {
+		.path = c->vmm_path,
+		.machine = c->machine,
+		.memory_mib = c->memory_mib,
+		.cpus = c->cpus,
+		.kernel = c->kernel,
+		.initrd = c->initrd,
+	};
+
+	if (!ops)
+		return error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
+	return hv_check(ops, &cfg, err);
+}
+
+/* An id has up to 1024 characters, a socket path 107. */
+static char *sandbox_id(const char *root, const char *id)
+{
+	uint64_t h = str_hash(STR_HASH_SEED, root, strlen(root) + 1);
+
+	h = str_hash(h, id, strlen(id));
+	return str_fmt("%.24s-%016llx", id, (unsigned long long)h);
+}
+
+static int make_directory(struct launch *l, struct error *err)
+{
+	struct record *r = l->record;
+	auto_free char *stage = NULL;
+
+	if (fs_mkdir_p(l->config->runtime_dir, 0700, err) < 0)
+		return error_wrap(err, "make the runtime directory");
+	r->sandbox = sandbox_id(l->v->root, r->oci->id);
+	r->sandbox_dir = str_fmt("%s/%s", l->config->runtime_dir, r->sandbox);
+	stage = str_fmt("%s/stage", r->sandbox_dir);
+	if (record_journal(l->dirfd, r, err) < 0)
+		return -err->code;
+	if (mkdir(r->sandbox_dir, 0700) < 0 || mkdir(stage, 0700) < 0)
+		return error_sys(err, "make the sandbox's directory '%s'", r->sandbox_dir);
+	return 0;
+}
+
+static int listen_in(const char *dir, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	auto_free char *path = str_fmt("%s/ctl.sock", dir);
+	auto_close int fd = -1;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, ENAMETOOLONG,
+		                 "the socket path '%s' is too long, choose a shorter runtime_dir",
+		                 path);
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 64) < 0)
+		return error_sys(err, "listen on '%s'", path);
+	return steal_fd(&fd);
+}
+
+static int spawn_monitor(struct launch *l, struct error *err)
+{
+	int pair[2];
+	char *argv[] = { "vcrt", "monitor", l->record->sandbox, NULL };
+	struct child_fd fds[] = { { .as = 3 } };
+	struct child_opts opts = {
+		.path = l->v->binary,
+		.argv = argv,
+		.cwd = "/",
+		.fds = fds,
+		.n_fds = 1,
+		.new_session = true,
+	};
+
+	if (ctl_pair(pair, err) < 0)
+		return -err->code;
+	l->monitor = pair[0];
+	fds[0].fd = pair[1];
+	if (child_spawn(&opts, &l->monitor_pid, NULL, err) < 0) {
+		close(pair[1]);
+		return error_wrap(err, "start the monitor");
+	}
+	close(pair[1]);
+	l->record->monitor = proc_ref_of(l->monitor_pid);
+	return record_journal(l->dirfd, l->record, err);
+}
+
+/* Before the VMM is started, so that all its memory is charged there. */
+static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
+{
+	struct record *r = l->record;
+
+	r->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
+	if (!r->cgroup_path)
+		return -err->code;
+	/* What was made is in the record also after a failure. */
+	if (cgroup_make(r->cgroup_path, &l->cgroups, &r->cgroups, err) < 0)
+		return -err->code;
+	if (record_journal(l->dirfd, r, err) < 0)
+		return -err->code;
+	return cgroup_attach(l->cgroups, l->monitor_pid, err);
+}
+
+static int open_log(int dirfd, const char *name, struct error *err)
+{
+	int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	return fd < 0 ? error_sys(err, "open the log '%s'", name) : fd;
+}
+
+static int send_boot(struct launch *l, struct error *err)
+{
+	const struct record *r = l->record;
+	struct ctl_out out = { .json = json_new_object() };
+	auto_close int dir = -1, listener = -1, vmm_log = -1, console_log = -1;
+	auto_free char *stage = str_fmt("%s/stage", r->sandbox_dir);
+	int n;
+
+	dir = open(r->sandbox_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		error_sys(err, "open '%s'", r->sandbox_dir);
+	else if ((vmm_log = open_log(dir, "vmm.log", err)) >= 0)
+		listener = listen_in(r->sandbox_dir, err);
+	if (listener >= 0 && l->config->debug)
+		console_log = open_log(dir, "console.log", err);
+	json_set(out.json, "config", config_to_json(l->config));
+	json_set(out.json, "sandbox", json_new_string(r->sandbox));
+	json_set(out.json, "stage", json_new_string(stage));
+	if (!err->code && (ctl_out_fd(&out, NULL, "dir", dir, err) < 0 ||
+	                   ctl_out_fd(&out, NULL, "listener", listener, err) < 0 ||
+	                   ctl_out_fd(&out, NULL, "vmm_log", vmm_log, err) < 0 ||
+	                   ctl_out_fd(&out, NULL, "console_log", console_log, err) < 0))
+		error_wrap(err, "start the sandbox");
+	n = err->code ? -err->code : ctl_send(l->monitor, &out, err);
+	ctl_out_done(&out);
+	return n;
+}
+
+int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *err)
+{
+	if (config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0)
+		return -err->code;
+	if (make_directory(l, err) < 0 || resolve_accel(l->config, err) < 0)
+		return -err->code;
+	if (spawn_monitor(l, err) < 0 || join_cgroup(l, spec, err) < 0)
+		return -err->code;
+	return send_boot(l, err);
+}

@@ -1,0 +1,186 @@
+/* Verbs that are one request: start, kill, pause, resume, resize, ps, wait. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/ctl.h"
+#include "lib/hooks.h"
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+/* Load a container that a verb is about; one whose state cannot be read can only be deleted. */
+static struct record *load(struct vcrt *v, const char *id, int *dirfd, struct error *err)
+{
+	struct record *r = record_load(v->root, id, dirfd, err);
+
+	if (r && r->problem) {
+		error_set(err, EINVAL, "container '%s': %s", id, r->problem);
+		record_free(r);
+		if (dirfd)
+			close_fd(dirfd);
+		return NULL;
+	}
+	return r;
+}
+
+/* Ask, with the text for a container that is stopped or whose monitor ends meanwhile. */
+static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, const char *stopped,
+               struct ctl_msg **answer, struct error *err)
+{
+	struct ctl_msg *m;
+
+	if (str_eq(record_status(r), VCRT_STOPPED)) {
+		ctl_out_done(out);
+		return error_set(err, ESRCH, "%s", stopped);
+	}
+	m = client_ask(v, r, out, err);
+	if (!m && (err->code == ECONNREFUSED || err->code == ECONNRESET || err->code == EPIPE))
+		return error_set(err, ESRCH, "%s", stopped);
+	if (answer)
+		*answer = m;
+	else
+		ctl_msg_free(m);
+	return err->code ? -err->code : 0;
+}
+
+static void run_poststart(const struct record *r, int dirfd)
+{
+	auto_oci_spec struct oci_spec *spec = NULL;
+	auto_oci_state struct oci_state *state = NULL;
+	auto_error struct error err = { 0 };
+
+	spec = oci_spec_read(dirfd, "config.json", &err);
+	if (!spec || !spec->hooks || !spec->hooks->n_poststart)
+		return;
+	state = oci_state_copy(r->oci);
+	free(state->status);
+	state->status = str_dup(VCRT_RUNNING);
+	hooks_run_all(spec->hooks->poststart, spec->hooks->n_poststart, "poststart hook", state);
+}
+
+int verb_start(struct vcrt *v, const char *id, struct error *err)
+{
+	auto_close int dirfd = -1;
+	auto_record struct record *r = load(v, id, &dirfd, err);
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	if (str_eq(record_status(r), VCRT_CREATING))
+		return error_set(err, EBUSY, "cannot start a container that is being created");
+	out = client_request("start", id);
+	if (ask(v, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
+		return -err->code;
+	run_poststart(r, dirfd);
+	return 0;
+}
+
+int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error *err)
+{
+	auto_record struct record *r = load(v, id, NULL, err);
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	if (all && str_eq(record_status(r), VCRT_STOPPED))
+		return 0;
+	out = client_request("kill", id);
+	json_set(out.json, "signal", json_new_i64(signal));
+	json_set(out.json, "all", json_new_bool(all));
+	return ask(v, r, &out, "container not running", NULL, err);
+}
+
+int verb_freeze(struct vcrt *v, const char *id, bool freeze, struct error *err)
+{
+	auto_record struct record *r = load(v, id, NULL, err);
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	out = client_request(freeze ? "pause" : "resume", id);
+	return ask(v, r, &out, freeze ? "container not running" : "container not paused", NULL,
+	           err);
+}
+
+int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width, struct error *err)
+{
+	auto_record struct record *r = load(v, id, NULL, err);
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	out = client_request("resize", id);
+	json_set(out.json, "height", json_new_u64(height));
+	json_set(out.json, "width", json_new_u64(width));
+	return ask(v, r, &out, "container not running", NULL, err);
+}
+
+static void fill_process(struct vcrt_process *p, const struct json *row)
+{
+	p->pid = (pid_t)json_get_i64(row, "pid", 0);
+	p->ppid = (pid_t)json_get_i64(row, "ppid", 0);
+	p->shim = (pid_t)json_get_i64(row, "shim", 0);
+	p->c = (int)json_get_i64(row, "c", 0);
+	p->uid = str_dup(json_get_string(row, "uid"));
+	p->stime = str_dup(json_get_string(row, "stime"));
+	p->tty = str_dup(json_get_string(row, "tty"));
+	p->time = str_dup(json_get_string(row, "time"));
+	p->cmd = str_dup(json_get_string(row, "cmd"));
+}
+
+int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out_list, struct error *err)
+{
+	auto_record struct record *r = load(v, id, NULL, err);
+	auto_ctl_msg struct ctl_msg *answer = NULL;
+	const struct json *rows;
+	struct ctl_out out;
+	size_t n;
+
+	if (!r)
+		return -err->code;
+	*out_list = NULL;
+	if (str_eq(record_status(r), VCRT_STOPPED))
+		return 0;
+	out = client_request("ps", id);
+	if (ask(v, r, &out, "container not running", &answer, err) < 0)
+		return -err->code;
+	rows = json_get_array(json_get_object(answer->json, "ok"), "processes");
+	n = rows ? json_len(rows) : 0;
+	*out_list = xcalloc(n ? n : 1, sizeof(**out_list));
+	for (size_t i = 0; i < n; i++)
+		fill_process(&(*out_list)[i], json_at(rows, i));
+	return (int)n;
+}
+
+/* The stand-in ends when the container has; its exit status is not ours to take, state.json has
+ * the code. */
+int verb_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code, struct error *err)
+{
+	uint64_t end = loop_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+
+	for (;;) {
+		auto_record struct record *r = load(v, id, NULL, err);
+		uint64_t now = loop_now_ms();
+
+		if (!r)
+			return -err->code;
+		if (str_eq(record_status(r), VCRT_STOPPED)) {
+			*exit_code = r->exit_code < 0 ? 137 : r->exit_code;
+			return 0;
+		}
+		if (timeout_ms >= 0 && now >= end)
+			return error_set(err, ETIMEDOUT, "container '%s' is still %s", id,
+			                 record_status(r));
+		if (proc_ref_is_alive(&r->shim))
+			client_wait_gone(&r->shim, timeout_ms < 0 ? 60000 : (unsigned)(end - now));
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	}
+}

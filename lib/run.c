@@ -1,0 +1,130 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "lib/console.h"
+#include "lib/ctl.h"
+#include "lib/standin.h"
+#include "lib/verbs.h"
+#include "lib/base/child.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+
+static void send_size(const struct created *c)
+{
+	struct ctl_out out = { .json = json_new_object() };
+	auto_error struct error err = { 0 };
+	unsigned short h, w;
+
+	if (c->tty >= 0 && console_size(c->tty, &h, &w)) {
+		json_set(out.json, "op", json_new_string("winsize"));
+		json_set(out.json, "height", json_new_u64(h));
+		json_set(out.json, "width", json_new_u64(w));
+		/* A monitor that is gone is seen as the shim's end. */
+		ctl_send(c->monitor, &out, &err);
+	}
+	ctl_out_done(&out);
+}
+
+static void pass_signal(const struct created *c, int signo)
+{
+	if (signo == SIGWINCH && c->tty >= 0)
+		send_size(c);
+	else if (signo != SIGCHLD && signo != SIGPIPE && signo != SIGURG)
+		kill(c->shim, signo);
+}
+
+/* Until the shim has ended, which says everything: the monitor may be gone by then. */
+static int wait_for_shim(const struct created *c, struct error *err)
+{
+	auto_close int signals = -1;
+	sigset_t all;
+	int status;
+
+	sigfillset(&all);
+	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	send_size(c);
+	for (;;) {
+		struct pollfd p[] = { { .fd = c->shim_pidfd, .events = POLLIN },
+			              { .fd = signals, .events = POLLIN } };
+		struct signalfd_siginfo info;
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return error_sys(err, "wait for the container");
+		while (read(signals, &info, sizeof(info)) == sizeof(info))
+			pass_signal(c, (int)info.ssi_signo);
+		if (p[0].revents)
+			break;
+	}
+	if (waitpid(c->shim, &status, 0) < 0)
+		return error_sys(err, "wait for the container");
+	return child_exit_code(status);
+}
+
+/* The monitor, which is our child, too, has ended with the container. */
+static void reap_children(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static int run_foreground(struct vcrt *v, const struct vcrt_run_options *o, struct created *c,
+                          int *exit_code, struct error *err)
+{
+	auto_error struct error ignored = { 0 };
+	struct termios saved;
+	bool is_raw = false;
+	int code;
+
+	if (c->tty >= 0) {
+		if (console_make_raw(c->tty, &saved, err) < 0)
+			return -err->code;
+		is_raw = true;
+	}
+	if (verb_start(v, o->create.id, err) == 0) {
+		code = wait_for_shim(c, err);
+		if (code >= 0)
+			*exit_code = code;
+	}
+	if (is_raw)
+		tcsetattr(c->tty, TCSADRAIN, &saved);
+	created_done(c);
+	if (err->code)
+		verb_delete(v, o->create.id, true, &ignored);
+	else if (!o->keep)
+		verb_delete(v, o->create.id, true, err);
+	reap_children();
+	return -err->code;
+}
+
+int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, struct error *err)
+{
+	auto_error struct error ignored = { 0 };
+	struct created c = CREATED_NONE;
+	sigset_t before;
+
+	if (o->detach) {
+		if (verb_create(v, &o->create, false, &c, err) < 0)
+			return -err->code;
+		created_done(&c);
+		if (verb_start(v, o->create.id, err) < 0)
+			verb_delete(v, o->create.id, true, &ignored);
+		*exit_code = 0;
+		return -err->code;
+	}
+	/* From the first moment signals are the container's; what comes early waits for it. */
+	sigprocmask(SIG_SETMASK, NULL, &before);
+	standin_block_signals();
+	if (verb_create(v, &o->create, true, &c, err) == 0)
+		run_foreground(v, o, &c, exit_code, err);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return -err->code;
+}

@@ -1,0 +1,88 @@
+/* The verbs as the library's inside has them: what vcrt.h says, with struct error. They run in the
+ * caller's process and ask monitors; the files are named like them. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/state.h"
+#include "lib/vcrt.h"
+
+struct config;
+struct ctl_msg;
+struct ctl_out;
+struct error;
+struct json;
+struct oci_mount;
+struct oci_spec;
+
+struct vcrt {
+	char *root;
+	char *binary; /* the vcrt program */
+	struct config *config;
+	bool systemd_cgroup;
+	bool debug;
+};
+
+/* ---- create.c ---- */
+
+/* A container that was created, as run needs it. */
+struct created {
+	pid_t shim;
+	int shim_pidfd;
+	int monitor; /* connection to the monitor */
+	int tty;     /* the caller's terminal that the container uses, -1: none */
+};
+#define CREATED_NONE ((struct created){ .shim_pidfd = -1, .monitor = -1, .tty = -1 })
+/* own_tty: a terminal of the container is the caller's (run in the foreground). */
+int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tty,
+                struct created *created, struct error *err);
+void created_done(struct created *c);
+
+/* ---- the others ---- */
+
+int verb_start(struct vcrt *v, const char *id, struct error *err);
+int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, struct error *err);
+int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int *exit_code,
+              struct error *err);
+int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error *err);
+int verb_freeze(struct vcrt *v, const char *id, bool freeze, struct error *err);
+int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width, struct error *err);
+int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err);
+int verb_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code, struct error *err);
+int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out, struct error *err);
+int verb_check(struct vcrt *v, struct vcrt_finding **out, struct error *err);
+int verb_env(struct vcrt *v, char **json, struct error *err);
+
+/* ---- asking a monitor (client.c) ---- */
+
+/* Connect to the monitor of a record. -ECONNREFUSED (as err->code) when it is gone. */
+int client_connect(const struct record *r, struct error *err);
+/* A request {op, container} on its way; add members, then client_ask(). */
+struct ctl_out client_request(const char *op, const char *id);
+/* Connect, ask, return the answer's "ok" object within the message; request is freed. Waits a
+ * little longer than the monitor waits for the guest. */
+struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
+                           struct error *err);
+/* Wait until a process is gone, at most timeout_ms. 0 or -ETIMEDOUT. */
+int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms);
+
+/* ---- cleaning up (cleanup.c) ---- */
+
+/* Whatever state it is in: kill its processes if they still run, remove cgroups, the sandbox's
+ * directory and ROOT/ID. Only for a container whose monitor does not serve it any more. */
+int cleanup_container(struct vcrt *v, struct record *r, struct error *err);
+
+/* ---- documents (guest-spec.c) ---- */
+
+bool mount_is_bind(const struct oci_mount *m);
+char *mount_source(const struct oci_mount *m, const char *bundle); /* absolute */
+/* The document for the guest, in request as "spec", with the trees that it names. rootfs absolute.
+ */
+int guest_spec_add(struct ctl_out *request, const struct oci_spec *spec, const char *bundle,
+                   const char *rootfs, const char *key, struct error *err);
+/* The stand-in's set-up message (shim.c) for a container's own process. */
+int shim_setup_add(struct ctl_out *setup, const struct oci_spec *spec, const char *bundle,
+                   const char *rootfs, struct error *err);
+/* Close the trees of a message that was sent: they are ours, unlike its other descriptors. */
+void guest_spec_close_trees(struct ctl_out *o, size_t first);
