@@ -1,9 +1,11 @@
 #include "test/scratch.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
@@ -92,6 +94,15 @@ char *scratch_read(const char *rel)
 
 	ck_assert_msg(fs_read(path, READ_MAX, &text, NULL, &err) == 0, "%s", err.msg);
 	return text;
+}
+
+void scratch_unshare_mounts(void)
+{
+	/* Root's containers may lack user namespaces, others need one. */
+	int kinds = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
+
+	ck_assert_msg(unshare(kinds) == 0, "make a mount namespace: %s", strerror(errno));
+	ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
 }
 
 int scratch_run(TCase *tc)

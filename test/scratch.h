@@ -17,5 +17,9 @@ void scratch_file(const char *rel, const char *content);
 void scratch_link(const char *target, const char *rel);
 char *scratch_read(const char *rel); /* a small file's content, owned by the caller */
 
+/* From now on this process may mount what it likes, seen by nobody else. Unmount before
+ * scratch_remove(). */
+void scratch_unshare_mounts(void);
+
 /* Run the case as a suite of its own; the exit status for main(). */
 int scratch_run(TCase *tc);

@@ -1,11 +1,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/child.h"
 #include "lib/base/mem.h"
+#include "test/deny.h"
 #include "test/scratch.h"
 #include "test/shell.h"
 
@@ -37,7 +39,7 @@ START_TEST(a_zombie_is_not_alive)
 }
 END_TEST
 
-START_TEST(kill_wait_endsa_process_that_is_no_child)
+START_TEST(kill_wait_ends_a_process_that_is_no_child)
 {
 	auto_free char *out = NULL;
 	char *argv[4];
@@ -74,6 +76,34 @@ START_TEST(kill_wait_spares_another_process_with_that_pid)
 }
 END_TEST
 
+START_TEST(kill_wait_works_without_pidfd_open)
+{
+	static const unsigned denied[] = { SYS_pidfd_open };
+	int status;
+	pid_t apart = fork();
+
+	ck_assert_int_ge(apart, 0);
+	if (apart == 0) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pause();
+			_exit(0);
+		}
+		deny_syscalls(denied, ARRAY_SIZE(denied));
+		if (child_kill_wait(pid, child_start_time(pid) + 1, 100) != 0 ||
+		    waitpid(pid, &status, WNOHANG) != 0)
+			_exit(1);
+		if (child_kill_wait(pid, child_start_time(pid), SHELL_WAIT_MS) != 0 ||
+		    waitpid(pid, &status, WNOHANG) != pid)
+			_exit(2);
+		_exit(child_exit_code(status));
+	}
+	ck_assert_int_eq(waitpid(apart, &status, 0), apart);
+	ck_assert_int_eq(child_exit_code(status), 137);
+}
+END_TEST
+
 START_TEST(kill_wait_refuses_groups)
 {
 	ck_assert_int_eq(child_kill_wait(0, 1, 100), -EINVAL);
@@ -89,8 +119,9 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, start_time_names_a_process_whatever_it_calls_itself);
 	tcase_add_test(tc, a_zombie_is_not_alive);
-	tcase_add_test(tc, kill_wait_endsa_process_that_is_no_child);
+	tcase_add_test(tc, kill_wait_ends_a_process_that_is_no_child);
 	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
+	tcase_add_test(tc, kill_wait_works_without_pidfd_open);
 	tcase_add_test(tc, kill_wait_refuses_groups);
 	return scratch_run(tc);
 }

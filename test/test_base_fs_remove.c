@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -101,14 +100,12 @@ START_TEST(a_mount_is_not_entered_and_is_named)
 	auto_free char *target = scratch_path("t/a/m");
 	auto_free char *expected = str_fmt("remove '%s': 'm' is a mount point", tree);
 	auto_free char *text = NULL;
-	int kinds = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
 
 	scratch_file("keep/f", "precious");
 	scratch_dir("t/a/m");
-	ck_assert_int_eq(unshare(kinds), 0);
-	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	scratch_unshare_mounts();
 	/* On the same device: only the mount tells that it is not ours to remove. */
-	ck_assert_int_eq(mount(source, target, NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(mount(source, target, "none", MS_BIND, NULL), 0);
 	ck_assert_int_eq(fs_remove_tree_at(AT_FDCWD, tree, &err), -EBUSY);
 	ck_assert_str_eq(err.msg, expected);
 	ck_assert_int_eq(fs_remove_tree_at(AT_FDCWD, target, &err), -EBUSY);

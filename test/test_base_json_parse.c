@@ -179,8 +179,8 @@ START_TEST(a_hundred_thousand_keys_are_checked_quickly)
 	many_keys(&twice, 100000, true);
 	accepts(fine.data, false);
 	refuses(twice.data, "key0: duplicate key (line 1)");
-	/* Comparing each with each would take minutes, also without a sanitizer. */
-	ck_assert_int_lt((int)(loop_now_ms() - start), 5000);
+	/* Comparing each with each takes minutes; this takes seconds even in valgrind. */
+	ck_assert_int_lt((int)(loop_now_ms() - start), 30000);
 }
 END_TEST
 
@@ -337,7 +337,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("json-parse");
 
-	tcase_set_timeout(tc, 30);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, every_kind_of_value_may_be_the_document);
 	tcase_add_test(tc, every_prefix_of_a_document_is_refused);
 	tcase_add_test(tc, what_is_not_json_is_refused);
