@@ -10,9 +10,6 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
-/* How long a guest may take to let go of a device it was asked for. */
-enum { RELEASE_WAIT_MS = 10000 };
-
 /* Names in QEMU are made of the device's id, which comes from above: letters, digits, "-", "_",
  * as QEMU wants them. */
 static int check_id(const char *id, struct error *err)
@@ -251,20 +248,30 @@ static int del_backend(struct qemu *q, int port, const char *id, struct error *e
 	}
 }
 
-static int unplug(struct qemu *q, const char *id, struct error *err)
+/* Ask the guest for the device and wait until it has let go. */
+static int unplug(struct qemu *q, struct qemu_port *port, struct error *err)
 {
 	struct json *args = json_new_object();
 
-	qmp_expect_event(q->qmp, "DEVICE_DELETED", id);
-	json_set(args, "id", json_new_string(id));
-	if (qemu_command(q, "device_del", args, NULL, 0, err) < 0)
-		return -err->code;
-	if (qmp_wait_event(q->qmp, RELEASE_WAIT_MS, err) == 0)
+	qmp_expect_event(q->qmp, "DEVICE_DELETED", port->id);
+	json_set(args, "id", json_new_string(port->id));
+	if (qemu_command(q, "device_del", args, NULL, 0, err) < 0) {
+		if (err->code == ENODEV) { /* it went after an earlier try, or by a reset */
+			error_clear(err);
+			return 0;
+		}
+		/* QEMU refuses to ask twice; then only wait once more. */
+		if (err->code != EIO || !port->is_leaving)
+			return -err->code;
+		error_clear(err);
+	}
+	if (qmp_wait_event(q->qmp, q->release_ms, err) == 0)
 		return 0;
-	if (err->code == ETIMEDOUT)
-		return error_set(err, ETIMEDOUT, "the guest did not let go of it within %d s",
-		                 RELEASE_WAIT_MS / 1000);
-	return qemu_explain(q, err);
+	if (err->code != ETIMEDOUT)
+		return qemu_explain(q, err);
+	port->is_leaving = true;
+	return error_set(err, ETIMEDOUT, "the guest did not let go of it within %u ms",
+	                 q->release_ms);
 }
 
 int qemu_del_device(struct hv *hv, const char *id, struct error *err)
@@ -274,7 +281,7 @@ int qemu_del_device(struct hv *hv, const char *id, struct error *err)
 
 	if (port < 0)
 		return error_set(err, ENODEV, "remove device '%.31s': no such device", id);
-	if (unplug(q, id, err) < 0 || del_backend(q, port, id, err) < 0)
+	if (unplug(q, &q->ports[port], err) < 0 || del_backend(q, port, id, err) < 0)
 		return error_wrap(err, "remove device '%s'", id);
 	memset(&q->ports[port], 0, sizeof(q->ports[port]));
 	return 0;

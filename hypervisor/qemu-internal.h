@@ -21,12 +21,14 @@ enum { QEMU_FD_CHANNEL = 3, QEMU_FD_QMP = 4 };
 struct qemu_port {   /* one pcie-root-port: what is behind it */
 	char id[32]; /* device, "" when free */
 	enum hv_device_type type;
+	bool is_leaving; /* the guest was asked, but did not let go in time */
 };
 
 struct qemu {
 	struct hv hv; /* first member: struct hv * converts back with to_qemu() */
 	struct qmp *qmp;
-	int log_fd; /* a duplicate, to quote from */
+	int log_fd;          /* a duplicate, to quote from */
+	unsigned release_ms; /* how long a guest may take to let go of a device */
 	unsigned n_ports;
 	struct qemu_port ports[QEMU_MAX_PORTS];
 };

@@ -15,6 +15,7 @@
 
 enum {
 	LOG_QUOTE_MAX = 600, /* bytes of QEMU's log in an error message */
+	RELEASE_WAIT_MS = 10000,
 	DEATH_WAIT_MS = 500, /* between the end of the control connection and that of QEMU */
 };
 
@@ -57,6 +58,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 	}
 	q->qmp = qmp_new(steal_fd(&ours));
 	q->n_ports = cfg->pcie_ports;
+	q->release_ms = RELEASE_WAIT_MS;
 	return 0;
 }
 

@@ -205,7 +205,12 @@ static int send_command(struct qmp *qmp, const struct json *command, const int *
 	return 0;
 }
 
-/* The answer to the command with this id: 0 and *ret, or what QEMU says is wrong (EIO). */
+static bool is_not_found(const struct json *fault)
+{
+	return str_eq(json_get_string(fault, "class"), "DeviceNotFound");
+}
+
+/* The answer to the command with this id: 0 and *ret, or what QEMU says is wrong. */
 static int read_answer(struct qmp *qmp, uint64_t id, uint64_t deadline, struct json **ret,
                        struct error *err)
 {
@@ -228,7 +233,7 @@ static int read_answer(struct qmp *qmp, uint64_t id, uint64_t deadline, struct j
 		text = json_get_string(fault, "desc");
 		if (value || !text)
 			return error_set(err, EPROTO, "QEMU sent an answer without a result");
-		return error_set(err, EIO, "%.512s", text);
+		return error_set(err, is_not_found(fault) ? ENODEV : EIO, "%.512s", text);
 	}
 	return error_set(err, EPROTO, "QEMU sent %d messages but no answer", QMP_MAX_SKIPPED);
 }
@@ -274,7 +279,7 @@ int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int 
 		return error_wrap(err, "QMP '%s'", name);
 	}
 	if (exchange(qmp, name, steal_ptr(&owned), fds, n_fds, deadline, ret, err) < 0) {
-		qmp->is_dead = err->code != EIO;
+		qmp->is_dead = err->code != EIO && err->code != ENODEV;
 		return error_wrap(err, "QMP '%s'", name);
 	}
 	return 0;

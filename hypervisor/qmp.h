@@ -22,9 +22,9 @@ void qmp_set_timeout(struct qmp *qmp, unsigned msec);
 
 /* Run one command and wait for its answer. args (NULL: none) is taken. fds travel with it as
  * SCM_RIGHTS and stay the caller's. *ret (may be NULL) is the "return" member, owned by the
- * caller. Errors: EPIPE when the other end is gone, ETIMEDOUT, EPROTO for what is not QMP, EIO for
- * an error that QEMU reports, whose text is quoted. After anything but EIO the connection is
- * dead, and every later command fails at once. */
+ * caller. Errors: EPIPE when the other end is gone, ETIMEDOUT, EPROTO for what is not QMP; for an
+ * error that QEMU reports, whose text is quoted, ENODEV (no such device) or EIO (any other). After
+ * anything but these two the connection is dead, and every later command fails at once. */
 int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int *fds, size_t n_fds,
                 struct json **ret, struct error *err);
 
