@@ -1,0 +1,205 @@
+/* A scratch tree stands for the cgroup file system: the files that a controller would bring are
+ * made beforehand. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "agent/guest/engine-internal.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+#include "test/scratch.h"
+
+static struct cgroup cg;
+static struct error err;
+
+static void setup(void)
+{
+	auto_free char *dir = NULL;
+
+	scratch_setup();
+	scratch_file("c/cgroup.events", "populated 1\nfrozen 0\n");
+	scratch_file("c/memory.max", "");
+	scratch_file("c/memory.swap.max", "");
+	scratch_file("c/cpu.weight", "");
+	scratch_file("c/cpu.max", "");
+	scratch_file("c/pids.max", "");
+	scratch_file("c/io.weight", "");
+	dir = scratch_path("c");
+	cg = (struct cgroup){ .path = str_dup("/c"), .fd = open(dir, O_RDONLY | O_DIRECTORY) };
+	ck_assert_int_ge(cg.fd, 0);
+}
+
+static void teardown(void)
+{
+	cgroup_done(&cg);
+	error_clear(&err);
+	scratch_remove();
+}
+
+static void expect(const char *rel, const char *want)
+{
+	auto_free char *text = scratch_read(rel);
+
+	ck_assert_str_eq(text, want);
+}
+
+START_TEST(weights_are_converted_over_their_whole_range)
+{
+	ck_assert_uint_eq(cgroup_cpu_weight(0), 0);
+	ck_assert_uint_eq(cgroup_cpu_weight(1), 1);
+	ck_assert_uint_eq(cgroup_cpu_weight(2), 1);
+	ck_assert_uint_eq(cgroup_cpu_weight(1024), 39);
+	ck_assert_uint_eq(cgroup_cpu_weight(262144), 10000);
+	ck_assert_uint_eq(cgroup_cpu_weight(UINT64_MAX), 10000);
+	ck_assert_uint_eq(cgroup_io_weight(0), 0);
+	ck_assert_uint_eq(cgroup_io_weight(10), 1);
+	ck_assert_uint_eq(cgroup_io_weight(500), 4950);
+	ck_assert_uint_eq(cgroup_io_weight(1000), 10000);
+}
+END_TEST
+
+START_TEST(swap_is_what_exceeds_memory)
+{
+	int64_t out;
+
+	ck_assert_int_eq(cgroup_swap_max(100, 300, &out, &err), 0);
+	ck_assert_int_eq(out, 200);
+	ck_assert_int_eq(cgroup_swap_max(100, 100, &out, &err), 0);
+	ck_assert_int_eq(out, 0);
+	ck_assert_int_eq(cgroup_swap_max(100, -1, &out, &err), 0);
+	ck_assert_int_eq(out, -1);
+	ck_assert_int_eq(cgroup_swap_max(0, 300, &out, &err), -EINVAL);
+	ck_assert_int_eq(cgroup_swap_max(400, 300, &out, &err), -EINVAL);
+	ck_assert_str_eq(err.msg, "linux.resources.memory.swap: must not be less than "
+	                          "memory.limit");
+}
+END_TEST
+
+START_TEST(limits_are_written_in_the_words_of_version_2)
+{
+	struct oci_memory memory = {
+		.has_limit = true, .limit = 1048576, .has_swap = true, .swap = 2097152
+	};
+	struct oci_cpu cpu = {
+		.has_shares = true, .shares = 1024, .has_quota = true, .quota = 50000
+	};
+	struct oci_pids pids = { .has_limit = true, .limit = -1 };
+	struct oci_block_io io = { .has_weight = true, .weight = 10 };
+	struct oci_resources r = { .memory = &memory, .cpu = &cpu, .pids = &pids, .block_io = &io };
+
+	ck_assert_msg(cgroup_limit(&cg, &r, &err) == 0, "%s", err.msg);
+	expect("c/memory.max", "1048576");
+	expect("c/memory.swap.max", "1048576");
+	expect("c/cpu.weight", "39");
+	expect("c/cpu.max", "50000 100000");
+	expect("c/pids.max", "max");
+	expect("c/io.weight", "default 1");
+}
+END_TEST
+
+START_TEST(zero_is_no_limit_at_all)
+{
+	struct oci_memory memory = { .has_limit = true, .has_swap = true };
+	struct oci_cpu cpu = { .has_shares = true };
+	struct oci_pids pids = { .has_limit = true };
+	struct oci_resources r = { .memory = &memory, .cpu = &cpu, .pids = &pids };
+
+	ck_assert_msg(cgroup_limit(&cg, &r, &err) == 0, "%s", err.msg);
+	expect("c/memory.max", "");
+	expect("c/cpu.weight", "");
+	expect("c/pids.max", "");
+}
+END_TEST
+
+START_TEST(a_limit_that_the_kernel_lacks_is_named)
+{
+	struct oci_cpu cpu = { .cpus = "0-1" };
+	struct oci_resources r = { .cpu = &cpu };
+
+	ck_assert_int_eq(cgroup_limit(&cg, &r, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.resources.cpu.cpus: the guest kernel has no "
+	                          "'cpuset.cpus'");
+}
+END_TEST
+
+START_TEST(what_only_version_1_could_do_is_refused)
+{
+	struct oci_cpu cpu = { .has_realtime_runtime = true, .realtime_runtime = 1000 };
+	struct oci_resources r = { .cpu = &cpu };
+
+	ck_assert_int_eq(cgroup_limit(&cg, &r, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.resources.cpu.realtimeRuntime, realtimePeriod: not "
+	                          "supported with cgroup version 2");
+}
+END_TEST
+
+START_TEST(unified_words_go_last_and_stay_in_the_cgroup)
+{
+	struct oci_pair good[] = { { .key = "memory.max", .value = "7" } };
+	struct oci_pair bad[] = { { .key = "../memory.max", .value = "7" } };
+	struct oci_memory memory = { .has_limit = true, .limit = 5 };
+	struct oci_resources r = { .memory = &memory, .unified = good, .n_unified = 1 };
+
+	ck_assert_msg(cgroup_limit(&cg, &r, &err) == 0, "%s", err.msg);
+	expect("c/memory.max", "7");
+	r.unified = bad;
+	ck_assert_int_eq(cgroup_limit(&cg, &r, &err), -EINVAL);
+}
+END_TEST
+
+START_TEST(statistics_are_found_by_their_whole_key)
+{
+	scratch_file("c/memory.events", "low 1\noom 2\noom_kill 3\n");
+	ck_assert_uint_eq(cgroup_stat(&cg, "memory.events", "oom_kill"), 3);
+	ck_assert_uint_eq(cgroup_stat(&cg, "memory.events", "oom"), 2);
+	ck_assert_uint_eq(cgroup_stat(&cg, "memory.events", "kill"), 0);
+	ck_assert_uint_eq(cgroup_stat(&cg, "none", "oom"), 0);
+	ck_assert(cgroup_is_populated(&cg));
+}
+END_TEST
+
+START_TEST(processes_of_descendants_count)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n;
+
+	scratch_file("c/cgroup.procs", "10\n11\n");
+	scratch_file("c/sub/deep/cgroup.procs", "12\n");
+	scratch_file("c/sub/cgroup.procs", "");
+	pids = cgroup_pids(&cg, &n, &err);
+	ck_assert_msg(pids != NULL, "%s", err.msg);
+	ck_assert_uint_eq(n, 3);
+	ck_assert_int_eq(pids[0] + pids[1] + pids[2], 33);
+}
+END_TEST
+
+START_TEST(a_cgroup_path_cannot_lead_out)
+{
+	struct cgroup other = { .fd = -1 };
+
+	scratch_file("cgroup.controllers", "memory\n");
+	scratch_file("cgroup.subtree_control", "");
+	ck_assert_int_eq(cgroup_create(&other, scratch_root(), "/../x", &err), -EINVAL);
+	ck_assert_str_eq(err.msg, "linux.cgroupsPath: '/../x' has a '..'");
+	ck_assert_int_eq(cgroup_create(&other, scratch_root(), "/c", &err), -EBUSY);
+	ck_assert_int_eq(other.fd, -1);
+	expect("cgroup.subtree_control", "+memory");
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("cgroup");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, weights_are_converted_over_their_whole_range);
+	tcase_add_test(tc, swap_is_what_exceeds_memory);
+	tcase_add_test(tc, limits_are_written_in_the_words_of_version_2);
+	tcase_add_test(tc, zero_is_no_limit_at_all);
+	tcase_add_test(tc, a_limit_that_the_kernel_lacks_is_named);
+	tcase_add_test(tc, what_only_version_1_could_do_is_refused);
+	tcase_add_test(tc, unified_words_go_last_and_stay_in_the_cgroup);
+	tcase_add_test(tc, statistics_are_found_by_their_whole_key);
+	tcase_add_test(tc, processes_of_descendants_count);
+	tcase_add_test(tc, a_cgroup_path_cannot_lead_out);
+	return scratch_run(tc);
+}
