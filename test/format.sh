@@ -3,13 +3,10 @@
 set -eu
 cd "$1"
 
-files=$(git ls-files --cached --others --exclude-standard -- '*.c' '*.h')
-[ -n "$files" ] || { echo "format: no source files in '$1'" >&2; exit 1; }
-
-status=0
-for file in $files; do
+set --
+for file in $(git ls-files --cached --others --exclude-standard -- '*.c' '*.h'); do
 	# A file removed in the working tree is still in the index.
-	[ -e "$file" ] || continue
-	clang-format --dry-run -Werror "$file" || status=1
+	[ ! -e "$file" ] || set -- "$@" "$file"
 done
-exit $status
+[ $# -gt 0 ] || { echo "format: no source files" >&2; exit 1; }
+exec clang-format --dry-run -Werror "$@"
