@@ -118,7 +118,7 @@ static void print_ps(struct drive *d)
 
 static int drive_run(struct drive *d, const char *config, char **exec_args)
 {
-	struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
+	auto_oci_spec struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
 	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
 	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99, .master = -1 };
 	struct loop_source *source = NULL;
@@ -139,7 +139,6 @@ static int drive_run(struct drive *d, const char *config, char **exec_args)
 	}
 	while (!d->has_exited || source)
 		loop_step(d->loop, 1000);
-	oci_spec_free(spec);
 	return 0;
 }
 
@@ -148,6 +147,7 @@ int main(int argc, char **argv)
 	struct drive d = { .loop = loop_new() };
 	struct error failed = { 0 };
 	sigset_t set;
+	int status;
 
 	if (argc < 3)
 		return 2;
@@ -167,5 +167,9 @@ int main(int argc, char **argv)
 	if (d.err.code && d.err.code != ENOENT)
 		fprintf(stderr, "drive: delete: %s\n", d.err.msg);
 	guest_free(d.guest);
-	return failed.code ? 125 : argc > 3 ? d.exec_code : d.code;
+	loop_free(d.loop);
+	status = failed.code ? 125 : argc > 3 ? d.exec_code : d.code;
+	error_clear(&failed);
+	error_clear(&d.err);
+	return status;
 }
