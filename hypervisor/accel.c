@@ -16,7 +16,7 @@
 enum {
 	/* Real KVM needs well under 1 ms, a host that interprets guest code over 100 ms. */
 	SLOW_USEC = 20000,
-	MAX_CACHE = 256, /* bytes */
+	MAX_CACHE = 512, /* bytes */
 };
 
 static const char *const accel_names[] = {
@@ -40,31 +40,33 @@ const char *hv_accel_name(enum hv_accel accel)
 	return accel_names[accel];
 }
 
-/* What a cached time is good for: this boot, this device node. NULL: cannot be told. */
+/* What a cached verdict is good for: this boot, this device node (also when it is missing). NULL:
+ * cannot be told. */
 static char *cache_key(const char *device)
 {
 	auto_error struct error ignored = { 0 };
 	auto_free char *boot = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 	size_t len = 0;
 
-	if (stat(device, &st) < 0 ||
-	    fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, &len, &ignored) < 0)
+	if (fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, &len, &ignored) < 0)
 		return NULL;
 	while (len > 0 && boot[len - 1] == '\n')
 		boot[--len] = '\0';
-	return str_fmt("vcrt-kvm-probe 1 %s %u:%u:%llu ", boot, major(st.st_rdev),
+	if (stat(device, &st) < 0)
+		st = (struct stat){ 0 };
+	return str_fmt("vcrt-kvm-probe 2 %s %u:%u:%llu ", boot, major(st.st_rdev),
 	               minor(st.st_rdev), (unsigned long long)st.st_ino);
 }
 
-/* 0 and the cached loop time. Anything odd about the file, and it does not count. */
-static int cache_read(const char *file, const char *key, unsigned *usec)
+/* 0 and the cached fault ("" when KVM works). Anything odd about the file, and it does not count.
+ */
+static int cache_read(const char *file, const char *key, char **fault)
 {
 	auto_error struct error ignored = { 0 };
 	auto_close int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	auto_free char *text = NULL;
 	struct stat st;
-	uint64_t n = 0;
 	size_t len = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
@@ -74,57 +76,54 @@ static int cache_read(const char *file, const char *key, unsigned *usec)
 	    !str_starts(text, key) || !str_ends(text, "\n"))
 		return -EINVAL;
 	text[len - 1] = '\0';
-	if (str_to_u64(text + strlen(key), 0, UINT32_MAX, &n) < 0)
+	if (strpbrk(text, "\n\r\033"))
 		return -EINVAL;
-	*usec = (unsigned)n;
+	*fault = str_dup(text + strlen(key));
 	return 0;
 }
 
-static void cache_write(const char *file, const char *key, unsigned usec)
+static void cache_write(const char *file, const char *key, const char *fault)
 {
 	auto_error struct error err = { 0 };
-	auto_free char *text = str_fmt("%s%u\n", key, usec);
+	auto_free char *text = str_fmt("%s%s\n", key, fault);
 
 	/* Without it the next start probes again. */
-	if (fs_write_atomic_at(AT_FDCWD, file, text, strlen(text), 0600, false, &err) < 0)
+	if (strlen(text) <= MAX_CACHE &&
+	    fs_write_atomic_at(AT_FDCWD, file, text, strlen(text), 0600, false, &err) < 0)
 		log_debug("%s", err.msg);
 }
 
-/* How long the loop takes; only what really ran is cached. */
-static int measure(const char *device, const char *cache_file, unsigned *usec, struct error *err)
+static int probe(const char *device, struct error *err)
 {
-	auto_free char *key = cache_file ? cache_key(device) : NULL;
-	unsigned again;
+	unsigned usec = 0, again = 0;
 
 	if (access(device, R_OK | W_OK) < 0)
 		return error_sys(err, "open '%s'", device);
-	if (key && cache_read(cache_file, key, usec) == 0)
-		return 0;
-	if (kvm_time_loop(device, usec, err) < 0)
+	if (kvm_time_loop(device, &usec, err) < 0)
 		return -err->code;
+	if (usec <= SLOW_USEC)
+		return 0;
 	/* A busy host may have been at something else: what is slow twice is slow. */
-	if (*usec > SLOW_USEC) {
-		if (kvm_time_loop(device, &again, err) < 0)
-			return -err->code;
-		if (again < *usec)
-			*usec = again;
-	}
-	if (key)
-		cache_write(cache_file, key, *usec);
-	return 0;
+	if (kvm_time_loop(device, &again, err) < 0)
+		return -err->code;
+	if (again <= SLOW_USEC)
+		return 0;
+	return error_set(err, ENODEV,
+	                 "'%s': guest code is interpreted here (%u ms for a loop of 1 ms)", device,
+	                 (again < usec ? again : usec) / 1000);
 }
 
 static int check_kvm(const char *device, const char *cache_file, struct error *err)
 {
-	unsigned usec = 0;
+	auto_free char *key = cache_file ? cache_key(device) : NULL;
+	auto_free char *fault = NULL;
 
-	if (measure(device, cache_file, &usec, err) < 0)
-		return -err->code;
-	if (usec > SLOW_USEC)
-		return error_set(err, ENODEV,
-		                 "'%s': guest code is interpreted here (%u ms for a loop of 1 ms)",
-		                 device, usec / 1000);
-	return 0;
+	if (key && cache_read(cache_file, key, &fault) == 0)
+		return *fault ? error_set(err, ENODEV, "%s", fault) : 0;
+	probe(device, err);
+	if (key)
+		cache_write(cache_file, key, err->code ? err->msg : "");
+	return -err->code;
 }
 
 int hv_probe_accel(enum hv_accel wanted, const char *kvm_device, const char *cache_file,

@@ -12,6 +12,7 @@
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
 #include "lib/verbs.h"
+#include "lib/vm-config.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
@@ -58,21 +59,13 @@ static char *vmm_version(const char *path)
 
 static void check_files(const struct config *c, struct findings *f)
 {
-	const struct hv_ops *ops = hv_find(c->hypervisor);
-	struct hv_config cfg = { .path = c->vmm_path,
-		                 .machine = c->machine,
-		                 .memory_mib = c->memory_mib,
-		                 .cpus = c->cpus,
-		                 .kernel = c->kernel,
-		                 .initrd = c->initrd };
 	auto_error struct error err = { 0 };
 	auto_free char *version = NULL;
+	const struct hv_ops *ops;
+	struct hv_config cfg;
 
-	if (!ops) {
-		add(f, VCRT_FINDING_FAILED, "hypervisor", "unknown backend '%s'", c->hypervisor);
-		return;
-	}
-	if (hv_check(ops, &cfg, &err) < 0) {
+	ops = vm_config(c, &cfg, &err);
+	if (!ops || hv_check(ops, &cfg, &err) < 0) {
 		add(f, VCRT_FINDING_FAILED, "virtual machine", "%s", err.msg);
 		return;
 	}

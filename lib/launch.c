@@ -13,6 +13,7 @@
 #include "lib/ctl.h"
 #include "lib/launch.h"
 #include "lib/verbs.h"
+#include "lib/vm-config.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
@@ -45,19 +46,10 @@ static int resolve_accel(struct config *c, struct error *err)
 /* What can be said before anything is started. */
 static int check_vm(const struct config *c, struct error *err)
 {
-	const struct hv_ops *ops = hv_find(c->hypervisor);
-	struct hv_config cfg = {
-		.path = c->vmm_path,
-		.machine = c->machine,
-		.memory_mib = c->memory_mib,
-		.cpus = c->cpus,
-		.kernel = c->kernel,
-		.initrd = c->initrd,
-	};
+	struct hv_config cfg;
+	const struct hv_ops *ops = vm_config(c, &cfg, err);
 
-	if (!ops)
-		return error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
-	return hv_check(ops, &cfg, err);
+	return ops ? hv_check(ops, &cfg, err) : -err->code;
 }
 
 /* An id has up to 1024 characters, a socket path 107. */

@@ -14,6 +14,7 @@
 #include "lib/config.h"
 #include "lib/monitor-internal.h"
 #include "lib/share.h"
+#include "lib/vm-config.h"
 #include "lib/vmm-jail.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -21,7 +22,6 @@
 #include "lib/base/str.h"
 
 #define MAX_LOG_TAIL 600 /* bytes of the VMM's log that a message quotes */
-#define PCIE_PORTS 8
 
 /* A question to the agent that has no answer yet. */
 struct call {
@@ -230,48 +230,35 @@ static const struct agent_events agent_events = {
 
 int vm_start(struct monitor *m, struct error *err)
 {
-	const struct config *c = m->config;
-	const struct hv_ops *ops = hv_find(c->hypervisor);
-	const struct agent_ops *agent = agent_find(c->agent);
+	const struct agent_ops *agent = agent_find(m->config->agent);
 	struct vmm_jail jail = { .keep_memory_lock = false };
 	auto_close int ours = -1, theirs = -1;
+	const struct hv_ops *ops;
+	struct hv_config cfg;
 	int pair[2];
-	struct hv_config cfg = {
-		.path = c->vmm_path,
-		.machine = c->machine,
-		.cpu_model = *c->cpu_model ? c->cpu_model : NULL,
-		.memory_mib = c->memory_mib,
-		.cpus = c->cpus,
-		.pcie_ports = PCIE_PORTS,
-		.kernel = c->kernel,
-		.initrd = c->initrd,
-		.cmdline = c->kernel_params,
-		.share_path = SHARE_DIR,
-		.share_tag = PROTOCOL_SHARE_TAG,
-		.port_name = PROTOCOL_PORT_NAME,
-		.log_fd = m->vmm_log,
-		.console_fd = m->console_log,
-		.prepare = vmm_jail_enter,
-		.prepare_arg = &jail,
-	};
 
+	ops = vm_config(m->config, &cfg, err);
 	if (!ops)
-		return error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
+		return -err->code;
 	if (!agent)
-		return error_set(err, EINVAL, "unknown agent '%s'", c->agent);
-	if (hv_accel_parse(c->accel, &cfg.accel) < 0)
-		return error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+		return error_set(err, EINVAL, "unknown agent '%s'", m->config->agent);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_sys(err, "make the agent's channel");
 	ours = pair[0];
 	theirs = pair[1];
 	cfg.channel_fd = theirs;
+	cfg.share_path = SHARE_DIR;
+	cfg.share_tag = PROTOCOL_SHARE_TAG;
+	cfg.log_fd = m->vmm_log;
+	cfg.console_fd = m->console_log;
+	cfg.prepare = vmm_jail_enter;
+	cfg.prepare_arg = &jail;
 	m->hv = hv_new(ops);
 	if (hv_start(m->hv, &cfg, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
-	m->boot_timer = loop_add_timer(m->loop, c->boot_timeout * 1000, on_boot_timeout, m);
+	m->boot_timer = loop_add_timer(m->loop, m->config->boot_timeout * 1000, on_boot_timeout, m);
 	m->agent = agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);
 	return 0;
 }
