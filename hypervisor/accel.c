@@ -113,6 +113,18 @@ static int probe(const char *device, struct error *err)
 	                 (again < usec ? again : usec) / 1000);
 }
 
+/* Will it be so for the rest of this boot? A lack of anything may pass, permissions change. */
+static bool is_lasting(int code)
+{
+	static const int passing[] = { EACCES, EPERM,  EAGAIN, EINTR,    ENOMEM,
+		                       EMFILE, ENFILE, EBUSY,  ETIMEDOUT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (code == passing[i])
+			return false;
+	return true;
+}
+
 static int check_kvm(const char *device, const char *cache_file, struct error *err)
 {
 	auto_free char *key = cache_file ? cache_key(device) : NULL;
@@ -121,7 +133,7 @@ static int check_kvm(const char *device, const char *cache_file, struct error *e
 	if (key && cache_read(cache_file, key, &fault) == 0)
 		return *fault ? error_set(err, ENODEV, "%s", fault) : 0;
 	probe(device, err);
-	if (key)
+	if (key && is_lasting(err->code))
 		cache_write(cache_file, key, err->code ? err->msg : "");
 	return -err->code;
 }

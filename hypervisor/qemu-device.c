@@ -10,6 +10,9 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
+/* Between the end of a device's name and that of its use of the disk behind it. */
+enum { LAST_WORDS_MS = 1000 };
+
 /* Names in QEMU are made of the device's id, which comes from above: letters, digits, "-", "_",
  * as QEMU wants them. */
 static int check_id(const char *id, struct error *err)
@@ -248,27 +251,41 @@ static int del_backend(struct qemu *q, int port, const char *id, struct error *e
 	}
 }
 
-/* Ask the guest for the device and wait until it has let go. */
-static int unplug(struct qemu *q, struct qemu_port *port, struct error *err)
+/* device_del: 0 when the guest is asked now or was before, 1 when the device is gone already. */
+static int request(struct qemu *q, const struct qemu_port *port, struct error *err)
 {
 	struct json *args = json_new_object();
 
-	qmp_expect_event(q->qmp, "DEVICE_DELETED", port->id);
 	json_set(args, "id", json_new_string(port->id));
-	if (qemu_command(q, "device_del", args, NULL, 0, err) < 0) {
-		if (err->code == ENODEV) { /* it went after an earlier try, or by a reset */
-			error_clear(err);
-			return 0;
-		}
-		/* QEMU refuses to ask twice; then only wait once more. */
-		if (err->code != EIO || !port->is_leaving)
-			return -err->code;
+	if (qemu_command(q, "device_del", args, NULL, 0, err) == 0)
+		return 0;
+	if (err->code == ENODEV) { /* it went after an earlier try, or by a reset */
 		error_clear(err);
+		return 1;
 	}
-	if (qmp_wait_event(q->qmp, q->release_ms, err) == 0)
+	if (err->code != EIO || !port->is_leaving)
+		return -err->code;
+	error_clear(err); /* QEMU refuses to ask twice; wait once more */
+	return 0;
+}
+
+/* Ask the guest for the device and wait until it has let go. */
+static int unplug(struct qemu *q, struct qemu_port *port, struct error *err)
+{
+	int gone;
+
+	qmp_expect_event(q->qmp, "DEVICE_DELETED", port->id);
+	gone = request(q, port, err);
+	if (gone < 0)
+		return gone;
+	if (qmp_wait_event(q->qmp, gone ? LAST_WORDS_MS : q->release_ms, err) == 0)
 		return 0;
 	if (err->code != ETIMEDOUT)
 		return qemu_explain(q, err);
+	if (gone) { /* the event came long ago */
+		error_clear(err);
+		return 0;
+	}
 	port->is_leaving = true;
 	return error_set(err, ETIMEDOUT, "the guest did not let go of it within %u ms",
 	                 q->release_ms);

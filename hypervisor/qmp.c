@@ -34,14 +34,20 @@ struct qmp *qmp_new(int fd)
 	return qmp;
 }
 
+static void forget_event(struct qmp *qmp)
+{
+	auto_freep(&qmp->event);
+	auto_freep(&qmp->device);
+	qmp->has_event = false;
+}
+
 void qmp_free(struct qmp *qmp)
 {
 	if (!qmp)
 		return;
 	close_fd(&qmp->fd);
 	buf_done(&qmp->in);
-	auto_freep(&qmp->event);
-	auto_freep(&qmp->device);
+	forget_event(qmp);
 	auto_freep(&qmp);
 }
 
@@ -287,11 +293,11 @@ int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int 
 
 void qmp_expect_event(struct qmp *qmp, const char *name, const char *device)
 {
-	auto_freep(&qmp->event);
-	auto_freep(&qmp->device);
+	if (str_eq(qmp->event, name) && str_eq(qmp->device, device))
+		return;
+	forget_event(qmp);
 	qmp->event = str_dup(name);
 	qmp->device = str_dup(device);
-	qmp->has_event = false;
 }
 
 int qmp_wait_event(struct qmp *qmp, unsigned timeout_ms, struct error *err)
@@ -310,5 +316,6 @@ int qmp_wait_event(struct qmp *qmp, unsigned timeout_ms, struct error *err)
 		}
 		take_event(qmp, msg);
 	}
+	forget_event(qmp);
 	return 0;
 }

@@ -29,7 +29,7 @@ int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int 
                 struct json **ret, struct error *err);
 
 /* Events are dropped, but for the one that is expected: name with "device" in its data. Say so
- * before the command that causes it, then wait for it. */
+ * before the command that causes it, then wait for it. To say the same again keeps what came. */
 void qmp_expect_event(struct qmp *qmp, const char *name, const char *device);
 /* 0 when it came, else as qmp_command(); ETIMEDOUT here leaves the connection alive. */
 int qmp_wait_event(struct qmp *qmp, unsigned timeout_ms, struct error *err);
