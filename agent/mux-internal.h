@@ -94,6 +94,7 @@ struct mux {
 /* mux-fifo.c: see above. mux.c: */
 void mux_enter(struct mux *m);
 void mux_leave(struct mux *m);
+void mux_io_failed(struct mux *m, const char *what); /* with errno */
 int mux_breach(struct mux *m, const struct mux_stream *s, const char *what);
 
 /* mux-out.c: */

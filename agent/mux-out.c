@@ -132,7 +132,7 @@ void mux_flush(struct mux *m)
 		if (n > 0)
 			written(m, q, (size_t)n);
 		else if (n < 0 && errno != EAGAIN)
-			mux_fail(m, errno, "write to the peer: %s", strerror(errno));
+			mux_io_failed(m, "write to");
 		else
 			m->is_blocked = true;
 	}

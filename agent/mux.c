@@ -92,6 +92,14 @@ int mux_fail(struct mux *m, int code, const char *fmt, ...)
 	return -code;
 }
 
+/* A peer that died with something unread resets the connection: that is its end, too. */
+void mux_io_failed(struct mux *m, const char *what)
+{
+	bool is_end = errno == ECONNRESET || errno == EPIPE;
+
+	mux_fail(m, is_end ? 0 : errno, "%s the peer: %s", what, strerror(errno));
+}
+
 int mux_breach(struct mux *m, const struct mux_stream *s, const char *what)
 {
 	return mux_fail(m, EPROTO, "the peer broke the protocol: stream %u: %s", s->id, what);
@@ -137,7 +145,7 @@ static void read_input(struct mux *m)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN)
-			mux_fail(m, errno, "read from the peer: %s", strerror(errno));
+			mux_io_failed(m, "read from");
 		else if (n == 0 && fifo_len(&m->input) > 0)
 			mux_fail(m, EPROTO, "the peer ended in the middle of a frame");
 		else if (n == 0)

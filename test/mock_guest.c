@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/guest/boot.h"
+#include "agent/guest/sandbox.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
@@ -25,6 +27,8 @@ struct guest {
 	pid_t last_pid;
 };
 
+static struct guest *last;
+
 struct guest *guest_new(struct loop *loop, const char *cgroup_root,
                         const struct guest_events *events, void *arg)
 {
@@ -35,6 +39,7 @@ struct guest *guest_new(struct loop *loop, const char *cgroup_root,
 	g->events = events;
 	g->arg = arg;
 	g->last_pid = MOCK_FIRST_PID;
+	last = g;
 	return g;
 }
 
@@ -168,4 +173,32 @@ void mock_guest_exit(struct guest *g, const char *container, const char *process
 
 	forget(g, find(g, container, process), leak);
 	g->events->exited(g->arg, id, name, code);
+}
+
+/* What else the server asks of the VM. */
+
+bool boot_is_debug(void)
+{
+	return false;
+}
+
+void boot_power_off(void)
+{
+	_exit(MOCK_POWER_OFF);
+}
+
+int sandbox_setup(const struct json *request, struct error *err)
+{
+	if (str_eq(json_get_string(request, "hostname"), "bad"))
+		return error_set(err, EPERM, "set the host name 'bad'");
+	return 0;
+}
+
+void sandbox_sync(void)
+{
+}
+
+struct guest *mock_guest_last(void)
+{
+	return last;
 }

@@ -4,6 +4,12 @@
 
 #include "agent/guest/guest.h"
 
+/* The exit status of a test that powers off. */
+#define MOCK_POWER_OFF 77
+
+/* The one that the server has made last. */
+struct guest *mock_guest_last(void);
+
 /* The descriptors of the only process with that name; -1: it has none, or is gone. */
 int mock_guest_fd(struct guest *g, const char *container, const char *process, int fd);
 /* The process ends; leak: somebody else (a background process) keeps its descriptors. */

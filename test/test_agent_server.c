@@ -1,0 +1,309 @@
+/* The guest's server against a host that is played frame by frame, on an engine without processes
+ * (mock_guest.h). */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/guest/server.h"
+#include "agent/mux.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "test/mock_guest.h"
+#include "test/peer.h"
+#include "test/scratch.h"
+
+#define SPEC(program)                                                                              \
+	"\"spec\":{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"/r\"},"                           \
+	"\"process\":{\"cwd\":\"/\",\"args\":[\"" program "\"]}}"
+#define CREATE(program, io)                                                                        \
+	"{\"id\":1,\"op\":\"create\",\"container\":\"c\",\"io\":" io "," SPEC(program) "}"
+
+static struct loop *loop;
+static struct peer peer;
+static struct server *server;
+
+static void setup(void)
+{
+	auto_error struct error err = { 0 };
+
+	loop = loop_new();
+	server = server_new(loop, peer_init(&peer, loop));
+	ck_assert_msg(server_start(server, &err) == 0, "%s", err.msg);
+	peer_expect(&peer, FRAME_HELLO, 0);
+	ck_assert_ptr_nonnull(strstr(peer.payload, "\"vcrt\":1"));
+}
+
+static void teardown(void)
+{
+	server_free(server);
+	peer_done(&peer);
+	loop_free(loop);
+}
+
+static void expect_control(const char *text)
+{
+	peer_expect(&peer, FRAME_CONTROL, 0);
+	ck_assert_str_eq(peer.payload, text);
+}
+
+static void ask(const char *request, const char *answer)
+{
+	peer_control(&peer, request);
+	expect_control(answer);
+}
+
+static int process_fd(const char *process, int fd)
+{
+	int found = mock_guest_fd(mock_guest_last(), "c", process, fd);
+
+	ck_assert_int_ge(found, 0);
+	return found;
+}
+
+static void expect_read(int fd, const char *text)
+{
+	char got[64] = "";
+	ssize_t n = read(fd, got, sizeof(got) - 1);
+
+	ck_assert_int_eq((int)n, (int)strlen(text));
+	ck_assert_str_eq(got, text);
+}
+
+START_TEST(a_container_is_created_and_started)
+{
+	peer_hello(&peer);
+	ask("{\"id\":9,\"op\":\"sandbox\",\"hostname\":\"vm\"}", "{\"id\":9,\"ok\":{}}");
+	ask(CREATE("true", "{}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"start\",\"container\":\"c\"}", "{\"id\":2,\"ok\":{}}");
+	ask("{\"id\":3,\"op\":\"ps\",\"container\":\"c\"}", "{\"id\":3,\"ok\":{\"processes\":[]}}");
+	ck_assert_int_eq(mock_guest_fd(mock_guest_last(), "c", "", 0), -1);
+}
+END_TEST
+
+START_TEST(stdio_flows_both_ways_and_ends)
+{
+	peer_hello(&peer);
+	ask(CREATE("cat", "{\"stdin\":1,\"stdout\":2,\"stderr\":3}"),
+	    "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ck_assert_int_eq(fs_write_all(process_fd("", 1), "out", 3), 0);
+	peer_expect(&peer, FRAME_DATA, 2);
+	ck_assert_str_eq(peer.payload, "out");
+	ck_assert_int_eq(fs_write_all(process_fd("", 2), "err", 3), 0);
+	peer_expect(&peer, FRAME_DATA, 3);
+	ck_assert_str_eq(peer.payload, "err");
+	peer_data(&peer, 1, "in");
+	peer_send(&peer, FRAME_EOF, 1, 0, NULL, 0);
+	peer_expect(&peer, FRAME_CLOSE, 1);
+	expect_read(process_fd("", 0), "in");
+	expect_read(process_fd("", 0), "");
+}
+END_TEST
+
+START_TEST(the_exit_comes_with_all_output_and_its_end)
+{
+	int out;
+
+	peer_hello(&peer);
+	ask(CREATE("sh", "{\"stdin\":1,\"stdout\":2}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	out = process_fd("", 1);
+	ck_assert_int_eq(fs_write_all(out, "last", 4), 0);
+	/* leak: a background process goes on with the pipe open */
+	mock_guest_exit(mock_guest_last(), "c", "", 7, true);
+	peer_expect(&peer, FRAME_CLOSE, 1);
+	peer_expect(&peer, FRAME_DATA, 2);
+	ck_assert_str_eq(peer.payload, "last");
+	peer_expect(&peer, FRAME_EOF, 2);
+	expect_control("{\"event\":\"exit\",\"container\":\"c\",\"process\":\"\",\"code\":7}");
+	ck_assert_int_eq((int)write(out, "x", 1), -1);
+	ck_assert_int_eq(errno, EPIPE);
+}
+END_TEST
+
+START_TEST(an_exec_has_streams_of_its_own)
+{
+	peer_hello(&peer);
+	ask(CREATE("sh", "{}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"exec\",\"container\":\"c\",\"process\":\"e\",\"io\":{\"stdout\":4},"
+	    "\"spec\":{\"cwd\":\"/\",\"args\":[\"ls\"]}}",
+	    "{\"id\":2,\"ok\":{\"pid\":1002}}");
+	ck_assert_int_eq(fs_write_all(process_fd("e", 1), "x", 1), 0);
+	peer_expect(&peer, FRAME_DATA, 4);
+	peer_control(&peer, "{\"id\":3,\"op\":\"signal\",\"container\":\"c\",\"process\":\"e\","
+	                    "\"signal\":9}");
+	peer_expect(&peer, FRAME_EOF, 4);
+	expect_control("{\"event\":\"exit\",\"container\":\"c\",\"process\":\"e\","
+	               "\"code\":137}");
+	expect_control("{\"id\":3,\"ok\":{}}");
+}
+END_TEST
+
+START_TEST(streams_of_a_request_that_fails_are_ended_in_the_usual_way)
+{
+	static const struct {
+		const char *request, *answer;
+	} failures[] = {
+		{ CREATE("missing", "{\"stdin\":1,\"stdout\":2,\"stderr\":3}"),
+		  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"exec: \\\"missing\\\": not "
+		  "found\"}}" },
+		{ "{\"id\":1,\"op\":\"create\",\"container\":\"../c\",\"io\":{\"stdin\":1,"
+		  "\"stdout\":2,\"stderr\":3}}",
+		  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"container\\\" in a "
+		  "request\"}}" },
+		{ "{\"id\":1,\"op\":\"create\",\"container\":\"c\",\"io\":{\"stdin\":1,"
+		  "\"stdout\":2,\"stderr\":3}}",
+		  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"a \\\"create\\\" without "
+		  "\\\"spec\\\"\"}}" },
+		{ "{\"id\":1,\"op\":\"exec\",\"container\":\"c\",\"process\":\"e\",\"io\":"
+		  "{\"stdin\":1,\"stdout\":2,\"stderr\":3},\"spec\":{\"cwd\":\"/\",\"args\":"
+		  "[\"ls\"]}}",
+		  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'c'\"}}" },
+	};
+
+	peer_hello(&peer);
+	peer_control(&peer, failures[_i].request);
+	/* On their way before the host can know. */
+	peer_data(&peer, 1, "input");
+	peer_send(&peer, FRAME_EOF, 1, 0, NULL, 0);
+	peer_expect(&peer, FRAME_CLOSE, 1);
+	expect_control(failures[_i].answer);
+	peer_expect(&peer, FRAME_EOF, 2);
+	peer_expect(&peer, FRAME_EOF, 3);
+	peer_send(&peer, FRAME_CLOSE, 2, 0, NULL, 0);
+	peer_send(&peer, FRAME_CLOSE, 3, 0, NULL, 0);
+	peer_expect_silence(&peer);
+}
+END_TEST
+
+static const struct refusal {
+	const char *request, *answer;
+} refusals[] = {
+	{ "{\"id\":1,\"op\":\"dance\"}",
+	  "{\"id\":1,\"error\":{\"code\":38,\"msg\":\"the agent knows no request 'dance'\"}}" },
+	{ "{\"id\":1,\"op\":\"sandbox\",\"hostname\":\"bad\"}",
+	  "{\"id\":1,\"error\":{\"code\":1,\"msg\":\"set the host name 'bad'\"}}" },
+	{ "{\"id\":1,\"op\":\"start\"}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"container\\\" in a request\"}}" },
+	{ "{\"id\":1,\"op\":\"start\",\"container\":\"no\"}",
+	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"delete\",\"container\":\"no\"}",
+	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"ps\",\"container\":\"no\"}",
+	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"signal\",\"container\":\"no\",\"signal\":65}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"signal\\\" in a request\"}}" },
+	{ "{\"id\":1,\"op\":\"signal\",\"container\":\"no\",\"signal\":15}",
+	  "{\"id\":1,\"error\":{\"code\":3,\"msg\":\"process not found\"}}" },
+	{ "{\"id\":1,\"op\":\"winsize\",\"container\":\"no\",\"height\":1,\"width\":65536}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd size of a terminal\"}}" },
+	{ "{\"id\":1,\"op\":\"winsize\",\"container\":\"no\",\"height\":1,\"width\":1}",
+	  "{\"id\":1,\"error\":{\"code\":3,\"msg\":\"the process is gone\"}}" },
+};
+
+START_TEST(a_request_that_cannot_be_done_is_answered_with_the_reason)
+{
+	peer_hello(&peer);
+	ask(refusals[_i].request, refusals[_i].answer);
+}
+END_TEST
+
+START_TEST(the_sandbox_is_set_up_once)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"sandbox\"}", "{\"id\":1,\"ok\":{}}");
+	ask("{\"id\":2,\"op\":\"sandbox\"}",
+	    "{\"id\":2,\"error\":{\"code\":114,\"msg\":\"the sandbox is set up already\"}}");
+}
+END_TEST
+
+START_TEST(a_process_without_a_terminal_cannot_be_resized)
+{
+	peer_hello(&peer);
+	ask(CREATE("sh", "{}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"winsize\",\"container\":\"c\",\"height\":1,\"width\":1}",
+	    "{\"id\":2,\"error\":{\"code\":25,\"msg\":\"the process has no terminal\"}}");
+}
+END_TEST
+
+START_TEST(warnings_are_told_to_the_host)
+{
+	peer_hello(&peer);
+	log_warn("no such thing, ignoring");
+	expect_control("{\"event\":\"log\",\"level\":\"warning\","
+	               "\"msg\":\"no such thing, ignoring\"}");
+}
+END_TEST
+
+static const char *const breaches[] = {
+	"nonsense",
+	"[]",
+	"{\"op\":\"ps\"}",
+	"{\"id\":0,\"op\":\"ps\"}",
+	"{\"id\":1}",
+	CREATE("sh", "{\"stdin\":0}"),
+	CREATE("sh", "{\"stdin\":4294967296}"),
+	CREATE("sh", "{\"stdin\":\"1\"}"),
+	CREATE("sh", "{\"stdout\":5,\"stderr\":5}"),
+	CREATE("sh", "{\"size\":{\"height\":-1,\"width\":2}}"),
+};
+
+START_TEST(a_host_that_breaks_the_protocol_is_left)
+{
+	peer_hello(&peer);
+	peer_control(&peer, breaches[_i]);
+	peer_expect_end(&peer);
+	ck_assert_int_eq(loop_run(loop), 0);
+}
+END_TEST
+
+START_TEST(the_loop_ends_with_the_connection)
+{
+	peer_hello(&peer);
+	close_fd(&peer.fd);
+	ck_assert_int_eq(loop_run(loop), 0);
+}
+END_TEST
+
+START_TEST(another_version_is_refused)
+{
+	peer_send(&peer, FRAME_HELLO, 0, 0, "{\"vcrt\":3}", 10);
+	peer_expect_end(&peer);
+}
+END_TEST
+
+START_TEST(shutdown_is_answered_before_the_power_goes)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"shutdown\"}", "{\"id\":1,\"ok\":{}}");
+	for (;;)
+		ck_assert_int_eq(loop_step(loop, 1000), 0);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("server");
+
+	signal(SIGPIPE, SIG_IGN);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, a_container_is_created_and_started);
+	tcase_add_test(tc, stdio_flows_both_ways_and_ends);
+	tcase_add_test(tc, the_exit_comes_with_all_output_and_its_end);
+	tcase_add_test(tc, an_exec_has_streams_of_its_own);
+	tcase_add_loop_test(tc, streams_of_a_request_that_fails_are_ended_in_the_usual_way, 0, 4);
+	tcase_add_loop_test(tc, a_request_that_cannot_be_done_is_answered_with_the_reason, 0,
+	                    (int)ARRAY_SIZE(refusals));
+	tcase_add_test(tc, the_sandbox_is_set_up_once);
+	tcase_add_test(tc, a_process_without_a_terminal_cannot_be_resized);
+	tcase_add_test(tc, warnings_are_told_to_the_host);
+	tcase_add_loop_test(tc, a_host_that_breaks_the_protocol_is_left, 0,
+	                    (int)ARRAY_SIZE(breaches));
+	tcase_add_test(tc, the_loop_ends_with_the_connection);
+	tcase_add_test(tc, another_version_is_refused);
+	tcase_add_exit_test(tc, shutdown_is_answered_before_the_power_goes, MOCK_POWER_OFF);
+	return scratch_run(tc);
+}
