@@ -18,7 +18,7 @@ build_packages=(
 	libyajl-dev libcap-dev libseccomp-dev   # linked in
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
-	kmod binutils xz-utils                  # take Debian's kernel apart for the guest
+	kmod binutils xz-utils lz4              # take Debian's kernel apart for the guest
 	busybox-static jq                       # the demonstration's bundle
 	ca-certificates
 )

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Make the guest's initramfs: initrd.sh AGENT MODULES OUTPUT
 #
+# With modules it is compressed with LZ4 in the old format, the only one that the kernel knows:
+# median of 7 to the first byte on the agent's port under emulation, with 11.6 MB of archive, was
+# 1.66 s with lz4, 1.70 s plain, 1.80 s gzip, 1.84 s zstd (QEMU has less to load than plain, and LZ4
+# unpacks nearly as fast as memory is copied). The bare agent of the tuned flavour stays plain.
+#
 # AGENT (static) becomes /init; MODULES is a directory made by modules.sh, or "none". The archive is
 # written here in the "newc" format (Documentation/driver-api/early-userspace/buffer-format.rst),
 # so that it needs neither root for the device nodes nor a scratch tree, and equal input gives an
@@ -55,6 +60,10 @@ check_agent() { # AGENT
 }
 
 [ $# -eq 3 ] || die "usage: initrd.sh AGENT MODULES|none OUTPUT"
-need_tools readelf stat
+need_tools readelf stat lz4
 check_agent "$1"
-archive "$1" "$2" >"$3"
+if [ "$2" = none ]; then
+	archive "$1" "$2" >"$3"
+else
+	archive "$1" "$2" | lz4 -l -9 -q - - >"$3"
+fi

@@ -34,9 +34,11 @@ copy_module() { # FILE TO
 	*.gz) gzip -dc "$1" >"$2" ;;
 	*) cp "$1" "$2" ;;
 	esac
-	# Debug information is dead weight. The signature goes with it, on purpose: without secure
-	# boot the kernel does not ask for it, and checking RSA is slow under emulation.
-	strip -g "$2"
+	# Dead weight goes: debug information, types for BPF tracing, stack unwinding tables (the
+	# kernel sorts them while loading; a backtrace through a module guesses instead). So does
+	# the signature, on purpose: without secure boot the kernel does not ask for it, and
+	# checking it is slow under emulation.
+	strip -g -R .BTF -R .orc_unwind -R .orc_unwind_ip "$2"
 }
 
 # Modules built into this kernel need no file.
