@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/guest/guest.h"
@@ -92,16 +93,29 @@ static void watch_master(struct drive *d, int master, struct loop_source **sourc
 		*source = loop_add_fd(d->loop, master, EPOLLIN, on_master, source);
 }
 
+/* DRIVE_DEBUG: how long it took. */
+static void print_time(const char *what, const struct timespec *since)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	log_debug("%s took %ld us", what,
+	          (now.tv_sec - since->tv_sec) * 1000000 + (now.tv_nsec - since->tv_nsec) / 1000);
+}
+
 static int drive_exec(struct drive *d, const struct oci_spec *spec, char **args)
 {
 	struct oci_process *p = oci_process_copy(spec->process);
 	struct guest_io io = { .fd = { 0, 1, 2 }, .master = -1 };
 	struct loop_source *source = NULL;
+	struct timespec t;
 
 	strv_free(p->args);
 	p->args = strv_dup(args);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	if (guest_exec(d->guest, ID, "exec", p, &io, &d->err) < 0)
 		return -1;
+	print_time("exec", &t);
 	watch_master(d, io.master, &source);
 	while (!d->exec_has_exited || source)
 		loop_step(d->loop, 1000);
@@ -122,13 +136,17 @@ static int drive_run(struct drive *d, const char *config, char **exec_args)
 	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
 	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99, .master = -1 };
 	struct loop_source *source = NULL;
+	struct timespec t;
 
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	if (!spec || guest_create(d->guest, ID, copy, &io, &d->err) < 0)
 		return -1;
+	print_time("create", &t);
 	watch_master(d, io.master, &source);
 	guest_start(d->guest, ID, on_done, d);
 	while (!d->is_done)
 		loop_step(d->loop, 1000);
+	print_time("create and start", &t);
 	if (d->err.code)
 		return -1;
 	if (exec_args[0]) {
