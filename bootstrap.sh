@@ -261,19 +261,9 @@ test_valgrind() {
 		--leak-check=full --errors-for-leak-kinds=definite --num-callers=30'
 }
 
-# One fuzzer, in the background: new findings go beside its log, seeds come from the tree.
-fuzz_one() { # PROGRAM NAME
-	local seeds=test/fuzz/corpus/$2 corpus=build-fuzz/corpus/$2
-
-	mkdir -p "$corpus"
-	[ -d "$seeds" ] || seeds=
-	timeout -k 10 $((fuzz_seconds + 120)) "$1" -max_total_time="$fuzz_seconds" -timeout=10 \
-		-rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="build-fuzz/found-$2-" \
-		"$corpus" ${seeds:+"$seeds"} >"$logs/fuzz-$2.log" 2>&1 </dev/null
-}
-
+# A fuzzer for each processor at a time.
 test_fuzzers() {
-	local -a programs names pids
+	local -a names pids
 	local i n ok=0 bad=0
 
 	if [ ! -f test/fuzz/meson.build ]; then
@@ -281,20 +271,19 @@ test_fuzzers() {
 		return
 	fi
 	CC=clang-14 configure build-fuzz -Dfuzz=true
-	mapfile -t programs < <(meson introspect --targets build-fuzz | jq -r '.[] |
-		select(.type == "executable" and (.defined_in | endswith("/test/fuzz/meson.build"))) |
-		.filename[0]')
-	logged build-fuzz ninja -C build-fuzz "${programs[@]#"$PWD/build-fuzz/"}" || return 1
+	logged build-fuzz ninja -C build-fuzz fuzzers || return 1
+	mapfile -t names < <(find build-fuzz/test/fuzz -maxdepth 1 -type f -executable \
+		-name 'fuzz_*' -printf '%f\n' | sed 's/^fuzz_//' | sort)
 	n=$(nproc)
-	say "    ${#programs[@]} fuzzers, $fuzz_seconds s each, $n at a time"
-	for ((i = 0; i < ${#programs[@]}; i++)); do
+	say "    ${#names[@]} fuzzers, $fuzz_seconds s each, $n at a time"
+	for ((i = 0; i < ${#names[@]}; i++)); do
 		# The one that started n places earlier had the same time to run: wait for it.
 		[ "$i" -lt "$n" ] || wait "${pids[i - n]}" || true
-		names[i]=$(basename "${programs[i]}")
-		fuzz_one "${programs[i]}" "${names[i]}" &
+		timeout -k 10 $((fuzz_seconds + 120)) test/fuzz/run.sh build-fuzz "$fuzz_seconds" \
+			"${names[i]}" >"$logs/fuzz-${names[i]}.log" 2>&1 </dev/null &
 		pids[i]=$!
 	done
-	for ((i = 0; i < ${#programs[@]}; i++)); do
+	for ((i = 0; i < ${#names[@]}; i++)); do
 		if wait "${pids[i]}"; then
 			ok=$((ok + 1))
 			say "    ${names[i]}: $(sed -n 's/^stat::number_of_executed_units: *//p' \
@@ -320,8 +309,9 @@ test_bats() {
 		absent 'no tests in bats'
 		return
 	fi
-	PATH=$PWD/build/cmd:$PATH bats --timing --tap bats/ </dev/null 2>&1 | tee "$log" ||
-		status=1
+	# Stopped before CI would stop everything, so that the log and the count are still seen.
+	PATH=$PWD/build/cmd:$PATH timeout 3000 bats --timing --tap bats/ </dev/null 2>&1 |
+		tee "$log" || status=1
 	ok=$(grep -c '^ok ' "$log") || true
 	bad=$(grep -c '^not ok ' "$log") || true
 	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
@@ -337,7 +327,7 @@ test_bench() {
 	fi
 	for script in test/bench/*.sh; do
 		say "    $script"
-		if PATH=$PWD/build/cmd:$PATH timeout 900 "$script" </dev/null; then
+		if PATH=$PWD/build/cmd:$PATH timeout 900 "$script" build </dev/null; then
 			ok=$((ok + 1))
 		else
 			say "    $script failed"
