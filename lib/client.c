@@ -1,9 +1,12 @@
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/config.h"
@@ -11,6 +14,7 @@
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
@@ -61,6 +65,19 @@ struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_ou
 	return m;
 }
 
+/* A kernel (or valgrind) without pidfds: look every few milliseconds. */
+static int poll_gone(const struct proc_ref *p, unsigned timeout_ms)
+{
+	uint64_t end = loop_now_ms() + timeout_ms;
+
+	while (proc_ref_is_alive(p)) {
+		if (loop_now_ms() >= end)
+			return -ETIMEDOUT;
+		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	return 0;
+}
+
 int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
 {
 	struct pollfd f = { .events = POLLIN };
@@ -70,6 +87,8 @@ int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
 	if (p->pid <= 0)
 		return 0;
 	fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (fd < 0 && errno == ENOSYS)
+		return poll_gone(p, timeout_ms);
 	if (fd < 0 || !proc_ref_is_alive(p))
 		return 0;
 	f.fd = fd;
@@ -77,4 +96,22 @@ int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
 		n = poll(&f, 1, (int)timeout_ms);
 	while (n < 0 && errno == EINTR);
 	return n > 0 ? 0 : -ETIMEDOUT;
+}
+
+int fds_check_preserved(unsigned preserve_fds, struct error *err)
+{
+	const char *listen = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	uint64_t n = 0, to = 0;
+
+	/* As sd_listen_fds(3): meant for us only when LISTEN_PID says so, or is not there. */
+	if (listen && str_to_u64(listen, 0, 1024, &n) == 0 && pid &&
+	    (str_to_u64(pid, 0, INT32_MAX, &to) < 0 || to != (uint64_t)getpid()))
+		n = 0;
+	if (preserve_fds || n)
+		return error_set(
+			err, ENOTSUP,
+			"%s: file descriptors cannot be handed to a container in a virtual "
+			"machine",
+			preserve_fds ? "--preserve-fds" : "LISTEN_FDS");
+	return 0;
 }

@@ -38,6 +38,8 @@ struct creation {
 	struct record *record;
 	struct launch launch;
 	struct shim shim;
+	struct json *guest_spec;
+	struct ctl_msg *trees;     /* of the host's file systems, from the stand-in */
 	int tty_slave, tty_master; /* of a console socket's pty */
 	int own_tty;               /* the caller's terminal, used in place */
 };
@@ -205,24 +207,25 @@ static int run_hooks(struct creation *c, struct error *err)
 	return 0;
 }
 
+/* Hooks may have entered the stand-in's mount namespace and changed it: the trees that the guest
+ * gets are taken there and now, and come back with the answer. */
 static int set_up_shim(struct creation *c, struct error *err)
 {
 	struct ctl_out out = { .json = json_new_object() };
+	struct json *mounts = json_new_array();
 	bool cgroupns = oci_namespace_find(c->spec, "cgroup") != NULL;
-	size_t ours;
-	int r;
+	const struct oci_root *root = c->spec->root;
 
 	json_set(out.json, "args", json_new_strv(c->spec->process->args));
 	json_set(out.json, "cgroupns", json_new_bool(cgroupns));
-	r = ctl_out_fd(&out, NULL, "tty", c->tty_slave, err);
-	ours = out.n_fds;
-	if (r == 0)
-		r = shim_setup_add(&out, c->spec, c->bundle, c->rootfs, err);
-	if (r == 0)
-		r = shim_setup(&c->shim, &out, err);
-	guest_spec_close_trees(&out, ours);
+	json_set(out.json, "rootfs", json_new_string(c->rootfs));
+	json_set(out.json, "readonly", json_new_bool(root->has_readonly && root->readonly));
+	json_set(out.json, "mounts", mounts);
+	c->guest_spec = guest_spec(c->spec, c->bundle, c->key, mounts, err);
+	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
+		c->trees = shim_setup(&c->shim, &out, err);
 	ctl_out_done(&out);
-	return r;
+	return c->trees ? 0 : -err->code;
 }
 
 /* ---- the container ---- */
@@ -264,31 +267,47 @@ static int add_stdio(struct creation *c, struct ctl_out *out, struct error *err)
 	return 0;
 }
 
+/* The trees that the stand-in sent, handed on. */
+static int add_trees(struct creation *c, struct ctl_out *out, struct error *err)
+{
+	const struct json *from = json_get_array(json_get_object(c->trees->json, "ok"), "trees");
+	struct json *to = json_new_array();
+
+	json_set(out->json, "trees", to);
+	for (size_t i = 0; from && i < json_len(from); i++) {
+		struct json *t = json_copy(json_at(from, i));
+		int64_t index = json_get_i64(t, "fd", -1);
+
+		json_add(to, t);
+		if (index < 0 || (size_t)index >= c->trees->n_fds)
+			return error_set(err, EPROTO, "the shim sent no mount tree");
+		if (ctl_out_fd(out, t, "fd", c->trees->fds[index], err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 static int ask_monitor(struct creation *c, struct error *err)
 {
 	struct ctl_out out = client_request("create", c->o->id);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
-	size_t ours = 0;
 
 	json_set(out.json, "key", json_new_string(c->key));
 	json_set(out.json, "state", record_to_json(c->record));
+	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
+	/* No limit of time here: the monitor has its own for the boot and for every request. */
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
-	    add_stdio(c, &out, err) == 0) {
-		ours = out.n_fds;
-		guest_spec_add(&out, c->spec, c->bundle, c->rootfs, c->key, err);
-	}
-	/* No limit of time here: the monitor has its own for the boot and for every request. */
-	if (!err->code && ctl_send(c->launch.monitor, &out, err) == 0) {
+	    add_stdio(c, &out, err) == 0 && add_trees(c, &out, err) == 0 &&
+	    ctl_send(c->launch.monitor, &out, err) == 0) {
+		/* Ours no more: the stand-in ends with the monitor, the trees with the share. */
 		close_fd(&c->shim.control);
-		guest_spec_close_trees(&out, ours);
+		ctl_msg_freep(&c->trees);
 		answer = ctl_answer(c->launch.monitor, -1, err);
 	}
-	if (ours)
-		guest_spec_close_trees(&out, ours);
 	ctl_out_done(&out);
 	return answer ? 0 : -err->code;
 }
@@ -356,6 +375,8 @@ static void creation_done(struct creation *c)
 	close_fd(&c->tty_slave);
 	close_fd(&c->launch.monitor);
 	close_fd(&c->launch.dirfd);
+	json_free(c->guest_spec);
+	ctl_msg_free(c->trees);
 	config_free(c->launch.config);
 	strv_free(c->launch.cgroups);
 	record_free(c->record);
@@ -367,7 +388,8 @@ static void creation_done(struct creation *c)
 
 static int run_creation(struct creation *c, bool own_tty, struct error *err)
 {
-	if (record_check_id(c->o->id, err) < 0 || find_bundle(c, err) < 0 ||
+	if (record_check_id(c->o->id, err) < 0 ||
+	    fds_check_preserved(c->o->preserve_fds, err) < 0 || find_bundle(c, err) < 0 ||
 	    check_console(c, own_tty, err) < 0)
 		return -err->code;
 	c->key = str_fmt("%016llx",
@@ -399,7 +421,6 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 
 	if (run_creation(&c, own_tty, err) == 0)
 		*created = (struct created){ .shim = c.shim.pid,
-			                     .shim_pidfd = steal_fd(&c.shim.pidfd),
 			                     .monitor = steal_fd(&c.launch.monitor),
 			                     .tty = c.own_tty };
 	creation_done(&c);
@@ -410,6 +431,5 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 
 void created_done(struct created *c)
 {
-	close_fd(&c->shim_pidfd);
 	close_fd(&c->monitor);
 }

@@ -200,6 +200,7 @@ static int start_shim(struct execution *x, struct error *err)
 {
 	struct shim_namespaces ns = { 0 };
 	struct ctl_out out = { .json = json_new_object() };
+	auto_ctl_msg struct ctl_msg *answer = NULL;
 	auto_close int mntns = -1;
 	size_t length = 0;
 	int r;
@@ -219,9 +220,9 @@ static int start_shim(struct execution *x, struct error *err)
 	if (r == 0)
 		r = ctl_out_fd(&out, NULL, "mntns", mntns, err);
 	if (r == 0)
-		r = shim_setup(&x->shim, &out, err);
+		answer = shim_setup(&x->shim, &out, err);
 	ctl_out_done(&out);
-	return r;
+	return answer ? 0 : -err->code;
 }
 
 /* ---- asking for it ---- */
@@ -302,6 +303,10 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 	auto_close int dirfd = -1;
 	const char *status;
 
+	if (fds_check_preserved(x->o->preserve_fds, err) < 0)
+		return -err->code;
+	if (x->o->cgroup && *x->o->cgroup)
+		return error_set(err, ENOTSUP, "--cgroup is not supported");
 	x->record = record_load(x->v->root, x->o->id, &dirfd, err);
 	if (!x->record)
 		return -err->code;

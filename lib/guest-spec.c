@@ -2,11 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include "agent/protocol.h"
-#include "lib/ctl.h"
-#include "lib/share.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -56,60 +53,52 @@ static void localise_shm(struct oci_mount *m, const char *source)
 	strv_pushf(&m->options, "size=%llu", size);
 }
 
-static int clone_bind(const struct oci_mount *m, const char *source, bool *is_file,
-                      struct error *err)
+/* What the stand-in has to clone (shim.c); it goes to the guest under the same name. */
+static struct json *bind_of(const struct oci_mount *m, const char *name, const char *source)
 {
-	int tree = share_clone(source, !strv_has(m->options, "bind"), strv_has(m->options, "ro"),
-	                       is_file, err);
+	struct json *j = json_new_object();
 
-	if (tree < 0 && err->code == ENOENT)
-		return error_set(
-			err, ENOENT,
-			"error mounting \"%s\" to rootfs at \"%s\": stat %s: no such file or "
-			"directory",
-			source, m->destination, source);
-	return tree < 0 ? error_wrap(err, "mount '%s'", m->destination) : tree;
+	json_set(j, "type", json_new_string("bind"));
+	json_set(j, "dest", json_new_string(m->destination));
+	json_set(j, "name", json_new_string(name));
+	json_set(j, "path", json_new_string(source));
+	json_set(j, "recursive", json_new_bool(!strv_has(m->options, "bind")));
+	json_set(j, "readonly", json_new_bool(strv_has(m->options, "ro")));
+	return j;
 }
 
-static int add_tree(struct ctl_out *request, struct json *trees, const char *name, int tree,
-                    bool is_file, struct error *err)
+static struct json *other_of(const struct oci_mount *m)
 {
-	struct json *t = json_new_object();
+	struct json *j = json_new_object();
 
-	if (ctl_out_fd(request, t, "fd", tree, err) < 0) {
-		json_free(t);
-		close(tree);
-		return -err->code;
-	}
-	json_set(t, "name", json_new_string(name));
-	json_set(t, "file", json_new_bool(is_file));
-	json_add(trees, t);
-	return 0;
+	json_set(j, "type", json_new_string(m->type));
+	json_set(j, "dest", json_new_string(m->destination));
+	return j;
 }
 
-static int share_mounts(struct ctl_out *request, struct json *trees, struct oci_spec *guest,
-                        const char *bundle, const char *key, struct error *err)
+/* Sources of binds become paths in the share. */
+static void share_mounts(struct oci_spec *guest, const char *bundle, const char *key,
+                         struct json *mounts)
 {
 	for (size_t i = 0; i < guest->n_mounts; i++) {
 		struct oci_mount *m = &guest->mounts[i];
-		auto_free char *source = NULL, *name = str_fmt("m%zu", i);
-		bool is_file = false;
-		int tree;
+		auto_free char *source = mount_source(m, bundle);
+		auto_free char *name = str_fmt("m%zu", i);
 
-		if (!mount_is_bind(m))
-			continue;
-		source = mount_source(m, bundle);
-		if (str_eq(m->destination, SHM)) {
-			localise_shm(m, source);
+		if (!mount_is_bind(m)) {
+			if (str_eq(m->type, "proc") || str_eq(m->type, "tmpfs"))
+				json_add(mounts, other_of(m));
 			continue;
 		}
-		tree = clone_bind(m, source, &is_file, err);
-		if (tree < 0 || add_tree(request, trees, name, tree, is_file, err) < 0)
-			return -err->code;
+		if (str_eq(m->destination, SHM)) {
+			localise_shm(m, source);
+			json_add(mounts, other_of(m));
+			continue;
+		}
+		json_add(mounts, bind_of(m, name, source));
 		set(&m->source, str_fmt("%s/%s/%s", PROTOCOL_SHARE, key, name));
 		set(&m->type, str_dup("bind"));
 	}
-	return 0;
 }
 
 /* ---- the document ---- */
@@ -149,68 +138,15 @@ static void strip_host_parts(struct oci_spec *guest)
 	guest->hooks = keep;
 }
 
-int guest_spec_add(struct ctl_out *request, const struct oci_spec *spec, const char *bundle,
-                   const char *rootfs, const char *key, struct error *err)
+struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const char *key,
+                        struct json *mounts, struct error *err)
 {
 	auto_oci_spec struct oci_spec *guest = oci_spec_copy(spec);
-	struct json *trees = json_new_array();
-	int tree;
 
-	json_set(request->json, "trees", trees);
 	if (localise_namespaces(guest, err) < 0)
-		return -err->code;
+		return NULL;
 	strip_host_parts(guest);
-	tree = share_clone(rootfs, true, false, NULL, err);
-	if (tree < 0)
-		return error_wrap(err, "root file system");
-	if (add_tree(request, trees, "rootfs", tree, false, err) < 0 ||
-	    share_mounts(request, trees, guest, bundle, key, err) < 0)
-		return -err->code;
+	share_mounts(guest, bundle, key, mounts);
 	set(&guest->root->path, str_fmt("%s/%s/rootfs", PROTOCOL_SHARE, key));
-	json_set(request->json, "spec", oci_spec_to_json(guest));
-	return 0;
-}
-
-void guest_spec_close_trees(struct ctl_out *o, size_t first)
-{
-	for (size_t i = first; i < o->n_fds; i++)
-		close_fd(&o->fds[i]);
-	o->n_fds = first;
-}
-
-/* ---- the stand-in ---- */
-
-int shim_setup_add(struct ctl_out *setup, const struct oci_spec *spec, const char *bundle,
-                   const char *rootfs, struct error *err)
-{
-	struct json *mounts = json_new_array();
-	int tree = share_clone(rootfs, true, false, NULL, err);
-
-	json_set(setup->json, "mounts", mounts);
-	json_set(setup->json, "rootfs", json_new_string(rootfs));
-	json_set(setup->json, "readonly",
-	         json_new_bool(spec->root->has_readonly && spec->root->readonly));
-	if (tree < 0)
-		return error_wrap(err, "root file system");
-	if (ctl_out_fd(setup, NULL, "root", tree, err) < 0)
-		return -err->code;
-	for (size_t i = 0; i < spec->n_mounts; i++) {
-		const struct oci_mount *m = &spec->mounts[i];
-		struct json *j;
-
-		if (!mount_is_bind(m) && !str_eq(m->type, "proc") && !str_eq(m->type, "tmpfs"))
-			continue;
-		j = json_new_object();
-		json_set(j, "dest", json_new_string(m->destination));
-		json_set(j, "type", json_new_string(mount_is_bind(m) ? "bind" : m->type));
-		json_add(mounts, j);
-		if (mount_is_bind(m)) {
-			auto_free char *source = mount_source(m, bundle);
-
-			tree = clone_bind(m, source, NULL, err);
-			if (tree < 0 || ctl_out_fd(setup, j, "fd", tree, err) < 0)
-				return -err->code;
-		}
-	}
-	return 0;
+	return oci_spec_to_json(guest);
 }

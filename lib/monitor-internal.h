@@ -1,7 +1,8 @@
 /* The monitor: one process per sandbox, the single owner of everything about it (DESIGN section 1).
  * monitor.c    start, clients and their requests, end
  * vm.c         the VM and its agent: boot, calls with a time limit, death
- * container.c  containers: create, start, stop, delete, publishing
+ * container.c  containers: create, end, delete, publishing
+ * container-requests.c  what verbs ask of one that exists
  * process.c    processes in them: stdio, stand-ins, exit */
 #pragma once
 
@@ -99,6 +100,7 @@ void container_free(struct container *ct);
 struct container *container_find(struct monitor *m, const char *id);
 bool container_is_live(const struct container *ct); /* created, running or paused */
 void container_publish(struct container *ct, const char *status);
+struct json *container_args(const struct container *ct); /* a request to the agent about it */
 
 /* ---- process.c ---- */
 

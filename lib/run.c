@@ -1,10 +1,8 @@
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -42,30 +40,34 @@ static void pass_signal(const struct created *c, int signo)
 		kill(c->shim, signo);
 }
 
-/* Until the shim has ended, which says everything: the monitor may be gone by then. */
+/* True when the shim, our child, has ended. */
+static bool has_ended(const struct created *c, int *status)
+{
+	return waitpid(c->shim, status, WNOHANG) == c->shim;
+}
+
+/* Until the shim has ended, which says everything: the monitor may be gone by then. Its end is one
+ * more blocked signal. */
 static int wait_for_shim(const struct created *c, struct error *err)
 {
+	struct signalfd_siginfo info;
 	auto_close int signals = -1;
 	sigset_t all;
 	int status;
 
 	sigfillset(&all);
-	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-	send_size(c);
-	for (;;) {
-		struct pollfd p[] = { { .fd = c->shim_pidfd, .events = POLLIN },
-			              { .fd = signals, .events = POLLIN } };
-		struct signalfd_siginfo info;
-
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return error_sys(err, "wait for the container");
-		while (read(signals, &info, sizeof(info)) == sizeof(info))
-			pass_signal(c, (int)info.ssi_signo);
-		if (p[0].revents)
-			break;
-	}
-	if (waitpid(c->shim, &status, 0) < 0)
+	signals = signalfd(-1, &all, SFD_CLOEXEC);
+	if (signals < 0)
 		return error_sys(err, "wait for the container");
+	send_size(c);
+	while (!has_ended(c, &status)) {
+		ssize_t n = read(signals, &info, sizeof(info));
+
+		if (n == sizeof(info))
+			pass_signal(c, (int)info.ssi_signo);
+		else if (n < 0 && errno != EINTR)
+			return error_sys(err, "wait for the container");
+	}
 	return child_exit_code(status);
 }
 

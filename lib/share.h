@@ -2,8 +2,8 @@
  *
  * It lives in the mount namespace of the monitor, whose root is a small file system made for the
  * purpose: nothing of the host is visible there but what the VMM needs, so neither monitor nor VMM
- * pins a mount of the host. Verbs hand over detached mount trees; they are attached below SHARE_DIR
- * and reach the VMM's own, still smaller namespace by propagation. */
+ * pins a mount of the host. Stand-ins clone mount trees of the host, verbs hand them over; they are
+ * attached below SHARE_DIR and reach the VMM's own, still smaller namespace by propagation. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@ struct error;
 
 #define SHARE_DIR "/share"
 
-/* ---- in the verb ---- */
+/* ---- in the stand-in ---- */
 
 /* Clone the mount tree at path (a directory or file; the last component may be a link), detached.
  * recursive: with everything mounted below. readonly: the clone is read-only, all of it. Returns

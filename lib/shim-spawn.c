@@ -137,35 +137,29 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 		error_sys(err, "start the shim");
 	close(control[1]);
 	close(setup[1]);
-	if (shim->pid > 0) {
-		shim->pidfd = (int)syscall(SYS_pidfd_open, shim->pid, 0);
-		if (shim->pidfd >= 0)
-			return 0;
-		error_sys(err, "watch the shim");
-	} else {
-		/* The process in between says it better. */
-		m = ctl_recv(shim->setup, 0, &told);
-		if (m && json_get_object(m->json, "error"))
-			error_set(err, EIO, "%s",
-			          json_get_string(json_get_object(m->json, "error"), "msg"));
-	}
+	if (shim->pid > 0)
+		return 0;
+	/* The process in between says it better. */
+	m = ctl_recv(shim->setup, 0, &told);
+	if (m && json_get_object(m->json, "error"))
+		error_set(err, EIO, "%s",
+		          json_get_string(json_get_object(m->json, "error"), "msg"));
 	shim_abort(shim);
 	return -err->code;
 }
 
-int shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err)
+struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err)
 {
-	auto_ctl_msg struct ctl_msg *m = ctl_call(shim->setup, setup, SETUP_TIMEOUT, err);
+	struct ctl_msg *m = ctl_call(shim->setup, setup, SETUP_TIMEOUT, err);
 
 	if (!m && err->code == ECONNRESET)
-		return error_set(err, ECONNRESET, "the shim ended while it was set up");
+		error_set(err, ECONNRESET, "the shim ended while it was set up");
 	close_fd(&shim->setup);
-	return m ? 0 : -err->code;
+	return m;
 }
 
 void shim_done(struct shim *shim)
 {
-	close_fd(&shim->pidfd);
 	close_fd(&shim->control);
 	close_fd(&shim->setup);
 }

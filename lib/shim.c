@@ -4,10 +4,13 @@
  *   tty         descriptor of the pty's slave, to be the controlling terminal; may be missing
  *   cgroupns    make a cgroup namespace, now that we are in our cgroup
  *   mntns       descriptor of the mount namespace to enter (exec), or
- *   root        descriptor of the mount tree that becomes our root,
- *   rootfs      its path on the host, where it is attached,
+ *   rootfs      path on the host of what becomes our root,
  *   readonly    whether it is made read-only at the end,
- *   mounts      what is mounted in it: {type: "bind", fd} or {type: "proc"|"tmpfs", data}, dest
+ *   mounts      what is mounted in it: {type: "bind", name, path, recursive, readonly, dest} or
+ *               {type: "proc"|"tmpfs", dest}
+ *
+ * The answer holds a second clone of the root and of every bind, for the share: "trees", an array
+ * of {name, file, fd}.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +27,7 @@
 
 #include "lib/ctl.h"
 #include "lib/mountapi.h"
+#include "lib/share.h"
 #include "lib/standin.h"
 #include "lib/vcrt.h"
 #include "lib/base/error.h"
@@ -54,55 +58,109 @@ static void set_title(int argc, char **argv, const struct json *msg)
 	}
 }
 
+/* Clone a tree for the share. */
+static int answer_tree(struct ctl_out *answer, struct json *trees, const char *name,
+                       const char *path, bool recursive, bool readonly, struct error *err)
+{
+	struct json *t = json_new_object();
+	bool is_file = false;
+	int fd;
+
+	json_add(trees, t);
+	fd = share_clone(path, recursive, readonly, &is_file, err);
+	if (fd < 0)
+		return -err->code;
+	json_set(t, "name", json_new_string(name));
+	json_set(t, "file", json_new_bool(is_file));
+	if (ctl_out_fd(answer, t, "fd", fd, err) < 0) {
+		close(fd);
+		return -err->code;
+	}
+	return 0;
+}
+
+static int answer_trees(const struct json *msg, const char *rootfs, struct ctl_out *answer,
+                        struct error *err)
+{
+	const struct json *mounts = json_get_array(msg, "mounts");
+	struct json *trees = json_new_array();
+
+	json_set(answer->json, "trees", trees);
+	if (answer_tree(answer, trees, "rootfs", rootfs, true, false, err) < 0)
+		return error_wrap(err, "root file system");
+	for (size_t i = 0; mounts && i < json_len(mounts); i++) {
+		const struct json *m = json_at(mounts, i);
+		const char *name = json_get_string(m, "name"), *path = json_get_string(m, "path");
+		const char *dest = json_get_string(m, "dest");
+
+		if (!str_eq(json_get_string(m, "type"), "bind") || !name || !path)
+			continue;
+		if (answer_tree(answer, trees, name, path, json_get_bool(m, "recursive", true),
+		                json_get_bool(m, "readonly", false), err) == 0)
+			continue;
+		if (err->code == ENOENT)
+			return error_set(err, ENOENT,
+			                 "error mounting \"%s\" to rootfs at \"%s\": stat %s: no "
+			                 "such file or directory",
+			                 path, dest, path);
+		return error_wrap(err, "mount '%s'", dest);
+	}
+	return 0;
+}
+
 /* Destinations are resolved in the container's root, whose links are hostile. What is missing there
  * is made by the guest later; the shim's view is a help for clients that look into it, not what the
  * container sees, so a mount that cannot be shown is left out. */
-static void show_mount(int root, struct ctl_msg *msg, const struct json *m)
+static void show_mount(int root, const struct json *m)
 {
-	const char *type = json_get_string(m, "type"), *dest = json_get_string(m, "dest");
-	const char *data = json_get_string(m, "data");
-	int64_t index = json_get_i64(m, "fd", -1);
+	const char *type = json_get_string(m, "type"), *path = json_get_string(m, "path");
+	const char *dest = json_get_string(m, "dest");
 	auto_error struct error err = { 0 };
 	auto_close int tree = -1, at = -1;
-	auto_free char *path = NULL;
+	auto_free char *target = NULL;
 
-	if (!type || !dest)
-		return;
 	at = fs_open_in_root(root, dest, O_PATH, 0, &err);
 	if (at < 0)
 		return;
-	if (str_eq(type, "bind") && index >= 0) {
-		tree = ctl_msg_take_fd_at(msg, (size_t)index);
-		if (mount_set_private(tree) == 0)
+	if (str_eq(type, "bind")) {
+		tree = share_clone(path, json_get_bool(m, "recursive", true),
+		                   json_get_bool(m, "readonly", false), NULL, &err);
+		if (tree >= 0 && mount_set_private(tree) == 0)
 			move_mount(tree, "", at, "",
 			           MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 		return;
 	}
-	path = str_fmt("/proc/self/fd/%d", at);
-	mount(type, path, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
+	target = str_fmt("/proc/self/fd/%d", at);
+	mount(type, target, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
-static int enter_root(struct ctl_msg *msg, struct error *err)
+static int enter_root(const struct json *msg, struct ctl_out *answer, struct error *err)
 {
-	const struct json *mounts = json_get_array(msg->json, "mounts");
-	const char *rootfs = json_get_string(msg->json, "rootfs");
-	auto_close int tree = ctl_msg_take_fd(msg, "root"), root = -1;
+	const struct json *mounts = json_get_array(msg, "mounts");
+	const char *rootfs = json_get_string(msg, "rootfs");
 	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
+	auto_close int tree = -1, root = -1;
 
+	if (!rootfs)
+		return error_set(err, EPROTO, "the shim was told no root file system");
+	if (answer_trees(msg, rootfs, answer, err) < 0)
+		return -err->code;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_sys(err, "make the shim's mounts private");
-	if (!rootfs || tree < 0 || mount_set_private(tree) < 0 ||
-	    move_mount(tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	tree = share_clone(rootfs, true, false, NULL, err);
+	if (tree < 0)
+		return -err->code;
+	if (move_mount(tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_sys(err, "attach the root file system in the shim");
 	root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_sys(err, "open '%s'", rootfs);
 	for (size_t i = 0; mounts && i < json_len(mounts); i++)
-		show_mount(root, msg, json_at(mounts, i));
+		show_mount(root, json_at(mounts, i));
 	if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return error_sys(err, "pivot the shim to '%s'", rootfs);
-	if (json_get_bool(msg->json, "readonly", false) &&
+	if (json_get_bool(msg, "readonly", false) &&
 	    mount_setattr(AT_FDCWD, "/", 0, &readonly, sizeof(readonly)) < 0)
 		return error_sys(err, "make the shim's root read-only");
 	return 0;
@@ -123,7 +181,7 @@ static int drop_privileges(struct error *err)
 	return 0;
 }
 
-static int set_up(struct ctl_msg *msg, int *tty, struct error *err)
+static int set_up(struct ctl_msg *msg, struct ctl_out *answer, int *tty, struct error *err)
 {
 	auto_close int mntns = ctl_msg_take_fd(msg, "mntns");
 
@@ -135,25 +193,34 @@ static int set_up(struct ctl_msg *msg, int *tty, struct error *err)
 	if (mntns >= 0) {
 		if (setns(mntns, CLONE_NEWNS) < 0)
 			return error_sys(err, "enter the container's mount namespace");
-	} else if (enter_root(msg, err) < 0) {
+	} else if (enter_root(msg->json, answer, err) < 0) {
 		return -err->code;
 	}
 	return drop_privileges(err);
 }
 
-static int answer(const struct error *result)
+/* {"ok": {trees}} or the error. */
+static int send_answer(struct ctl_out *answer, const struct error *result)
 {
 	auto_error struct error err = { 0 };
-	struct ctl_out out = { .json = json_new_object() };
+	struct ctl_out out = *answer;
 	struct json *e = json_new_object();
 	int r;
 
+	out.json = json_new_object();
 	if (result->code) {
 		json_set(e, "code", json_new_i64(result->code));
 		json_set(e, "msg", json_new_string(result->msg));
+		json_set(out.json, "error", e);
+		out.n_fds = 0;
+	} else {
+		json_free(e);
+		json_set(out.json, "ok", json_copy(answer->json));
 	}
-	json_set(out.json, result->code ? "error" : "ok", e);
 	r = ctl_send(SETUP_FD, &out, &err);
+	for (size_t i = 0; i < answer->n_fds; i++)
+		close_fd(&answer->fds[i]);
+	ctl_out_done(answer);
 	ctl_out_done(&out);
 	return result->code ? -result->code : r;
 }
@@ -161,6 +228,7 @@ static int answer(const struct error *result)
 int vcrt_shim_main(int argc, char **argv)
 {
 	auto_error struct error err = { 0 };
+	struct ctl_out answer = { .json = json_new_object() };
 	struct ctl_msg *msg;
 	int tty = -1;
 
@@ -172,9 +240,9 @@ int vcrt_shim_main(int argc, char **argv)
 	if (!msg)
 		return 1;
 	set_title(argc, argv, msg->json);
-	set_up(msg, &tty, &err);
+	set_up(msg, &answer, &tty, &err);
 	ctl_msg_free(msg);
-	if (answer(&err) < 0)
+	if (send_answer(&answer, &err) < 0)
 		return 1;
 	close(SETUP_FD);
 	return standin_run(CONTROL_FD, tty);

@@ -18,19 +18,19 @@ struct shim_namespaces {
 
 struct shim {
 	pid_t pid;
-	int pidfd;
 	int control; /* for the monitor */
 	int setup;   /* for the verb */
 };
-#define SHIM_NONE ((struct shim){ .pidfd = -1, .control = -1, .setup = -1 })
+#define SHIM_NONE ((struct shim){ .control = -1, .setup = -1 })
 
 /* Start "binary shim" in these namespaces; it waits for shim_setup(). title_len: how much room
  * /proc/PID/cmdline must offer for the container's arguments. Without setup it ends when the verb
  * does. Nothing is left on failure. */
 int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
                struct shim *shim, struct error *err);
-/* Send the set-up (see shim.c for its members) and wait until it is done. */
-int shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err);
+/* Send the set-up (see shim.c for its members) and wait until it is done. The answer, the caller's,
+ * holds the mount trees that the set-up named. */
+struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err);
 /* Kill and reap what is left, close descriptors. */
 void shim_abort(struct shim *shim);
 void shim_done(struct shim *shim); /* close descriptors only */

@@ -29,11 +29,10 @@ struct vcrt {
 /* A container that was created, as run needs it. */
 struct created {
 	pid_t shim;
-	int shim_pidfd;
 	int monitor; /* connection to the monitor */
 	int tty;     /* the caller's terminal that the container uses, -1: none */
 };
-#define CREATED_NONE ((struct created){ .shim_pidfd = -1, .monitor = -1, .tty = -1 })
+#define CREATED_NONE ((struct created){ .monitor = -1, .tty = -1 })
 /* own_tty: a terminal of the container is the caller's (run in the foreground). */
 int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tty,
                 struct created *created, struct error *err);
@@ -73,16 +72,15 @@ int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms);
  * directory and ROOT/ID. Only for a container whose monitor does not serve it any more. */
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err);
 
+/* Descriptors beyond 0-2 cannot be handed to a process in the guest: refuse when some are meant for
+ * it, by --preserve-fds or by LISTEN_FDS of socket activation. */
+int fds_check_preserved(unsigned preserve_fds, struct error *err);
+
 /* ---- documents (guest-spec.c) ---- */
 
 bool mount_is_bind(const struct oci_mount *m);
 char *mount_source(const struct oci_mount *m, const char *bundle); /* absolute */
-/* The document for the guest, in request as "spec", with the trees that it names. rootfs absolute.
- */
-int guest_spec_add(struct ctl_out *request, const struct oci_spec *spec, const char *bundle,
-                   const char *rootfs, const char *key, struct error *err);
-/* The stand-in's set-up message (shim.c) for a container's own process. */
-int shim_setup_add(struct ctl_out *setup, const struct oci_spec *spec, const char *bundle,
-                   const char *rootfs, struct error *err);
-/* Close the trees of a message that was sent: they are ours, unlike its other descriptors. */
-void guest_spec_close_trees(struct ctl_out *o, size_t first);
+/* The document for the guest. What of the host it needs is added to mounts, an array, for the
+ * stand-in (shim.c). */
+struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const char *key,
+                        struct json *mounts, struct error *err);

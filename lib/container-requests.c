@@ -1,0 +1,209 @@
+/* Requests of verbs about a container that exists. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "lib/monitor-internal.h"
+#include "lib/vcrt.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+/* A verb that waits for the guest's answer. The container, and the process, may be gone by then. */
+struct waiter {
+	struct monitor *m;
+	struct client *client;
+	char *container, *process;
+};
+
+static struct waiter *waiter_new(struct container *ct, struct client *c, const char *process)
+{
+	struct waiter *w = xzalloc(sizeof(*w));
+
+	*w = (struct waiter){ .m = ct->m, .client = client_ref(c) };
+	w->container = str_dup(ct->id);
+	w->process = str_dup(process);
+	return w;
+}
+
+/* Answer and forget: the error, or result (taken, may be NULL). */
+static void waiter_end(struct waiter *w, struct json *result, const struct error *err)
+{
+	if (err && err->code) {
+		json_free(result);
+		client_fail(w->client, err);
+	} else {
+		client_ok(w->client, result);
+	}
+	free(w->container);
+	free(w->process);
+	free(w);
+}
+
+static struct container *waiter_container(const struct waiter *w)
+{
+	return container_find(w->m, w->container);
+}
+
+static void on_started(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+
+	/* It may have ended already. */
+	if (result && ct && str_eq(ct->record->oci->status, VCRT_CREATED))
+		container_publish(ct, VCRT_RUNNING);
+	waiter_end(w, NULL, err);
+}
+
+void container_start(struct container *ct, struct client *c)
+{
+	const char *status = ct->record->oci->status;
+
+	if (str_eq(status, VCRT_STOPPED))
+		client_failf(client_ref(c), EINVAL, "cannot start a container that has stopped");
+	else if (!str_eq(status, VCRT_CREATED))
+		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
+	else
+		vm_call(ct->m, "start", container_args(ct), on_started, waiter_new(ct, c, NULL));
+}
+
+static void on_exec_started(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	struct process *p = ct ? process_find(ct, w->process) : NULL;
+
+	if (!result && p)
+		process_free(p);
+	waiter_end(w, NULL, err);
+}
+
+/* Members: container, process (its name), spec (process object), ignore_paused, and the process's
+ * own (process.c). */
+void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
+{
+	const char *name = json_get_string(msg->json, "process");
+	const char *status = ct->record->oci->status;
+	struct process *p;
+	struct json *args;
+
+	if (str_eq(status, VCRT_PAUSED) && !json_get_bool(msg->json, "ignore_paused", false)) {
+		client_failf(client_ref(c), EINVAL,
+		             "cannot exec in a paused container (use --ignore-paused to override)");
+		return;
+	}
+	if (!container_is_live(ct)) {
+		client_failf(client_ref(c), EINVAL, "cannot exec in a stopped container");
+		return;
+	}
+	if (!name || !*name || process_find(ct, name)) {
+		client_failf(client_ref(c), EPROTO, "a request to exec has no name of its own");
+		return;
+	}
+	p = process_new(ct, name, c, msg);
+	if (p->foreground) {
+		c->process = p;
+		c->is_standin = true;
+	}
+	args = container_args(ct);
+	json_set(args, "process", json_new_string(name));
+	json_set(args, "spec", json_copy(json_get(msg->json, "spec")));
+	json_set(args, "io", process_open_io(p));
+	vm_call(ct->m, "exec", args, on_exec_started, waiter_new(ct, c, name));
+}
+
+/* The answer goes to the verb as it is. */
+static void on_forwarded(void *arg, const struct json *result, const struct error *err)
+{
+	struct client *c = arg;
+
+	if (!result && err->code == ESRCH)
+		client_failf(c, ESRCH, "container not running");
+	else if (!result)
+		client_fail(c, err);
+	else
+		client_ok(c, json_copy(result));
+}
+
+void container_kill(struct container *ct, struct client *c, const struct json *request)
+{
+	bool all = json_get_bool(request, "all", false);
+	struct json *args;
+
+	if (!container_is_live(ct)) {
+		if (all)
+			client_ok(client_ref(c), NULL);
+		else
+			client_failf(client_ref(c), ESRCH, "container not running");
+		return;
+	}
+	args = container_args(ct);
+	json_set(args, "process", json_new_string(PROCESS_INIT));
+	json_set(args, "signal", json_new_i64(json_get_i64(request, "signal", SIGTERM)));
+	json_set(args, "all", json_new_bool(all));
+	vm_call(ct->m, "signal", args, on_forwarded, client_ref(c));
+}
+
+void container_resize(struct container *ct, struct client *c, const struct json *request)
+{
+	if (!container_is_live(ct) || !ct->processes->has_tty) {
+		client_failf(client_ref(c), ENOTTY, "container '%s' has no terminal", ct->id);
+		return;
+	}
+	process_resize(ct->processes, (unsigned short)json_get_i64(request, "height", 0),
+	               (unsigned short)json_get_i64(request, "width", 0));
+	client_ok(client_ref(c), NULL);
+}
+
+static void on_ps(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	const struct json *rows = json_get_array(result, "processes");
+	struct json *answer = json_new_object(), *list = json_new_array();
+
+	for (size_t i = 0; rows && i < json_len(rows); i++) {
+		struct json *row = json_copy(json_at(rows, i));
+		const char *name = json_get_string(row, "process");
+		struct process *p = ct && name ? process_find(ct, name) : NULL;
+
+		if (json_type(row) == JSON_OBJECT && p)
+			json_set(row, "shim", json_new_i64(p->shim_pid));
+		json_add(list, row);
+	}
+	json_set(answer, "processes", list);
+	waiter_end(w, answer, err);
+}
+
+void container_ps(struct container *ct, struct client *c)
+{
+	if (container_is_live(ct))
+		vm_call(ct->m, "ps", container_args(ct), on_ps, waiter_new(ct, c, NULL));
+	else
+		client_ok(client_ref(c), NULL);
+}
+
+static void on_frozen(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+
+	if (result && ct && container_is_live(ct))
+		container_publish(ct, str_eq(ct->record->oci->status, VCRT_PAUSED) ? VCRT_RUNNING
+		                                                                   : VCRT_PAUSED);
+	waiter_end(w, NULL, err);
+}
+
+void container_freeze(struct container *ct, struct client *c, bool freeze)
+{
+	const char *status = ct->record->oci->status;
+
+	if (!freeze && !str_eq(status, VCRT_PAUSED))
+		client_failf(client_ref(c), EINVAL, "container not paused");
+	else if (freeze && !str_eq(status, VCRT_RUNNING) && !str_eq(status, VCRT_CREATED))
+		client_failf(client_ref(c), EINVAL, "container not running");
+	else
+		vm_call(ct->m, freeze ? "pause" : "resume", container_args(ct), on_frozen,
+		        waiter_new(ct, c, NULL));
+}
