@@ -206,8 +206,8 @@ static void client_call(struct agent *a, struct json *request, agent_reply_fn fn
 	auto_free char *text = NULL;
 	struct call *call, **end = &c->calls;
 
-	json_set(request, "id", json_new_i64(++c->last_id));
-	text = json_print(request, false);
+	json_set(owned, "id", json_new_i64(++c->last_id));
+	text = json_print(owned, false);
 	if (c->lost.code == 0 && strlen(text) > PROTOCOL_MAX_CONTROL)
 		error_set(&err, EMSGSIZE, "the request has %zu bytes, more than the agent reads",
 		          strlen(text));

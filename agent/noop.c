@@ -74,8 +74,8 @@ static void noop_call(struct agent *a, struct json *request, agent_reply_fn fn, 
 	auto_json struct json *owned = request;
 	struct noop *n = to_noop(a);
 	struct json *result = json_new_object();
-	const char *op = json_get_string(request, "op");
-	int64_t signo = json_get_i64(request, "signal", 0);
+	const char *op = json_get_string(owned, "op");
+	int64_t signo = json_get_i64(owned, "signal", 0);
 
 	if (str_eq(op, "create") || str_eq(op, "exec"))
 		json_set(result, "pid", json_new_i64(++n->last_pid));
@@ -83,7 +83,7 @@ static void noop_call(struct agent *a, struct json *request, agent_reply_fn fn, 
 		json_set(result, "processes", json_new_array());
 	later_add(n->later, fn, arg, result, NULL);
 	if (str_eq(op, "signal") && (signo == SIGKILL || signo == SIGTERM))
-		send_exit(n, request, signo);
+		send_exit(n, owned, signo);
 }
 
 static void noop_close(struct agent *a)

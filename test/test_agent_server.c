@@ -123,6 +123,14 @@ START_TEST(the_exit_comes_with_all_output_and_its_end)
 }
 END_TEST
 
+START_TEST(stdio_may_be_left_out)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"create\",\"container\":\"c\"," SPEC("true") "}",
+	    "{\"id\":1,\"ok\":{\"pid\":1001}}");
+}
+END_TEST
+
 START_TEST(an_exec_has_streams_of_its_own)
 {
 	peer_hello(&peer);
@@ -243,6 +251,7 @@ static const char *const breaches[] = {
 	"{\"op\":\"ps\"}",
 	"{\"id\":0,\"op\":\"ps\"}",
 	"{\"id\":1}",
+	CREATE("sh", "7"),
 	CREATE("sh", "{\"stdin\":0}"),
 	CREATE("sh", "{\"stdin\":4294967296}"),
 	CREATE("sh", "{\"stdin\":\"1\"}"),
@@ -293,6 +302,7 @@ int main(void)
 	tcase_add_test(tc, a_container_is_created_and_started);
 	tcase_add_test(tc, stdio_flows_both_ways_and_ends);
 	tcase_add_test(tc, the_exit_comes_with_all_output_and_its_end);
+	tcase_add_test(tc, stdio_may_be_left_out);
 	tcase_add_test(tc, an_exec_has_streams_of_its_own);
 	tcase_add_loop_test(tc, streams_of_a_request_that_fails_are_ended_in_the_usual_way, 0, 4);
 	tcase_add_loop_test(tc, a_request_that_cannot_be_done_is_answered_with_the_reason, 0,

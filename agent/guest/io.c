@@ -51,6 +51,15 @@ static int decode_size(const struct json *io, struct guest_io *out)
 	return 0;
 }
 
+static int decode(struct stdio *s, const struct json *io, struct guest_io *out)
+{
+	int r = json_type(io) == JSON_OBJECT ? 0 : -EPROTO;
+
+	for (int i = 0; i < 3 && r == 0; i++)
+		r = decode_stream(io, i, &s->stream[i]);
+	return r < 0 ? r : decode_size(io, out);
+}
+
 static int make_pipe(struct stdio *io, int i, struct error *err)
 {
 	int ends[2];
@@ -78,13 +87,10 @@ struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io,
 	s->loop = loop;
 	s->mux = m;
 	s->master = s->slave = -1;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3; i++)
 		s->ours[i] = s->theirs[i] = -1;
-		if (r == 0)
-			r = decode_stream(io, i, &s->stream[i]);
-	}
-	if (r == 0)
-		r = decode_size(io, out);
+	if (io)
+		r = decode(s, io, out);
 	if (r == 0 && is_terminal && s->stream[2] != 0)
 		r = -EPROTO; /* a terminal has no stderr */
 	if (r < 0)
