@@ -47,11 +47,13 @@ tests=(
 
 usage() {
 	cat <<-END
-		usage: ./bootstrap.sh run | test | build
+		usage: ./bootstrap.sh run | test [NAME...] | build
 
 		  run    install Debian packages, build, build the guest image, install to $prefix,
 		         and run a container in a virtual machine
-		  test   all of that, then every test; the last line is "N passed, N failed"
+		  test   all of that, then every test, or those named; the last line is
+		         "N passed, N failed". Names:
+		         $(printf '%s ' "${tests[@]##*|test_}")
 		  build  only build vcrt and the guest image
 
 		Each can be repeated, and is quick when there is nothing to do. Environment:
@@ -337,10 +339,20 @@ test_bench() {
 	count "$ok" "$bad"
 }
 
-run_tests() {
+known_tests() { # [NAME...]
+	local name
+
+	for name in "$@"; do
+		[[ " ${tests[*]##*|test_} " == *" $name "* ]] ||
+			die "no test is named '$name'; there are: ${tests[*]##*|test_}"
+	done
+}
+
+run_tests() { # [NAME...]
 	local entry start
 
 	for entry in "${tests[@]}"; do
+		[ $# -eq 0 ] || [[ " $* " == *" ${entry##*|test_} "* ]] || continue
 		start=$EPOCHREALTIME
 		counted=0
 		say "==> test: ${entry%%|*}"
@@ -358,9 +370,11 @@ run)
 	step 'a container in a virtual machine' demo
 	;;
 test)
+	shift
+	known_tests "$@"
 	set_up "${build_packages[@]}" "${test_packages[@]}"
 	step 'a container in a virtual machine' demo
-	run_tests
+	run_tests "$@"
 	;;
 build)
 	mkdir -p "$logs"
