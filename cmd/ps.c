@@ -37,13 +37,22 @@ static void print_table(const struct vcrt_process *p, size_t n)
 	columns_done(&table);
 }
 
+/* Several processes of the guest may have the same stand-in. */
+static bool is_first(const struct vcrt_process *p, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (p[k].shim == p[i].shim)
+			return false;
+	return p[i].shim > 0;
+}
+
 /* Callers look these pids up on the host, so they are those of the stand-ins. */
 static void print_json(const struct vcrt_process *p, size_t n)
 {
 	size_t i, printed = 0;
 
 	for (i = 0; i < n; i++) {
-		if (p[i].shim > 0)
+		if (is_first(p, i))
 			printf("%s%" PRId64, printed++ ? "," : "[", (int64_t)p[i].shim);
 	}
 	puts(printed ? "]" : "null");
