@@ -39,7 +39,8 @@ struct hv_config {
 	void *prepare_arg;
 };
 
-/* A device to plug. PCI path: as the guest sees it, "00/02.0" style slot list, filled by add. */
+/* A device to plug. PCI path: as the guest sees it, slot and function on each bus from the root
+ * ("04.0/00.0": behind the port in slot 4), filled by add. */
 enum hv_device_type { HV_DEVICE_BLOCK, HV_DEVICE_NET, HV_DEVICE_VFIO };
 struct hv_device {
 	enum hv_device_type type;
