@@ -176,13 +176,13 @@ START_TEST(a_cgroup_path_cannot_lead_out)
 {
 	struct cgroup other = { .fd = -1 };
 
-	scratch_file("cgroup.controllers", "memory\n");
-	scratch_file("cgroup.subtree_control", "");
+	scratch_file("cgroup.controllers", "cpu memory pids\n");
+	scratch_file("cgroup.subtree_control", "cpu\n");
 	ck_assert_int_eq(cgroup_create(&other, scratch_root(), "/../x", &err), -EINVAL);
 	ck_assert_str_eq(err.msg, "linux.cgroupsPath: '/../x' has a '..'");
 	ck_assert_int_eq(cgroup_create(&other, scratch_root(), "/c", &err), -EBUSY);
 	ck_assert_int_eq(other.fd, -1);
-	expect("cgroup.subtree_control", "+memory");
+	expect("cgroup.subtree_control", "+memory +pids");
 }
 END_TEST
 

@@ -19,25 +19,47 @@
 #define MAX_DEPTH 32
 #define FREEZE_MS 2000
 
-/* Hand every controller of a cgroup to its children, one by one: some cannot be had (cpu, while
- * there are real-time processes). What a limit needs is then found missing by that limit. */
-static int enable_controllers(int dir, struct error *err)
+static int read_words(int dir, const char *file, char ***words, struct error *err)
 {
 	auto_free char *text = NULL;
-	auto_strv char **names = NULL;
 
-	if (fs_read_at(dir, "cgroup.controllers", FILE_MAX, &text, NULL, err) < 0)
+	if (fs_read_at(dir, file, FILE_MAX, &text, NULL, err) < 0)
 		return -err->code;
 	text[strcspn(text, "\n")] = '\0';
-	names = str_split(text, ' ');
-	for (size_t i = 0; names[i]; i++) {
-		auto_error struct error failed = { 0 };
-		auto_free char *word = str_fmt("+%s", names[i]);
+	*words = str_split(text, ' ');
+	return 0;
+}
 
-		if (names[i][0] &&
-		    fs_write_value_at(dir, "cgroup.subtree_control", word, &failed) < 0)
-			log_debug("cgroup controller '%s': %s", names[i], failed.msg);
+/* Some cannot be had (cpu, while there are real-time processes), which must not cost the others.
+ * The limit that needs it will be found missing. */
+static void enable_one_by_one(int dir, char *const *words)
+{
+	for (size_t i = 0; words[i]; i++) {
+		auto_error struct error failed = { 0 };
+
+		if (fs_write_value_at(dir, "cgroup.subtree_control", words[i], &failed) < 0)
+			log_debug("cgroup controller '%s': %s", words[i], failed.msg);
 	}
+}
+
+/* Hand every controller of a cgroup to its children. */
+static int enable_controllers(int dir, struct error *err)
+{
+	auto_strv char **names = NULL, **enabled = NULL, **missing = NULL;
+	auto_error struct error failed = { 0 };
+	auto_free char *all = NULL;
+
+	if (read_words(dir, "cgroup.controllers", &names, err) < 0 ||
+	    read_words(dir, "cgroup.subtree_control", &enabled, err) < 0)
+		return -err->code;
+	for (size_t i = 0; names[i]; i++)
+		if (names[i][0] && !strv_has(enabled, names[i]))
+			strv_pushf(&missing, "+%s", names[i]);
+	if (!missing)
+		return 0;
+	all = strv_join(missing, " ");
+	if (fs_write_value_at(dir, "cgroup.subtree_control", all, &failed) < 0)
+		enable_one_by_one(dir, missing);
 	return 0;
 }
 
