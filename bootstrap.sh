@@ -197,7 +197,6 @@ demo() {
 	local dir
 
 	dir=$(mktemp -d)
-	# shellcheck disable=SC2016 # the guest's shell expands it
 	make_bundle "$dir" 'echo "Hello from $(hostname): $(uname -sr)"
 		grep -m1 "model name" /proc/cpuinfo; free -m; ps'
 	say "    this machine runs $(uname -sr); in a VM of its own:"
@@ -242,12 +241,19 @@ test_meson() {
 }
 
 test_shellcheck() {
-	local -a files
+	local file ok=0 bad=0
 
-	mapfile -t files < <(git ls-files --cached --others --exclude-standard \
+	while read -r file; do
+		# A file removed in the working tree is still in the index.
+		[ -e "$file" ] || continue
+		if shellcheck "$file" </dev/null; then
+			ok=$((ok + 1))
+		else
+			bad=$((bad + 1))
+		fi
+	done < <(git ls-files --cached --others --exclude-standard \
 		-- '*.sh' '*.bash' '*.bats' .ci/run)
-	shellcheck -x -P "$PWD" "${files[@]}" || return 1
-	count "${#files[@]}" 0
+	count "$ok" "$bad"
 }
 
 test_sanitizers() {
