@@ -13,9 +13,9 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define SETUP_MS 10000   /* a launch that hangs (a dead share) must not hang the agent */
+#define SETUP_MS 30000   /* a launch that hangs (a dead share) must not hang the agent */
 #define HOOK_MS 60000    /* for hooks that have no timeout of their own */
-#define DELETE_MS 10000  /* for killed processes to be gone */
+#define DELETE_MS 30000  /* for killed processes to be gone */
 #define DELETE_POLL_MS 2 /* between looks at the cgroup */
 
 static unsigned setup_time(const struct oci_spec *spec)

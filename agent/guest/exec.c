@@ -11,7 +11,7 @@
 #include "lib/base/log.h"
 #include "oci/oci.h"
 
-#define EXEC_SETUP_MS 10000
+#define EXEC_SETUP_MS 30000
 
 static int exec_setup(struct launch *l, struct error *err)
 {

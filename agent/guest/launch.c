@@ -19,6 +19,8 @@
 #include "oci/oci.h"
 
 #define REPORT_MAX 2048 /* bytes of an error message */
+#define KILL_WAIT_MS 2000
+#define EXEC_WAIT_MS 30000
 
 struct report {
 	int type, code;
@@ -37,6 +39,9 @@ int report_send(int sock, enum report_type type, const struct error *err, int fd
 
 	if (err) {
 		size_t len = err->msg ? strnlen(err->msg, REPORT_MAX - 1) : 0;
+
+		while (len > 0 && (err->msg[len] & 0xc0) == 0x80) /* a cut UTF-8 sequence */
+			len--;
 
 		r.code = err->code;
 		if (len > 0)
@@ -104,12 +109,13 @@ int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, st
 
 void launch_kill(pid_t pid, int pidfd)
 {
-	if (pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	else
-		kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	/* One that hangs in the kernel (a dead share) is left to whoever reaps orphans. */
+	while (poll(&p, 1, KILL_WAIT_MS) < 0 && errno == EINTR)
 		;
+	waitpid(pid, NULL, WNOHANG);
 }
 
 /* ---- the first steps of the child ---- */
@@ -311,8 +317,6 @@ pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err)
 	*sync = steal_fd(&ours);
 	return pid;
 }
-
-#define EXEC_WAIT_MS 10000
 
 int launch_finish(int sync, struct error *err)
 {
