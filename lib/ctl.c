@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -281,13 +282,16 @@ struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err)
 	auto_ctl_msg struct ctl_msg *m = ctl_recv(fd, timeout_ms, err);
 	const struct json *e;
 	const char *text;
+	int64_t code;
 
 	if (!m)
 		return NULL;
 	e = json_get_object(m->json, "error");
 	if (e) {
 		text = json_get_string(e, "msg");
-		error_set(err, (int)json_get_i64(e, "code", EIO), "%s", text ? text : "failed");
+		code = json_get_i64(e, "code", EIO);
+		error_set(err, code > 0 && code <= INT_MAX ? (int)code : EIO, "%s",
+		          text ? text : "failed");
 		return NULL;
 	}
 	return steal_ptr(&m);
