@@ -2,7 +2,7 @@
 
 struct run_values {
 	struct create_values create;
-	bool detach, keep, no_subreaper;
+	bool detach, keep, no_subreaper; /* the last: of no effect, we never become one */
 };
 
 static const struct opt run_opts[] = {
@@ -12,7 +12,7 @@ static const struct opt run_opts[] = {
 	{ "keep", 0, OPT_BOOL, offsetof(struct run_values, keep), NULL,
 	  "do not delete the container when it has ended" },
 	{ "no-subreaper", 0, OPT_BOOL, offsetof(struct run_values, no_subreaper), NULL,
-	  "do not become the parent of orphaned processes" },
+	  "for compatibility: processes of the container are never orphaned on the host" },
 	{ 0 },
 };
 
@@ -24,7 +24,6 @@ static int run_run(const struct globals *g, const void *values, int argc, char *
 	struct vcrt_run_options options = {
 		.detach = o->detach,
 		.keep = o->keep,
-		.no_subreaper = o->no_subreaper,
 	};
 	int code = 0;
 

@@ -67,6 +67,16 @@ const char *cmd_given(const char *s)
 	return s && *s ? s : NULL;
 }
 
+/* One line on the user's terminal that goes away again. */
+static void show_progress(void *arg, const char *what)
+{
+	(void)arg;
+	if (what)
+		fprintf(stderr, "\r%s ...", what);
+	else
+		fputs("\r\033[K", stderr);
+}
+
 struct vcrt *cmd_open(const struct globals *g, struct error *err)
 {
 	auto_free char *binary = own_path(err);
@@ -74,10 +84,9 @@ struct vcrt *cmd_open(const struct globals *g, struct error *err)
 		.root = cmd_given(g->root),
 		.config = cmd_given(g->config),
 		.binary = binary,
-		.log = cmd_given(g->log),
-		.log_json = str_eq(g->log_format, "json"),
 		.debug = g->debug,
 		.systemd_cgroup = g->systemd_cgroup,
+		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 	};
 
 	if (!binary)

@@ -71,7 +71,8 @@ struct vcrt *vcrt_open(const struct vcrt_options *o, struct vcrt_error *err)
 	v->root = find_root(o->root);
 	v->binary = str_dup(o->binary ? o->binary : VCRT_BINARY);
 	v->systemd_cgroup = o->systemd_cgroup;
-	v->debug = o->debug;
+	v->progress = o->progress;
+	v->progress_arg = o->progress_arg;
 	if (o->debug)
 		v->config->debug = true;
 	return v;

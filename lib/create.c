@@ -27,6 +27,7 @@
 #include "oci/oci.h"
 
 #define MONITOR_END_TIMEOUT 5000 /* ms for a monitor to end by itself after a failure */
+#define PATIENCE 3000            /* ms after which the user is told what is waited for */
 #define CONFIG_NAME "config.json"
 
 /* A container on its way. */
@@ -287,6 +288,24 @@ static int add_trees(struct creation *c, struct ctl_out *out, struct error *err)
 	return 0;
 }
 
+/* A container that uses the caller's terminal has it for itself. */
+static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
+{
+	struct vcrt *v = c->v;
+	struct ctl_msg *answer;
+	bool is_told = false;
+
+	if (v->progress && c->own_tty < 0 && !ctl_is_readable(c->launch.monitor, PATIENCE)) {
+		v->progress(v->progress_arg, "waiting for the virtual machine to start");
+		is_told = true;
+	}
+	/* No limit of time here: the monitor has its own for the boot and for every request. */
+	answer = ctl_answer(c->launch.monitor, -1, err);
+	if (is_told)
+		v->progress(v->progress_arg, NULL);
+	return answer;
+}
+
 static int ask_monitor(struct creation *c, struct error *err)
 {
 	struct ctl_out out = client_request("create", c->o->id);
@@ -298,7 +317,6 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
-	/* No limit of time here: the monitor has its own for the boot and for every request. */
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
 	    add_stdio(c, &out, err) == 0 && add_trees(c, &out, err) == 0 &&
@@ -306,7 +324,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 		/* Ours no more: the stand-in ends with the monitor, the trees with the share. */
 		close_fd(&c->shim.control);
 		ctl_msg_freep(&c->trees);
-		answer = ctl_answer(c->launch.monitor, -1, err);
+		answer = wait_for_monitor(c, err);
 	}
 	ctl_out_done(&out);
 	return answer ? 0 : -err->code;

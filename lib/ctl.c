@@ -246,6 +246,11 @@ static struct ctl_msg *in_finish(struct ctl_in *in, struct error *err)
 	return m;
 }
 
+bool ctl_is_readable(int fd, int timeout_ms)
+{
+	return wait_for(fd, POLLIN, timeout_ms) == 0;
+}
+
 struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err)
 {
 	uint64_t end = timeout_ms < 0 ? 0 : loop_now_ms() + (uint64_t)timeout_ms;

@@ -3,6 +3,7 @@
  * "op"; answers carry "ok" (an object) or "error" {code, msg}. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/base/mem.h"
@@ -43,6 +44,8 @@ void ctl_out_done(struct ctl_out *o);
  * -ECONNRESET in err->code when the peer has closed. */
 int ctl_send(int fd, const struct ctl_out *o, struct error *err);
 struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err);
+/* Whether something has arrived (or the peer has closed) within timeout_ms. */
+bool ctl_is_readable(int fd, int timeout_ms);
 /* Wait for an answer, turn an "error" answer into err. The "ok" answer otherwise. */
 struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err);
 /* ctl_send() and ctl_answer() in one. */

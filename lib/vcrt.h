@@ -47,6 +47,10 @@ struct vcrt_options {
 	bool log_json;
 	bool debug;          /* monitors keep a debug log and the guest's console output */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
+	/* Told in one sentence what a call has been waiting for, once that is longer than a user
+	 * expects; NULL when the wait is over. May be NULL. */
+	void (*progress)(void *arg, const char *what);
+	void *progress_arg;
 };
 
 /* Owned by the caller: vcrt_close(). Fails when the configuration has an error (it names key and
@@ -100,7 +104,6 @@ struct vcrt_run_options {
 	struct vcrt_create_options create;
 	bool detach; /* return once the container runs */
 	bool keep;   /* do not delete it when it has ended */
-	bool no_subreaper;
 };
 /* create, start, and unless detached: pass on signals and terminal, wait, delete. *exit_code is
  * the container's (128 + n when signal n ended it), 0 when detached. */

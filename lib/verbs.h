@@ -21,7 +21,8 @@ struct vcrt {
 	char *binary; /* the vcrt program */
 	struct config *config;
 	bool systemd_cgroup;
-	bool debug;
+	void (*progress)(void *arg, const char *what);
+	void *progress_arg;
 };
 
 /* ---- create.c ---- */
