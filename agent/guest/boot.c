@@ -145,23 +145,22 @@ int boot_load_module(const char *name, struct error *err)
 	return 0;
 }
 
-/* Every controller that the kernel has, for the children of the root group. */
+/* Every controller that the kernel has, for the children of the root group. In one write: each one
+ * waits for an RCU grace period. */
 static int enable_controllers(struct error *err)
 {
 	auto_free char *text = NULL;
 	auto_strv char **names = NULL;
+	auto_buf struct buf words = { 0 };
 
 	if (fs_read("/sys/fs/cgroup/cgroup.controllers", MAX_LIST, &text, NULL, err) < 0)
 		return -err->code;
 	text[strcspn(text, "\n")] = '\0';
 	names = str_split(text, ' ');
-	for (size_t i = 0; names[i]; i++) {
-		auto_free char *word = str_fmt("+%s", names[i]);
-
-		if (*names[i] &&
-		    fs_write_value("/sys/fs/cgroup/cgroup.subtree_control", word, err) < 0)
-			return error_wrap(err, "enable the cgroup controller '%s'", names[i]);
-	}
+	for (size_t i = 0; names[i]; i++)
+		buf_addf(&words, "%s+%s", i > 0 ? " " : "", names[i]);
+	if (*text && fs_write_value("/sys/fs/cgroup/cgroup.subtree_control", words.data, err) < 0)
+		return error_wrap(err, "enable the cgroup controllers '%s'", text);
 	return 0;
 }
 
