@@ -134,17 +134,19 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 {
 	auto_json struct json *copy = json_copy(j);
 	const struct json *v = json_get_object(j, "vcrt");
-	struct oci_state *oci;
+	auto_oci_state struct oci_state *oci = NULL;
 	char **cgroups;
 
 	if (!v)
 		return error_set(err, EINVAL, "not a state of vcrt");
 	json_del(copy, "vcrt");
 	oci = oci_state_from_json(copy, err);
-	if (!oci)
+	if (!oci || oci_state_validate(oci, err) < 0)
 		return -err->code;
+	if (!str_eq(oci->id, r->oci->id))
+		return error_set(err, EINVAL, "it is the state of '%s'", oci->id);
 	oci_state_free(r->oci);
-	r->oci = oci;
+	r->oci = steal_ptr(&oci);
 	take_string(&r->sandbox, v, "sandbox");
 	take_string(&r->sandbox_dir, v, "sandboxDir");
 	take_string(&r->cgroup_path, v, "cgroupPath");

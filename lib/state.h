@@ -43,7 +43,7 @@ void record_freep(struct record **r);
 
 struct record *record_new(const char *id, const char *bundle);
 struct json *record_to_json(const struct record *r);
-/* Take over what the document says. 0 or -EINVAL. */
+/* Take over what the document says; it must be of the same id. 0 or -EINVAL. */
 int record_merge(struct record *r, const struct json *j, struct error *err);
 
 /* 0, or -EINVAL with runc's text. */
