@@ -138,6 +138,15 @@ static void kill_rest(struct container *ct)
 		log_warn("container '%s': %s, ignoring", ct->id, err.msg);
 }
 
+static bool is_known(const struct guest *g, const struct container *ct)
+{
+	const struct container *c = g->containers;
+
+	while (c && c != ct)
+		c = c->next;
+	return c != NULL;
+}
+
 void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 {
 	struct process *p = NULL;
@@ -150,7 +159,8 @@ void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 	container_read_oom(ct); /* before the exit that it explains */
 	g->events->exited(g->arg, ct->id, p->name, child_exit_code(wait_status));
 	process_free(p);
-	container_try_delete(ct);
+	if (is_known(g, ct)) /* unless the callback had it deleted */
+		container_try_delete(ct);
 }
 
 static int signal_all(struct container *ct, int signo, struct error *err)
