@@ -68,7 +68,7 @@ static const struct key keys[] = {
 	  .min = 1,
 	  .max = 255 },
 	{ .name = "runtime_dir",
-	  .kind = KEY_STRING,
+	  .kind = KEY_PATH,
 	  .fixed = true,
 	  .offset = offsetof(struct config, runtime_dir),
 	  .text = "/run/vcrt/sandboxes" },
@@ -213,14 +213,20 @@ struct config *config_parse(const char *text, const char *name, struct error *er
 struct config *config_load(const char *path, struct error *err)
 {
 	auto_free char *text = NULL;
+	size_t len;
 
 	if (!path && !fs_exists(CONFIG_PATH))
 		return config_defaults();
-	if (fs_read(path ? path : CONFIG_PATH, MAX_CONFIG, &text, NULL, err) < 0) {
+	path = path ? path : CONFIG_PATH;
+	if (fs_read(path, MAX_CONFIG, &text, &len, err) < 0) {
 		error_wrap(err, "configuration");
 		return NULL;
 	}
-	return config_parse(text, path ? path : CONFIG_PATH, err);
+	if (strlen(text) != len) {
+		error_set(err, EINVAL, "configuration '%s': there is a NUL byte in it", path);
+		return NULL;
+	}
+	return config_parse(text, path, err);
 }
 
 /* ---- overrides by the container ---- */
@@ -228,7 +234,8 @@ struct config *config_load(const char *path, struct error *err)
 static bool path_is_allowed(const struct config *c, const char *path)
 {
 	for (char **p = c->allowed_paths; p && *p; p++)
-		if (fnmatch(*p, path, FNM_PATHNAME) == 0 && !strstr(path, "/../"))
+		if (fnmatch(*p, path, FNM_PATHNAME) == 0 && !strstr(path, "/../") &&
+		    !str_ends(path, "/.."))
 			return true;
 	return false;
 }
