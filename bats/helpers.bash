@@ -1,0 +1,311 @@
+# shellcheck shell=bash
+# What every integration test uses. Each test has a directory $T of its own with $ROOT (state),
+# $RUN (sandboxes) and $B (a busybox bundle), and an $ID; containers are named $ID or $ID-more.
+# From the environment:
+#   VCRT                      the program (default: vcrt in PATH)
+#   VCRT_KERNEL, VCRT_INITRD  the guest (default: what the program uses by itself)
+#   VCRT_ACCEL                kvm or tcg (default), or auto
+#   VCRT_TEST_STRICT          1: a test that cannot run fails in place of being skipped
+
+bats_require_minimum_version 1.5.0
+
+LIMIT=90 # seconds, for each call of vcrt
+
+setup() {
+	unset T ID
+	VCRT=${VCRT:-$(command -v vcrt)}
+	[ -x "$VCRT" ] || fail "there is no vcrt in PATH, and VCRT does not name it" || return 1
+	VCRT=$(realpath "$VCRT")
+	T=$(mktemp -d /tmp/vb.XXXXXX)
+	ROOT=$T/root RUN=$T/run/sandboxes B=$T/bundle
+	ID=t${T##*.}
+	BACKGROUND=()
+	VCRT_ARGS=(--config "$T/config.json" --root "$ROOT")
+	# Every process that the test starts has this in its environment.
+	export VCRT_BATS_TEST=$T
+	cd "$T" || return 1
+	configure memory 512
+	make_bundle "$B"
+}
+
+# Nothing is searched for, killed or removed without this: with an empty name, all would match.
+is_set_up() {
+	[[ ${T:-} == /tmp/vb.?????? && -d $T && ${ID:-} == t?????? ]]
+}
+
+teardown() {
+	local status=0 pid
+
+	is_set_up || return 1 # setup failed: there is nothing to take down
+	record_processes
+	delete_all || status=1
+	for pid in "${BACKGROUND[@]}"; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	assert_nothing_left || status=1
+	[ "$status" = 0 ] || sweep
+	cd / || return 1
+	rm -rf --one-file-system "$T" || status=1
+	return "$status"
+}
+
+# --- The program ---------------------------------------------------------------------------------
+
+vcrt() {
+	timeout --foreground -k 5 "$LIMIT" "$VCRT" "${VCRT_ARGS[@]}" "$@"
+}
+
+# Write the configuration; NAME VALUE pairs (VALUE is JSON) go on top.
+configure() {
+	local json
+
+	json=$(jq -n --arg run "$RUN" --arg accel "${VCRT_ACCEL:-tcg}" '{runtime_dir: $run, accel: $accel}')
+	[ -z "${VCRT_KERNEL:-}" ] || json=$(jq --arg v "$VCRT_KERNEL" '.kernel = $v' <<<"$json")
+	[ -z "${VCRT_INITRD:-}" ] || json=$(jq --arg v "$VCRT_INITRD" '.initrd = $v' <<<"$json")
+	while [ $# -gt 0 ]; do
+		json=$(jq --arg k "$1" --argjson v "$2" '.[$k] = $v' <<<"$json")
+		shift 2
+	done
+	echo "$json" >"$T/config.json"
+}
+
+# The value of a configuration key, as the program uses it.
+configured() {
+	vcrt env | sed -n "s/^config\.$1 = //p"
+}
+
+# Skip, or fail where everything must be tested, unless the programs are there.
+needs() {
+	local tool
+
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null && continue
+		[ "${VCRT_TEST_STRICT:-}" != 1 ] || fail "'$tool' is missing"
+		skip "needs $tool"
+	done
+}
+
+fail() {
+	echo "$*" >&2
+	return 1
+}
+
+# --- Bundles -------------------------------------------------------------------------------------
+
+make_bundle() { # DIR
+	mkdir -p "$1"
+	cp -a "$BATS_SUITE_TMPDIR/rootfs" "$1/rootfs"
+	"$VCRT" spec --bundle "$1"
+	edit_in "$1" '.process.terminal = false | .root.readonly = false | .process.args = ["true"]'
+}
+
+edit_in() { # DIR JQ-ARGUMENT...
+	local dir=$1
+
+	shift
+	jq "$@" "$dir/config.json" >"$dir/config.new"
+	mv "$dir/config.new" "$dir/config.json"
+}
+
+# Change the bundle's config.json.
+edit() { # JQ-ARGUMENT...
+	edit_in "$B" "$@"
+}
+
+# What the container runs.
+args() { # ARGUMENT...
+	jq '.process.args = $ARGS.positional' "$B/config.json" --args -- "$@" >"$B/config.new"
+	mv "$B/config.new" "$B/config.json"
+}
+
+# Add a mount.
+mount_in() { # TYPE SOURCE DESTINATION OPTION...
+	local type=$1 source=$2 destination=$3
+
+	shift 3
+	jq --arg t "$type" --arg s "$source" --arg d "$destination" \
+		'.mounts += [{type: $t, source: $s, destination: $d, options: $ARGS.positional}]' \
+		"$B/config.json" --args -- "$@" >"$B/config.new"
+	mv "$B/config.new" "$B/config.json"
+}
+
+# --- Containers ----------------------------------------------------------------------------------
+
+# Run to the end: standard output in $T/out, standard error in $T/err, exit status in $code.
+# shellcheck disable=SC2034 # the tests use it
+run_container() { # [OPTION...] [-- ARGUMENT...]
+	local -a options=()
+
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	[ $# -le 1 ] || args "${@:2}"
+	code=0
+	vcrt run --bundle "$B" "${options[@]}" "$ID" >"$T/out" 2>"$T/err" || code=$?
+	cat "$T/out" "$T/err" >&2
+}
+
+# A container that goes on in the background; its output is in $T/ID.out and $T/ID.err.
+start_container() { # ID ARGUMENT...
+	args "${@:2}"
+	vcrt run -d --bundle "$B" "$1" </dev/null >"$T/$1.out" 2>"$T/$1.err"
+}
+
+create_container() { # ID [OPTION...]
+	vcrt create --bundle "$B" "${@:2}" "$1" </dev/null >"$T/$1.out" 2>"$T/$1.err"
+}
+
+# Start a program, whose end the teardown brings about; its pid is $! then. "background vcrt" would
+# be a subshell, which does not pass on signals: "$VCRT" "${VCRT_ARGS[@]}" is the program itself.
+background() {
+	"$@" 3>&- &
+	BACKGROUND+=($!)
+}
+
+# Wait for a program that was started so for at most so many seconds; its exit status.
+wait_for() { # SECONDS PID
+	wait_until "$1" is_gone "$2" || return 255
+	wait "$2"
+}
+
+status_of() { # ID
+	vcrt state "$1" | jq -r .status
+}
+
+# The pid of a container's shim, monitor or vmm, as published.
+pid_of() { # shim|monitor|vmm ID
+	jq -e -r ".vcrt.$1.pid | select(. > 0)" "$ROOT/$2/state.json"
+}
+
+# Poll, 50 times a second, for at most so many seconds.
+wait_until() { # SECONDS COMMAND...
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || fail "timed out: $*" || return 1
+		sleep 0.02
+	done
+}
+
+is_gone() { # PID
+	local state
+
+	state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
+	[ -z "$state" ] || [ "$state" = Z ]
+}
+
+is_status() { # ID STATUS
+	[ "$(status_of "$1")" = "$2" ]
+}
+
+has_line() { # FILE LINE
+	grep -qxF -- "$2" "$1" 2>/dev/null
+}
+
+# --- Nothing left --------------------------------------------------------------------------------
+
+# Remember the processes of the containers that are there now, for processes_left.
+record_processes() {
+	local file pid
+
+	for file in "$ROOT"/*/state.json "$ROOT"/*/vcrt.journal; do
+		[ -f "$file" ] || continue
+		for pid in $(jq -R -r 'fromjson? | .vcrt? | (.monitor, .vmm, .shim) | .pid? // empty' \
+			"$file" 2>/dev/null); do
+			[ ! -d "/proc/$pid" ] || echo "$pid $(start_time "$pid")" >>"$T/pids"
+		done
+	done
+}
+
+start_time() { # PID
+	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+}
+
+# Everything this test has made, with as much force as a client may use.
+delete_all() {
+	local dir status=0
+
+	for dir in "$ROOT"/*/; do
+		[ -d "$dir" ] || continue
+		vcrt delete --force "$(basename "$dir")" </dev/null || status=1
+	done
+	return "$status"
+}
+
+# The pids whose environment or, with "cmdline", whose command line names this test.
+pids_naming_test() { # environ|cmdline
+	local pattern=VCRT_BATS_TEST=$T pid
+
+	is_set_up || return 0
+	[ "$1" = environ ] || pattern=$T/
+	# The search must not find itself: the word comes from a file, and not in its environment.
+	env -u VCRT_BATS_TEST grep -l -s -a -F -f <(echo "$pattern") "/proc"/[0-9]*/"$1" |
+		env -u VCRT_BATS_TEST cut -d / -f 3 | while read -r pid; do
+		is_gone "$pid" || echo "$pid"
+	done
+}
+
+# Of those that record_processes has seen, the ones that are still there.
+pids_recorded() {
+	local pid start
+
+	[ ! -f "$T/pids" ] || while read -r pid start; do
+		is_gone "$pid" || [ "$(start_time "$pid")" != "$start" ] || echo "$pid"
+	done <"$T/pids"
+}
+
+processes_left() {
+	local pid
+
+	for pid in $(
+		pids_naming_test environ
+		pids_naming_test cmdline
+		pids_recorded
+	); do
+		echo "process $pid: $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
+	done
+}
+
+mounts_left() {
+	grep -F " ${T:?}/" /proc/self/mountinfo | sed 's/^/mount /' || true
+}
+
+files_left() {
+	[ ! -d "$ROOT" ] || find "$ROOT" -mindepth 1 -printf 'file %p\n'
+	[ ! -d "$RUN" ] || find "$RUN" -mindepth 1 -printf 'file %p\n'
+}
+
+cgroups_left() {
+	find /sys/fs/cgroup -type d -name "*${ID:?}*" -printf 'cgroup %p\n' 2>/dev/null || true
+}
+
+# No process, mount, file or cgroup of this test's containers. Not one is given time to go away.
+assert_nothing_left() {
+	local left
+
+	left=$(
+		processes_left
+		mounts_left
+		files_left
+		cgroups_left
+	)
+	[ -z "$left" ] || fail "left behind:"$'\n'"$left"
+}
+
+# After a failure, so that the next test starts clean. Kills only what this test has started.
+sweep() {
+	local pid dir
+
+	is_set_up || return 0
+	for pid in $(pids_naming_test environ); do
+		kill -9 "$pid" 2>/dev/null || true
+	done
+	sleep 0.2
+	grep -F " ${T:?}/" /proc/self/mountinfo | cut -d ' ' -f 5 | sort -r | xargs -r umount -l || true
+	find /sys/fs/cgroup -depth -type d -name "*${ID:?}*" 2>/dev/null | while read -r dir; do
+		rmdir "$dir" || true
+	done
+}
