@@ -236,6 +236,18 @@ START_TEST(a_process_without_a_terminal_cannot_be_resized)
 }
 END_TEST
 
+START_TEST(a_guest_that_could_not_be_brought_up_says_why)
+{
+	auto_error struct error why = { 0 };
+
+	error_set(&why, ENODEV, "load module 'x'");
+	server_set_broken(server, &why);
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"sandbox\"}",
+	    "{\"id\":1,\"error\":{\"code\":19,\"msg\":\"start the guest: load module 'x'\"}}");
+}
+END_TEST
+
 START_TEST(warnings_are_told_to_the_host)
 {
 	peer_hello(&peer);
@@ -309,6 +321,7 @@ int main(void)
 	                    (int)ARRAY_SIZE(refusals));
 	tcase_add_test(tc, the_sandbox_is_set_up_once);
 	tcase_add_test(tc, a_process_without_a_terminal_cannot_be_resized);
+	tcase_add_test(tc, a_guest_that_could_not_be_brought_up_says_why);
 	tcase_add_test(tc, warnings_are_told_to_the_host);
 	tcase_add_loop_test(tc, a_host_that_breaks_the_protocol_is_left, 0,
 	                    (int)ARRAY_SIZE(breaches));

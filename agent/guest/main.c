@@ -43,7 +43,17 @@ static int watch_children(struct init *in, struct error *err)
 	return 0;
 }
 
-/* As little as possible stands before the hello: the host waits for it. */
+static int prepare(struct init *in, struct error *err)
+{
+	if (boot_finish(err) < 0 || boot_modules("early", err) < 0)
+		return -err->code;
+	if (watch_children(in, err) < 0)
+		return -err->code;
+	return server_start(in->server, err);
+}
+
+/* As little as possible stands before the hello: the host waits for it. What goes wrong after it
+ * can be told to the host. */
 static int bring_up(struct init *in, struct error *err)
 {
 	int fd;
@@ -60,11 +70,12 @@ static int bring_up(struct init *in, struct error *err)
 		return error_sys(err, "make an event loop");
 	}
 	in->server = server_new(in->loop, fd);
-	if (boot_finish(err) < 0 || boot_modules("early", err) < 0)
-		return -err->code;
-	if (watch_children(in, err) < 0)
-		return -err->code;
-	return server_start(in->server, err);
+	if (prepare(in, err) < 0) {
+		log_error("guest agent: %s", err->msg);
+		server_set_broken(in->server, err);
+		error_clear(err);
+	}
+	return 0;
 }
 
 /* The kernel opens the console for 0-2 when there is one; they must not become something else. */

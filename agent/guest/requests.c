@@ -61,7 +61,7 @@ static int attach(struct server *s, struct request *r, const char *process, stru
 
 /* The streams of a request exist even if it fails; io must be looked at first, and is ended by
  * stdio_free(). */
-static int refuse(struct server *s, struct request *r, struct error *err)
+int request_refuse(struct server *s, struct request *r, const struct error *err)
 {
 	auto_error struct error ignored = { 0 };
 	struct guest_io gio;
@@ -82,13 +82,13 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 	if (id && !text)
 		error_set(err, EINVAL, "a \"create\" without \"spec\"");
 	if (!id || !text)
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	spec = oci_spec_from_json(text, err);
 	if (!spec || oci_spec_validate(spec, err) < 0)
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	if (!spec->process) {
 		error_set(err, EINVAL, "process: missing");
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	}
 	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), spec->process->terminal, &gio,
 	               err);
@@ -111,13 +111,13 @@ static int do_exec(struct server *s, struct request *r, struct error *err)
 	if (id && (!text || !*name || strlen(name) > MAX_NAME))
 		error_set(err, EINVAL, "an \"exec\" without \"spec\" or \"process\"");
 	if (err->code != 0)
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	process = oci_process_from_json(text, err);
 	if (!process || oci_process_validate(process, err) < 0)
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	if (server_find(s, id, name)) {
 		error_set(err, EEXIST, "process '%s' exists", name);
-		return refuse(s, r, err);
+		return request_refuse(s, r, err);
 	}
 	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), process->terminal, &gio, err);
 	if (!io)

@@ -21,8 +21,10 @@
 /* cache=mmap: names, attributes and file contents are asked of the host each time, so that both
  * sides see each other's changes at once, and still files can be mapped, shared and writable, too,
  * which cache=none does not allow. access=client: a connection for each user, so that a file made
- * by user 1000 of a container belongs to user 1000 on the host. */
-#define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=client"
+ * by user 1000 of a container belongs to user 1000 on the host. msize: as fast as half a megabyte
+ * (measured under TCG: 100 MB/s, 8 KiB give 15), while every request takes two buffers of that
+ * size from the kernel, each in one piece. */
+#define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=131072,cache=mmap,access=client"
 
 static int hex_digit(char c)
 {

@@ -6,6 +6,7 @@
 
 #include "agent/guest/guest.h"
 #include "agent/guest/server.h"
+#include "lib/base/error.h"
 #include "lib/base/str.h"
 
 struct json;
@@ -28,6 +29,7 @@ struct server {
 	int log_fd, log_end;   /* a pipe: warnings of the agent, on their way to the host */
 	struct buf log_text;   /* a part of a line */
 	uint64_t off_deadline; /* loop_now_ms() */
+	struct error broken;   /* code 0: not at all */
 	bool is_debug, has_sandbox;
 };
 
@@ -42,6 +44,9 @@ struct request {
 /* 0: answer with result; 1: answered later, by request_done(); else -errno with err. */
 typedef int (*request_fn)(struct server *s, struct request *r, struct error *err);
 request_fn request_find(const char *op);
+
+/* End the streams of a request that will not be carried out. Returns -err->code. */
+int request_refuse(struct server *s, struct request *r, const struct error *err);
 
 /* Answer and free the request. A guest_done_fn. */
 void request_done(void *arg, const struct error *err);

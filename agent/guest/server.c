@@ -142,10 +142,14 @@ static void handle_request(struct server *s, struct json **message)
 	r->id = id;
 	r->args = steal_ptr(message);
 	r->result = json_new_object();
-	if (fn)
+	if (s->broken.code != 0 && !str_eq(op, "shutdown")) {
+		error_set(&err, s->broken.code, "%s", s->broken.msg);
+		status = request_refuse(s, r, &err);
+	} else if (fn) {
 		status = fn(s, r, &err);
-	else
+	} else {
 		status = error_set(&err, ENOSYS, "the agent knows no request '%s'", op);
+	}
 	if (status <= 0)
 		request_done(r, &err);
 }
@@ -254,6 +258,11 @@ int server_start(struct server *s, struct error *err)
 	return start_log(s, err);
 }
 
+void server_set_broken(struct server *s, const struct error *why)
+{
+	error_set(&s->broken, why->code, "start the guest: %s", why->msg);
+}
+
 void server_child_exited(struct server *s, pid_t pid, int wait_status)
 {
 	guest_child_exited(s->guest, pid, wait_status);
@@ -274,5 +283,6 @@ void server_free(struct server *s)
 	close_fd(&s->log_end);
 	buf_done(&s->log_text);
 	mux_free(s->mux);
+	error_clear(&s->broken);
 	free(s);
 }

@@ -12,6 +12,8 @@ struct server;
 /* Takes fd and says hello at once. Requests wait until server_start(). */
 struct server *server_new(struct loop *loop, int fd);
 int server_start(struct server *s, struct error *err);
+/* The guest could not be brought up: every request but "shutdown" is answered with this. */
+void server_set_broken(struct server *s, const struct error *why);
 void server_free(struct server *s);
 
 void server_child_exited(struct server *s, pid_t pid, int wait_status);
