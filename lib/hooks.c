@@ -1,4 +1,6 @@
+#include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,7 +14,30 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define MAX_OUTPUT (64u << 10) /* kept of a hook's output, for the error message */
+#define MAX_OUTPUT (64u << 10)       /* kept of a hook's output, for the error message */
+#define MAX_TIMEOUT (INT_MAX / 1000) /* seconds: the longest wait there is */
+
+/* As Go has the texts of the system: "killed", "no such file or directory". */
+static char *lower(const char *text)
+{
+	char *s = str_dup(text);
+
+	*s = (char)tolower((unsigned char)*s);
+	return s;
+}
+
+static int report(size_t index, int status, const char *out, const char *errout, struct error *err)
+{
+	auto_free char *signal = WIFSIGNALED(status) ? lower(strsignal(WTERMSIG(status))) : NULL;
+	auto_free char *how = signal ? str_fmt("signal: %s", signal)
+	                             : str_fmt("exit status %d", WEXITSTATUS(status));
+
+	if (!status)
+		return 0;
+	return error_set(err, EIO,
+	                 "error running hook #%zu: error running hook: %s, stdout: %s, stderr: %s",
+	                 index, how, out, errout);
+}
 
 static int run_one(const struct oci_hook *hook, size_t index, const char *input, const char *bundle,
                    struct error *err)
@@ -24,30 +49,23 @@ static int run_one(const struct oci_hook *hook, size_t index, const char *input,
 		.envp = hook->env ? (*hook->env ? hook->env : no_env) : NULL,
 		.cwd = bundle,
 	};
-	unsigned timeout = hook->has_timeout ? (unsigned)hook->timeout * 1000 : 0;
-	auto_free char *out = NULL, *errout = NULL;
+	int64_t limit = hook->timeout < MAX_TIMEOUT ? hook->timeout : MAX_TIMEOUT;
+	unsigned timeout = hook->has_timeout ? (unsigned)limit * 1000 : 0;
+	auto_free char *out = NULL, *errout = NULL, *text = NULL;
 	int status = 0, r;
 
 	r = child_run(&opts, input, MAX_OUTPUT, timeout, &status, &out, &errout, err);
+	if (r == 0)
+		return report(index, status, out, errout, err);
 	if (r == -ETIMEDOUT)
 		return error_set(
 			err, ETIMEDOUT,
 			"error running hook #%zu: hook ran past specified timeout of %.1fs", index,
 			(double)hook->timeout);
-	if (r < 0)
-		return error_wrap(err, "error running hook #%zu: error running hook", index);
-	if (WIFSIGNALED(status))
-		return error_set(err, EIO,
-		                 "error running hook #%zu: error running hook: signal: %s, stdout: "
-		                 "%s, stderr: %s",
-		                 index, strsignal(WTERMSIG(status)), out ? out : "",
-		                 errout ? errout : "");
-	if (WEXITSTATUS(status))
-		return error_set(err, EIO,
-		                 "error running hook #%zu: error running hook: exit status %d, "
-		                 "stdout: %s, stderr: %s",
-		                 index, WEXITSTATUS(status), out ? out : "", errout ? errout : "");
-	return 0;
+	log_debug("hook '%s': %s", hook->path, err->msg);
+	text = lower(strerror(-r));
+	return error_set(err, -r, "error running hook #%zu: fork/exec %s: %s", index, hook->path,
+	                 text);
 }
 
 static char *state_text(const struct oci_state *state)
