@@ -1,6 +1,7 @@
 /* Bytes between a stream and a descriptor of any kind (mux.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,8 +18,10 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-/* A terminal that could not be made non-blocking says "writable" when it takes a few bytes. */
-#define POLLED_WRITE 128
+/* What a blocking descriptor takes without blocking once poll says "writable": a pipe has a free
+ * page then, a terminal takes at least a few bytes. */
+#define POLLED_PIPE PIPE_BUF
+#define POLLED_OTHER 128
 /* Reads per event, so that one busy process does not keep the loop for itself. */
 #define READS_PER_ROUND 4
 /* What pump_finish() takes at most: the largest pipe an unprivileged process can have. */
@@ -31,7 +34,7 @@ enum fd_kind {
 	FD_NONBLOCK, /* open file description of our own, O_NONBLOCK */
 	FD_SOCKET,   /* MSG_DONTWAIT */
 	FD_FILE,     /* regular file, /dev/null: never blocks, epoll refuses it */
-	FD_POLLED,   /* blocking, used only when poll says so */
+	FD_POLLED,   /* blocking, used only when poll has just said so */
 };
 
 struct pump {
@@ -40,48 +43,64 @@ struct pump {
 	struct mux_stream *stream;
 	int fd;
 	enum fd_kind kind;
+	size_t polled_write; /* FD_POLLED: bytes per write */
 	bool is_to_fd;
 	bool is_done;
-	bool may_write; /* FD_POLLED: one write may follow */
 	uint64_t bytes;
 	pump_done_fn done;
 	void *arg;
 };
 
 /* Make fd (owned) one that can be used without blocking and without touching its shared flags. */
-static int prepare_fd(int fd, enum fd_kind *kind)
+static int prepare_fd(struct pump *p, int fd)
 {
 	char path[32];
 	struct stat st;
 	int mine, flags = fcntl(fd, F_GETFL);
 
-	*kind = FD_POLLED;
+	p->kind = FD_POLLED;
+	p->polled_write = POLLED_OTHER;
 	if (flags < 0 || fstat(fd, &st) < 0)
 		return fd;
 	if (S_ISSOCK(st.st_mode))
-		*kind = FD_SOCKET;
+		p->kind = FD_SOCKET;
 	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		*kind = FD_FILE;
-	if (*kind != FD_POLLED)
+		p->kind = FD_FILE;
+	if (S_ISFIFO(st.st_mode))
+		p->polled_write = POLLED_PIPE;
+	if (p->kind != FD_POLLED)
 		return fd;
 	if (S_ISFIFO(st.st_mode) || (isatty(fd) && st.st_rdev != PTMX_DEV)) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		mine = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		if (mine >= 0) {
 			close(fd);
-			*kind = FD_NONBLOCK;
+			p->kind = FD_NONBLOCK;
 			return mine;
 		}
 	}
 	if (flags & O_NONBLOCK)
-		*kind = FD_NONBLOCK;
+		p->kind = FD_NONBLOCK;
 	return fd;
+}
+
+/* Several pumps may share one pipe, so what epoll said a while ago does not count. */
+static bool is_ready(const struct pump *p, short events)
+{
+	struct pollfd ask = { .fd = p->fd, .events = events };
+
+	if (p->kind != FD_POLLED || poll(&ask, 1, 0) > 0)
+		return true;
+	errno = EAGAIN;
+	return false;
 }
 
 static ssize_t write_some(const struct pump *p, const uint8_t *data, size_t len)
 {
-	if (p->kind == FD_POLLED && len > POLLED_WRITE)
-		len = POLLED_WRITE;
+	if (!is_ready(p, POLLOUT))
+		return -1;
+	if (p->kind == FD_POLLED && len > p->polled_write)
+		len = p->polled_write;
 	if (p->kind == FD_SOCKET)
 		return send(p->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return write(p->fd, data, len);
@@ -91,6 +110,8 @@ static ssize_t read_some(const struct pump *p, void *data, size_t len)
 {
 	ssize_t n;
 
+	if (!is_ready(p, POLLIN))
+		return -1;
 	do {
 		if (p->kind == FD_SOCKET)
 			n = recv(p->fd, data, len, MSG_DONTWAIT);
@@ -130,7 +151,7 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 	struct pump *p = arg;
 	size_t sent = 0;
 
-	while (sent < len && (p->kind != FD_POLLED || p->may_write)) {
+	while (sent < len) {
 		ssize_t n = write_some(p, data + sent, len - sent);
 
 		if (n < 0 && errno == EINTR)
@@ -141,7 +162,6 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 			finish(p); /* EPIPE, EIO, ENOSPC: nobody gets what follows */
 			return sent;
 		}
-		p->may_write = false;
 		sent += (size_t)n;
 		p->bytes += (uint64_t)n;
 	}
@@ -165,7 +185,6 @@ static void to_fd_event(int fd, uint32_t events, void *arg)
 		return;
 	}
 	loop_set_events(p->source, 0);
-	p->may_write = true;
 	mux_reader_resume(p->stream);
 }
 
@@ -198,7 +217,7 @@ static void from_fd_event(int fd, uint32_t events, void *arg)
 			return;
 		}
 		p->bytes += (uint64_t)n;
-		if ((size_t)n < len || p->kind == FD_POLLED)
+		if ((size_t)n < len)
 			break;
 	}
 	if (mux_writer_room(p->stream) == 0)
@@ -237,10 +256,6 @@ void pump_finish(struct pump *p)
 	loop_remove(&p->source);
 	chunk = xmalloc(FINISH_CHUNK);
 	while (n > 0 && total < FINISH_MAX) {
-		struct pollfd ready = { .fd = p->fd, .events = POLLIN };
-
-		if (p->kind == FD_POLLED && poll(&ready, 1, 0) <= 0)
-			break;
 		n = read_some(p, chunk, FINISH_CHUNK);
 		if (n <= 0)
 			break;
@@ -256,7 +271,7 @@ static struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void 
 	struct pump *p = xzalloc(sizeof(*p));
 
 	p->loop = loop;
-	p->fd = prepare_fd(fd, &p->kind);
+	p->fd = prepare_fd(p, fd);
 	p->done = done;
 	p->arg = arg;
 	return p;

@@ -1,6 +1,5 @@
 /* A mux against a peer that is played frame by frame. Two muxes: test_agent_mux_pair.c. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -462,7 +461,7 @@ START_TEST(fail_is_told_from_the_loop_and_only_once)
 {
 	greet();
 	ck_assert_int_eq(mux_fail(mux, EPERM, "because"), -EPERM);
-	mux_fail(mux, EIO, "and again");
+	mux_fail(mux, EIO, "again");
 	ck_assert_int_eq(closed, 0);
 	settle();
 	ck_assert_int_eq(closed, 1);

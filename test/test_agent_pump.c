@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/mux.h"
@@ -325,6 +326,40 @@ START_TEST(a_terminal_that_cannot_be_reopened_is_polled)
 }
 END_TEST
 
+#define NOBODY 65534
+
+/* As a process without privileges has it from a caller that gave its pipes to another user. */
+static void forbid_to_open(int fd)
+{
+	ck_assert_int_eq(fchmod(fd, 0), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(NOBODY), 0);
+}
+
+START_TEST(a_pipe_that_may_not_be_reopened_is_polled)
+{
+	auto_free char *big = xmalloc(PROTOCOL_MAX_DATA + 1);
+	int shared;
+
+	memset(big, 'q', PROTOCOL_MAX_DATA);
+	big[PROTOCOL_MAX_DATA] = '\0';
+	make_pipe();
+	shared = dup(ends[1]);
+	forbid_to_open(ends[1]);
+	to_fd(&ends[1]);
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
+	for (int i = 0; i < 4; i++)
+		peer_data(&peer, STREAM, big);
+	settle(); /* the pipe is full, and nobody is blocked */
+	ck_assert_uint_eq(pump_bytes(pump), 2 * PROTOCOL_MAX_DATA);
+	ck_assert_int_eq(fcntl(shared, F_GETFL) & O_NONBLOCK, 0);
+	for (int i = 0; i < 4; i++)
+		expect_text(ends[0], big);
+	close(shared);
+}
+END_TEST
+
 START_TEST(a_terminal_that_hangs_up_is_an_end)
 {
 	make_terminal();
@@ -435,6 +470,7 @@ int main(void)
 	tcase_add_test(tc, a_file_is_written);
 	tcase_add_loop_test(tc, dev_null_ends_at_once_or_takes_everything, 0, 2);
 	tcase_add_loop_test(tc, a_terminal_that_cannot_be_reopened_is_polled, 0, 2);
+	tcase_add_test(tc, a_pipe_that_may_not_be_reopened_is_polled);
 	tcase_add_test(tc, a_terminal_that_hangs_up_is_an_end);
 	tcase_add_test(tc, a_hangup_without_credit_does_not_burn_the_processor);
 	tcase_add_test(tc, finish_takes_what_is_there_although_somebody_holds_the_pipe);
