@@ -34,7 +34,7 @@
  *
  *   sandbox   {hostname?, share_tag?, entropy (hex), time: {sec, nsec}} -> {}
  *             Once, first. Mounts the share (9p, tag share_tag) on PROTOCOL_SHARE.
- *   create    {container, spec: OCI document, io} -> {pid}
+ *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal}
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
@@ -42,7 +42,9 @@
  *   start     {container} -> {}
  *   exec      {container, process, spec: OCI process object, io} -> {pid}
  *             process: a name chosen by the host, unique in the container, not empty
- *   signal    {container, process?, signal, all?} -> {}     ESRCH when it is gone
+ *   signal    {container, process?, signal, all?} -> {}     ESRCH when it is gone; 0 only asks
+ *   pause     {container} -> {}      freeze its cgroup; the answer comes when it is frozen
+ *   resume    {container} -> {}
  *   winsize   {container, process?, height, width} -> {}
  *   ps        {container} -> {processes: [{uid, pid, ppid, c, stime, tty, time, cmd, process}]}
  *             process: "" for the container's own process tree, the exec's name for an exec'd one

@@ -191,6 +191,7 @@ void container_send_create(struct container *ct)
 	args = json_new_object();
 	json_set(args, "container", json_new_string(ct->id));
 	json_set(args, "spec", json_copy(json_get(ct->request, "spec")));
+	json_set(args, "bundle", json_new_string(ct->record->oci->bundle));
 	json_set(args, "no_pivot", json_new_bool(json_get_bool(ct->request, "no_pivot", false)));
 	json_set(args, "no_new_keyring",
 	         json_new_bool(json_get_bool(ct->request, "no_new_keyring", false)));

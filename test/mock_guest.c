@@ -93,10 +93,11 @@ static pid_t add(struct guest *g, const char *container, const char *name, struc
 }
 
 pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   struct guest_io *io, struct error *err)
+                   const struct guest_options *options, struct guest_io *io, struct error *err)
 {
 	bool is_missing = str_eq(spec->process->args ? spec->process->args[0] : NULL, "missing");
 
+	(void)options;
 	oci_spec_free(spec);
 	if (is_missing)
 		return error_set(err, ENOENT, "exec: \"missing\": not found");
@@ -129,6 +130,15 @@ int guest_signal(struct guest *g, const char *container, const char *process, in
 		return error_set(err, ESRCH, "process not found");
 	if (signo == SIGKILL)
 		mock_guest_exit(g, container, process, 128 + SIGKILL, false);
+	return 0;
+}
+
+int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err)
+{
+	(void)g;
+	(void)container;
+	(void)frozen;
+	(void)err;
 	return 0;
 }
 

@@ -127,7 +127,7 @@ static void container_rollback(struct container *ct)
 }
 
 pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   struct guest_io *io, struct error *err)
+                   const struct guest_options *options, struct guest_io *io, struct error *err)
 {
 	auto_oci_spec struct oci_spec *owned = spec;
 	struct container *ct;
@@ -139,6 +139,9 @@ pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec
 	if (check_spec(spec, err) < 0)
 		return -err->code;
 	ct = container_new(g, container, steal_ptr(&owned));
+	ct->no_pivot = options->no_pivot;
+	ct->no_new_keyring = options->no_new_keyring;
+	ct->bundle = str_dup(options->bundle ? options->bundle : "/");
 	if (container_prepare(ct, err) < 0 || (pid = container_launch(ct, io, err)) < 0) {
 		container_rollback(ct);
 		return -err->code;

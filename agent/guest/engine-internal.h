@@ -72,6 +72,8 @@ struct container {
 	struct guest *guest;
 	char *id;
 	struct oci_spec *spec;
+	bool no_pivot, no_new_keyring;
+	char *bundle;
 	struct ns_plan ns;
 	struct seccomp_filter seccomp;
 	struct cgroup cgroup;

@@ -101,6 +101,7 @@ void container_free(struct container *ct)
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
 	oci_spec_free(ct->spec);
+	free(ct->bundle);
 	free(ct->id);
 	free(ct);
 }
@@ -198,4 +199,13 @@ int guest_signal(struct guest *g, const char *container, const char *process, in
 	if (syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0) < 0)
 		return error_sys(err, "send signal %d to container '%s'", signo, container);
 	return 0;
+}
+
+int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err)
+{
+	struct container *ct = container_find(g, container);
+
+	if (!ct)
+		return error_set(err, ENOENT, "container '%s' does not exist", container);
+	return cgroup_freeze(&ct->cgroup, frozen, err);
 }

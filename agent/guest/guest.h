@@ -46,11 +46,18 @@ struct guest *guest_new(struct loop *loop, const char *cgroup_root,
                         const struct guest_events *events, void *arg);
 void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
 
+/* How a container is made, beside its document. */
+struct guest_options {
+	bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
+	bool no_new_keyring; /* no session keyring of its own */
+	const char *bundle;  /* what hooks are told; NULL: "/" */
+};
+
 /* Synchronous: make the container's process with all of spec applied, waiting before its execve.
  * spec is taken, also on failure. A missing program is reported here. Returns the pid as seen in
  * the agent's pid namespace, or -errno with nothing left behind. EEXIST: the ID is in use. */
 pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   struct guest_io *io, struct error *err);
+                   const struct guest_options *options, struct guest_io *io, struct error *err);
 
 /* Release the process: it runs the startContainer hooks and execs. done() is called once it has
  * exec'd or failed to, perhaps before this returns. After a failure the process ends, and exited()
@@ -63,9 +70,13 @@ pid_t guest_exec(struct guest *g, const char *container, const char *process,
                  struct oci_process *process_spec, struct guest_io *io, struct error *err);
 
 /* all: every process of the container (its whole cgroup), whatever process says. process: "" is the
- * container's own. -ESRCH when that process is gone or never was, -ENOENT: no such container. */
+ * container's own. signo 0 only asks. -ESRCH when that process is gone or never was, -ENOENT: no
+ * such container. */
 int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
                  struct error *err);
+
+/* Freeze or thaw every process of the container; returns when that is so. */
+int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err);
 
 /* An array of the rows that protocol.h describes, owned by the caller; NULL on failure. */
 struct json *guest_ps(struct guest *g, const char *container, struct error *err);

@@ -21,7 +21,7 @@ static char *state_text(const struct launch *l)
 		.id = l->ct->id,
 		.pid = getpid(),
 		.status = "created",
-		.bundle = "/",
+		.bundle = l->ct->bundle,
 		.rootfs = l->spec->root->path,
 		.annotations = l->spec->annotations,
 		.n_annotations = l->spec->n_annotations,

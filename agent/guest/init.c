@@ -40,6 +40,8 @@ static int new_keyring(struct launch *l, struct error *err)
 {
 	auto_free char *name = str_fmt("_ses.%s", l->ct->id);
 
+	if (l->ct->no_new_keyring)
+		return 0;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS)
 		return error_sys(err, "create a session keyring");
 	return 0;

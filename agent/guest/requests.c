@@ -24,7 +24,8 @@ static const char *get_container(const struct request *r, struct error *err)
 {
 	const char *id = json_get_string(r->args, "container");
 
-	if (!id || !*id || *id == '.' || strchr(id, '/') || strlen(id) > MAX_NAME) {
+	if (!id || !*id || str_eq(id, ".") || str_eq(id, "..") || strchr(id, '/') ||
+	    strlen(id) > MAX_NAME) {
 		error_set(err, EINVAL, "odd \"container\" in a request");
 		return NULL;
 	}
@@ -75,6 +76,7 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 	const char *id = get_container(r, err);
 	const struct json *text = json_get_object(r->args, "spec");
 	auto_oci_spec struct oci_spec *spec = NULL;
+	struct guest_options options;
 	struct guest_io gio;
 	struct stdio *io;
 	pid_t pid;
@@ -94,7 +96,12 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 	               err);
 	if (!io)
 		return -err->code;
-	pid = guest_create(s->guest, id, steal_ptr(&spec), &gio, err);
+	options = (struct guest_options){
+		.no_pivot = json_get_bool(r->args, "no_pivot", false),
+		.no_new_keyring = json_get_bool(r->args, "no_new_keyring", false),
+		.bundle = json_get_string(r->args, "bundle"),
+	};
+	pid = guest_create(s->guest, id, steal_ptr(&spec), &options, &gio, err);
 	return attach(s, r, "", io, &gio, pid);
 }
 
@@ -153,7 +160,7 @@ static int do_signal(struct server *s, struct request *r, struct error *err)
 
 	if (!id)
 		return -err->code;
-	if (signo < 1 || signo > MAX_SIGNAL)
+	if (signo < 0 || signo > MAX_SIGNAL)
 		return error_set(err, EINVAL, "odd \"signal\" in a request");
 	return guest_signal(s->guest, id, get_process(r), (int)signo,
 	                    json_get_bool(r->args, "all", false), err);
@@ -174,6 +181,23 @@ static int do_winsize(struct server *s, struct request *r, struct error *err)
 	if (!a)
 		return error_set(err, ESRCH, "the process is gone");
 	return stdio_resize(a->io, (unsigned short)height, (unsigned short)width, err);
+}
+
+static int freeze(struct server *s, struct request *r, bool frozen, struct error *err)
+{
+	const char *id = get_container(r, err);
+
+	return id ? guest_freeze(s->guest, id, frozen, err) : -err->code;
+}
+
+static int do_pause(struct server *s, struct request *r, struct error *err)
+{
+	return freeze(s, r, true, err);
+}
+
+static int do_resume(struct server *s, struct request *r, struct error *err)
+{
+	return freeze(s, r, false, err);
 }
 
 static int do_ps(struct server *s, struct request *r, struct error *err)
@@ -215,9 +239,10 @@ static const struct operation {
 	const char *name;
 	request_fn fn;
 } operations[] = {
-	{ "sandbox", do_sandbox }, { "create", do_create }, { "start", do_start },
-	{ "exec", do_exec },       { "signal", do_signal }, { "winsize", do_winsize },
-	{ "ps", do_ps },           { "delete", do_delete }, { "shutdown", do_shutdown },
+	{ "sandbox", do_sandbox }, { "create", do_create },     { "start", do_start },
+	{ "exec", do_exec },       { "signal", do_signal },     { "winsize", do_winsize },
+	{ "pause", do_pause },     { "resume", do_resume },     { "ps", do_ps },
+	{ "delete", do_delete },   { "shutdown", do_shutdown },
 };
 
 request_fn request_find(const char *op)

@@ -108,15 +108,16 @@ static int pivot(struct mount_state *ms, struct error *err)
 {
 	if (fchdir(ms->rootfd) < 0)
 		return error_sys(err, "enter the root file system");
-	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+	if (!ms->l->ct->no_pivot && syscall(SYS_pivot_root, ".", ".") == 0) {
 		/* The old root now lies on top of the new one. */
 		if (umount2(".", MNT_DETACH) < 0)
 			return error_sys(err, "unmount the agent's root");
 		return 0;
 	}
-	if (errno != EINVAL)
+	if (!ms->l->ct->no_pivot && errno != EINVAL)
 		return error_sys(err, "pivot_root");
-	/* The agent's root is the initial ramfs, which cannot be moved away. */
+	/* As the caller asked, or the agent's root is the initial ramfs, which cannot be moved
+	 * away. */
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
 		return error_sys(err, "move the root file system to '/'");
 	if (chroot(".") < 0)

@@ -135,11 +135,12 @@ static int drive_run(struct drive *d, const char *config, char **exec_args)
 	auto_oci_spec struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
 	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
 	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99, .master = -1 };
+	struct guest_options options = { 0 };
 	struct loop_source *source = NULL;
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (!spec || guest_create(d->guest, ID, copy, &io, &d->err) < 0)
+	if (!spec || guest_create(d->guest, ID, copy, &options, &io, &d->err) < 0)
 		return -1;
 	print_time("create", &t);
 	watch_master(d, io.master, &source);
