@@ -28,7 +28,8 @@ static char *systemd_path(const char *spec_path, const char *id, struct error *e
 	}
 	if (!spec_path || !*spec_path)
 		return str_fmt("/system.slice/vcrt-%s.scope", id);
-	if (strv_len(parts) != 3) {
+	if (strv_len(parts) != 3 || strchr(spec_path, '/') || str_eq(parts[0], "..") ||
+	    !*parts[2]) {
 		error_set(err, EINVAL,
 		          "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd "
 		          "cgroups, got \"%s\" instead",
@@ -172,6 +173,13 @@ int cgroup_attach(char *const *all, pid_t pid, struct error *err)
 	return 0;
 }
 
+static bool has_children(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && st.st_nlink > 2;
+}
+
 int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err)
 {
 	uint64_t end = loop_now_ms() + timeout_ms;
@@ -181,7 +189,7 @@ int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err)
 			if (errno != EBUSY)
 				return error_sys(err, "remove the cgroup '%s'", made[i]);
 			/* A parent that others have come to use stays; our leaf must go. */
-			if (loop_now_ms() >= end)
+			if (has_children(made[i]) || loop_now_ms() >= end)
 				break;
 			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 		}

@@ -1,0 +1,323 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cgroup.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+#include "test/scratch.h"
+
+static char *name; /* of a cgroup that nobody else uses: "/vcrt-test-PID" */
+static char **all, **made;
+static pid_t child;
+
+static void setup(void)
+{
+	name = str_fmt("/vcrt-test-%d", (int)getpid());
+	all = made = NULL;
+	child = 0;
+}
+
+static void end_child(void)
+{
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	child = 0;
+}
+
+static void teardown(void)
+{
+	auto_error struct error err = { 0 };
+
+	end_child();
+	ck_assert_msg(cgroup_remove(made, 2000, &err) == 0, "%s", err.msg);
+	strv_free(all);
+	strv_free(made);
+	free(name);
+}
+
+static void start_child(void)
+{
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		alarm(30);
+		pause();
+		_exit(0);
+	}
+}
+
+static void make(const char *path)
+{
+	auto_error struct error err = { 0 };
+
+	ck_assert_msg(cgroup_make(path, &all, &made, &err) == 0, "%s", err.msg);
+	ck_assert_msg(strv_len(all) > 0, "this host has no cgroups");
+}
+
+/* The path for a container "id" with this cgroupsPath. */
+static void assert_path(const char *cgroups_path, const char *expected)
+{
+	struct oci_linux l = { .cgroups_path = (char *)cgroups_path };
+	struct oci_spec spec = { .linux_ = &l };
+	auto_error struct error err = { 0 };
+	auto_free char *path = cgroup_path(&spec, "id", false, &err);
+
+	ck_assert_msg(path != NULL, "%s", err.msg);
+	ck_assert_str_eq(path, expected);
+}
+
+START_TEST(without_a_path_the_id_is_it)
+{
+	struct oci_spec spec = { 0 };
+	auto_error struct error err = { 0 };
+	auto_free char *path = cgroup_path(&spec, "id", false, &err);
+
+	ck_assert_str_eq(path, "/id");
+	assert_path(NULL, "/id");
+	assert_path("", "/id");
+}
+END_TEST
+
+START_TEST(paths_are_cleaned)
+{
+	assert_path("/a/b", "/a/b");
+	assert_path("a/b", "/a/b");
+	assert_path("//a///b/", "/a/b");
+	assert_path("/a/./b/.", "/a/b");
+	assert_path("/a/../b", "/b");
+	assert_path("/a/b/../../c", "/c");
+	assert_path("/a b/c", "/a b/c");
+}
+END_TEST
+
+START_TEST(no_path_leads_out_of_the_hierarchy)
+{
+	assert_path("../../x", "/x");
+	assert_path("/../../../etc", "/etc");
+	assert_path("/a/../../b", "/b");
+	assert_path("/..", "/id");
+	assert_path("/", "/id");
+	assert_path("a/..", "/id");
+	assert_path("..a/b..", "/..a/b..");
+}
+END_TEST
+
+START_TEST(without_systemd_its_cgroups_are_refused)
+{
+	struct oci_linux l = { .cgroups_path = (char *)"system.slice:docker:abc" };
+	struct oci_spec spec = { .linux_ = &l };
+	auto_error struct error err = { 0 };
+
+	if (fs_exists("/run/systemd/system"))
+		return;
+	ck_assert_ptr_null(cgroup_path(&spec, "id", true, &err));
+	ck_assert_str_eq(err.msg,
+	                 "systemd not running on this host, cannot use systemd cgroups manager");
+}
+END_TEST
+
+START_TEST(with_systemd_the_path_has_three_parts)
+{
+	static const struct {
+		const char *from, *to;
+	} paths[] = {
+		{ "system.slice:docker:abc", "/system.slice/docker-abc.scope" },
+		{ ":cri:x", "/system.slice/cri-x.scope" },
+		{ NULL, "/system.slice/vcrt-id.scope" },
+	};
+	struct oci_linux l = { 0 };
+	struct oci_spec spec = { .linux_ = &l };
+	auto_error struct error err = { 0 };
+
+	scratch_unshare_mounts();
+	ck_assert_int_eq(mount("none", "/run", "tmpfs", 0, NULL), 0);
+	ck_assert_int_eq(fs_mkdir_p("/run/systemd/system", 0755, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		auto_free char *path = NULL;
+
+		l.cgroups_path = (char *)paths[i].from;
+		path = cgroup_path(&spec, "id", true, &err);
+		ck_assert_msg(path != NULL, "%s", err.msg);
+		ck_assert_str_eq(path, paths[i].to);
+	}
+	l.cgroups_path = (char *)"/docker/abc";
+	ck_assert_ptr_null(cgroup_path(&spec, "id", true, &err));
+	ck_assert_str_eq(err.msg, "expected cgroupsPath to be of format \"slice:prefix:name\" for "
+	                          "systemd cgroups, got \"/docker/abc\" instead");
+}
+END_TEST
+
+START_TEST(a_systemd_path_stays_within_the_hierarchy)
+{
+	static const char *const bad[] = { "../..:a:b",      "a/b:c:d",           "..:a:b",
+		                           "s.slice:../x:y", "s.slice:a:../../b", "s.slice:a:" };
+	struct oci_linux l = { 0 };
+	struct oci_spec spec = { .linux_ = &l };
+
+	scratch_unshare_mounts();
+	ck_assert_int_eq(mount("none", "/run", "tmpfs", 0, NULL), 0);
+	ck_assert_int_eq(mkdir("/run/systemd", 0755), 0);
+	ck_assert_int_eq(mkdir("/run/systemd/system", 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		auto_error struct error err = { 0 };
+
+		l.cgroups_path = (char *)bad[i];
+		ck_assert_msg(!cgroup_path(&spec, "id", true, &err), "%s", bad[i]);
+		ck_assert_int_eq(err.code, EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(directories_are_made_in_every_hierarchy_and_removed)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *path = str_fmt("%s/sub", name);
+	auto_strv char **found = NULL;
+
+	make(path);
+	ck_assert_uint_eq(strv_len(made), 2 * strv_len(all));
+	for (char **dir = all; *dir; dir++) {
+		ck_assert_msg(str_ends(*dir, path), "%s", *dir);
+		ck_assert_msg(fs_exists(*dir), "%s", *dir);
+	}
+	found = cgroup_find(path, &err);
+	ck_assert_uint_eq(strv_len(found), strv_len(all));
+	ck_assert_int_eq(cgroup_remove(made, 2000, &err), 0);
+	for (char **dir = made; *dir; dir++)
+		ck_assert_msg(!fs_exists(*dir), "%s", *dir);
+	/* Again: nothing to do. */
+	ck_assert_int_eq(cgroup_remove(made, 2000, &err), 0);
+	ck_assert_int_eq(cgroup_remove(NULL, 0, &err), 0);
+}
+END_TEST
+
+START_TEST(what_was_there_before_is_not_ours_to_remove)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **all2 = NULL, **made2 = NULL;
+	auto_free char *path = str_fmt("%s/sub", name);
+
+	make(name);
+	ck_assert_int_eq(cgroup_make(path, &all2, &made2, &err), 0);
+	ck_assert_uint_eq(strv_len(made2), strv_len(all2));
+	ck_assert_int_eq(cgroup_remove(made2, 2000, &err), 0);
+	for (char **dir = all; *dir; dir++)
+		ck_assert_msg(fs_exists(*dir), "%s", *dir);
+}
+END_TEST
+
+START_TEST(a_process_is_moved_in_every_hierarchy)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *proc = NULL, *text = NULL;
+	size_t n = 0;
+
+	make(name);
+	start_child();
+	ck_assert_msg(cgroup_attach(all, child, &err) == 0, "%s", err.msg);
+	proc = str_fmt("/proc/%d/cgroup", (int)child);
+	ck_assert_int_eq(fs_read(proc, 1 << 16, &text, NULL, &err), 0);
+	for (const char *at = text; (at = strstr(at, name)); at++)
+		n++;
+	ck_assert_uint_eq(n, strv_len(all));
+}
+END_TEST
+
+START_TEST(a_process_that_is_gone_cannot_be_moved)
+{
+	auto_error struct error err = { 0 };
+	pid_t gone;
+
+	make(name);
+	start_child();
+	gone = child;
+	end_child();
+	ck_assert_int_eq(cgroup_attach(all, gone, &err), -ESRCH);
+	ck_assert_msg(str_starts(err.msg, "join the cgroup '"), "%s", err.msg);
+	ck_assert_int_eq(cgroup_attach(NULL, gone, &err), 0);
+}
+END_TEST
+
+START_TEST(removing_waits_for_processes_to_end)
+{
+	auto_error struct error err = { 0 };
+
+	make(name);
+	child = fork();
+	if (child == 0) {
+		usleep(300000);
+		_exit(0);
+	}
+	ck_assert_int_eq(cgroup_attach(all, child, &err), 0);
+	ck_assert_int_eq(cgroup_remove(made, 5000, &err), 0);
+	ck_assert_msg(!fs_exists(made[0]), "%s", made[0]);
+}
+END_TEST
+
+START_TEST(a_parent_that_others_use_stays_and_is_not_waited_for)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **all2 = NULL, **made2 = NULL;
+	auto_free char *path = str_fmt("%s/sub", name);
+	uint64_t start;
+
+	make(name);
+	ck_assert_int_eq(cgroup_make(path, &all2, &made2, &err), 0);
+	start = loop_now_ms();
+	ck_assert_int_eq(cgroup_remove(made, 5000, &err), 0);
+	ck_assert_uint_lt(loop_now_ms() - start, 2000);
+	for (char **dir = made; *dir; dir++)
+		ck_assert_msg(fs_exists(*dir), "%s", *dir);
+	ck_assert_int_eq(cgroup_remove(made2, 2000, &err), 0);
+}
+END_TEST
+
+START_TEST(removing_gives_up_in_time_when_somebody_stays)
+{
+	auto_error struct error err = { 0 };
+	uint64_t start;
+
+	make(name);
+	start_child();
+	ck_assert_int_eq(cgroup_attach(all, child, &err), 0);
+	start = loop_now_ms();
+	cgroup_remove(made, 100, &err);
+	ck_assert_uint_lt(loop_now_ms() - start, 3000);
+	ck_assert_msg(fs_exists(made[0]), "%s", made[0]);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("cgroup");
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, without_a_path_the_id_is_it);
+	tcase_add_test(tc, paths_are_cleaned);
+	tcase_add_test(tc, no_path_leads_out_of_the_hierarchy);
+	tcase_add_test(tc, without_systemd_its_cgroups_are_refused);
+	tcase_add_test(tc, with_systemd_the_path_has_three_parts);
+	tcase_add_test(tc, a_systemd_path_stays_within_the_hierarchy);
+	tcase_add_test(tc, directories_are_made_in_every_hierarchy_and_removed);
+	tcase_add_test(tc, what_was_there_before_is_not_ours_to_remove);
+	tcase_add_test(tc, a_process_is_moved_in_every_hierarchy);
+	tcase_add_test(tc, a_process_that_is_gone_cannot_be_moved);
+	tcase_add_test(tc, removing_waits_for_processes_to_end);
+	tcase_add_test(tc, a_parent_that_others_use_stays_and_is_not_waited_for);
+	tcase_add_test(tc, removing_gives_up_in_time_when_somebody_stays);
+	return scratch_run(tc);
+}
