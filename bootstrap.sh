@@ -264,8 +264,9 @@ test_sanitizers() {
 }
 
 test_valgrind() {
+	# meson adds the wrapper's name to that of the log.
 	logbase=testlog-valgrind meson_test build --suite unit --timeout-multiplier 15 \
-		--logbase testlog-valgrind --wrapper 'valgrind -q --error-exitcode=99
+		--wrapper 'valgrind -q --error-exitcode=99
 		--leak-check=full --errors-for-leak-kinds=definite --num-callers=30'
 }
 

@@ -2,7 +2,8 @@
 # Boot an image under emulation and wait for the agent's hello: boot-test.sh DIR [RUNS [PARAMETER]]
 #
 # DIR is an output of build.sh. Prints the time from starting QEMU to the first bytes on the agent's
-# port, for each run and the median; fails when they do not come or are no frame. PARAMETER is added
+# port, for each run and the median, and the median of the processor time that QEMU took for it,
+# which a busy machine hardly changes; fails when they do not come or are no frame. PARAMETER is added
 # to the kernel's command line, and the words of VCRT_QEMU_ARGS to QEMU's, to find out what costs
 # time (default -cpu max).
 # shellcheck source=agent/image/common.sh
@@ -13,7 +14,16 @@ hello_type=0100 # FRAME_HELLO in agent/protocol.h, little endian, at byte 8 of t
 quick=(tsc=reliable no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests noreplace-smp
 	reboot=t panic=-1 console=ttyS0 quiet)
 
-# One boot in WORK; prints milliseconds.
+# Milliseconds of processor time of the only child of PID.
+child_cpu() { # PID
+	local child fields
+
+	child=$(<"/proc/$1/task/$1/children")
+	read -ra fields <<<"$(sed 's/.*) //' "/proc/${child% }/stat")"
+	echo $(((fields[11] + fields[12]) * 1000 / $(getconf CLK_TCK)))
+}
+
+# One boot in WORK; prints the milliseconds passed and used.
 boot_once() { # DIR WORK PARAMETER
 	local start frame='' qemu
 	local -a extra
@@ -30,7 +40,7 @@ boot_once() { # DIR WORK PARAMETER
 		-serial "file:$2/console" "${extra[@]}" </dev/null >"$2/qemu" 2>&1 &
 	qemu=$!
 	frame=$(timeout "$limit" head -c 16 "$2/port.out" | od -An -v -tx1 | tr -d ' \n') || true
-	echo $(((${EPOCHREALTIME/[.,]/} - start) / 1000))
+	echo $(((${EPOCHREALTIME/[.,]/} - start) / 1000)) "$(child_cpu "$qemu" || true)"
 	kill "$qemu" 2>/dev/null || true
 	wait "$qemu" 2>/dev/null || true
 	if [ "${frame:16:4}" != "$hello_type" ]; then
@@ -40,8 +50,8 @@ boot_once() { # DIR WORK PARAMETER
 }
 
 main() { # DIR [RUNS [PARAMETER]]
-	local runs=${2:-1} i ms
-	local -a times=()
+	local runs=${2:-1} i answer
+	local -a times=() used=()
 
 	need_tools qemu-system-x86_64 od timeout
 	for i in vmlinux initrd.img; do
@@ -50,11 +60,14 @@ main() { # DIR [RUNS [PARAMETER]]
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
 	for ((i = 0; i < runs; i++)); do
-		ms=$(boot_once "$1" "$work" "${3:-}")
-		times+=("$ms")
+		answer=$(boot_once "$1" "$work" "${3:-}")
+		times+=("${answer% *}")
+		used+=("${answer#* }")
 	done
 	mapfile -t times < <(printf '%s\n' "${times[@]}" | sort -n)
-	say "hello after ${times[runs / 2]} ms (median of $runs: ${times[*]})"
+	mapfile -t used < <(printf '%s\n' "${used[@]}" | sort -n)
+	say "hello after ${times[runs / 2]} ms (median of $runs: ${times[*]});" \
+		"processor ${used[runs / 2]} ms"
 }
 
 case $# in

@@ -92,7 +92,7 @@ compile() { # SCRATCH
 	check_config "$1/build/.config"
 	say "building the kernel with $jobs jobs (some 2000 files, several minutes)"
 	kernel_make "$1" -j"$jobs" vmlinux 2>"$1/errors" | tee "$1/log" | progress ||
-		die "the kernel build failed: $(tail -n 5 "$1/errors")"
+		die "the kernel build failed: $(tail -n 20 "$1/errors")"
 }
 
 main() { # CACHE
