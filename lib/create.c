@@ -204,7 +204,8 @@ static int run_hooks(struct creation *c, struct error *err)
 		return 0;
 	if (hooks_run(h->prestart, h->n_prestart, c->record->oci, err) < 0 ||
 	    hooks_run(h->create_runtime, h->n_create_runtime, c->record->oci, err) < 0)
-		return error_wrap(err, "error during container init");
+		return error_wrap(err, "unable to start container process: error during container "
+		                       "init");
 	return 0;
 }
 
