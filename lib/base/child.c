@@ -189,7 +189,7 @@ static int read_report(int fd, struct error *err)
 }
 
 /* Like fork(), with a descriptor of the child from its first moment on. */
-static pid_t fork_quietly(int *pidfd)
+static pid_t fork_quietly(int namespaces, int *pidfd)
 {
 	sigset_t all, old;
 	long pid;
@@ -198,7 +198,8 @@ static pid_t fork_quietly(int *pidfd)
 	/* No handler of the parent may run in the child. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
+	pid = syscall(SYS_clone, (unsigned long)(namespaces | CLONE_PIDFD | SIGCHLD), NULL, pidfd,
+	              NULL, NULL);
 	if (pid != 0) {
 		saved = errno;
 		sigprocmask(SIG_SETMASK, &old, NULL);
@@ -219,7 +220,7 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 		return error_sys(err, "start '%s': pipe", plan->opts->path);
 	from_child = ends[0];
 	to_parent = ends[1];
-	child = fork_quietly(&handle);
+	child = fork_quietly(plan->opts->namespaces, &handle);
 	if (child < 0)
 		return error_sys(err, "start '%s': fork", plan->opts->path);
 	if (child == 0) {

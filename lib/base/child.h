@@ -23,6 +23,7 @@ struct child_opts {
 	size_t n_fds;
 	int death_signal; /* sent to the child when the parent dies; 0: none */
 	bool new_session;
+	int namespaces; /* CLONE_NEW* flags: the child is born in new ones */
 	/* Runs in the child just before exec, after descriptors are in place; a failure is reported
 	 * to the parent as the error of child_spawn(). Only async-signal-safe habits, please. */
 	int (*prepare)(void *arg, struct error *err);
