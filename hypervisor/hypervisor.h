@@ -34,7 +34,8 @@ struct hv_config {
 	int channel_fd;        /* VMM's end of the agent channel (stays the caller's) */
 	int log_fd;            /* the VMM's stderr and stdout (stays the caller's) */
 	int console_fd;        /* guest console output, -1: none (stays the caller's) */
-	/* Runs in the VMM's process before exec: namespaces, cgroup, capabilities. */
+	int namespaces;           /* CLONE_NEW* flags for the VMM's process */
+	/* Runs in the VMM's process before exec: mounts, capabilities. */
 	int (*prepare)(void *arg, struct error *err);
 	void *prepare_arg;
 };

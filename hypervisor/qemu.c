@@ -49,6 +49,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 		.n_fds = ARRAY_SIZE(fds),
 		.death_signal = SIGKILL,
 		.new_session = true,
+		.namespaces = cfg->namespaces,
 		.prepare = cfg->prepare,
 		.prepare_arg = cfg->prepare_arg,
 	};

@@ -17,3 +17,11 @@ static inline int mount_set_private(int tree)
 
 	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a));
 }
+
+static inline int mount_set_inert(int tree)
+{
+	struct mount_attr a = { .attr_set =
+		                        MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a));
+}

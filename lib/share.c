@@ -155,10 +155,12 @@ int share_enter(const struct share_view *view, struct error *err)
 
 int share_prepare_vmm(struct error *err)
 {
-	if (unshare(CLONE_NEWNS) < 0)
-		return error_sys(err, "make the VMM's mount namespace");
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return error_sys(err, "make the VMM's mounts slaves");
+	if (umount2("/proc", MNT_DETACH) < 0 ||
+	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	          "subset=pid,hidepid=invisible") < 0)
+		return error_sys(err, "mount the VMM's /proc");
 	return 0;
 }
 
@@ -178,6 +180,9 @@ int share_add(const char *key, const char *name, int tree, bool is_file, struct 
 	 * mounts below it as it likes. */
 	if (mount_set_private(tree) < 0)
 		return error_sys(err, "make the mount of '%s' private", name);
+	/* The guest's kernel runs programs and opens devices of the container, never the VMM. */
+	if (mount_set_inert(tree) < 0)
+		return error_sys(err, "forbid devices and programs in '%s'", name);
 	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_sys(err, "attach '%s' to the share", name);
 	return 0;

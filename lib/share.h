@@ -27,7 +27,8 @@ struct share_view {
 };
 /* Move this process to a mount namespace with a root of its own. */
 int share_enter(const struct share_view *view, struct error *err);
-/* In the VMM's process before exec: a slave copy of the monitor's namespace. */
+/* In the VMM's process, born in new mount and pid namespaces, before exec: make its mounts slaves
+ * of the monitor's, and show it of /proc its own process only. */
 int share_prepare_vmm(struct error *err);
 
 /* Make SHARE_DIR/KEY/ and attach trees in it. name: "rootfs", "m0", ... */

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -251,6 +252,7 @@ int vm_start(struct monitor *m, struct error *err)
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
 	cfg.log_fd = m->vmm_log;
 	cfg.console_fd = m->console_log;
+	cfg.namespaces = VMM_JAIL_NAMESPACES;
 	cfg.prepare = vmm_jail_enter;
 	cfg.prepare_arg = &jail;
 	m->hv = hv_new(ops);

@@ -9,7 +9,7 @@
 /* QEMU's 9p server acts on the host for root in the guest: owners, modes, special files, any file
  * whatever its permissions. It runs as root, whose capabilities come back at exec, so the bounding
  * set is what counts. */
-static const cap_value_t kept[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+static const cap_value_t kept[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
 	                            CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP };
 
 static bool is_kept(const struct vmm_jail *jail, int cap)
