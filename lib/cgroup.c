@@ -98,13 +98,15 @@ static char **hierarchies(struct error *err)
 static int fill_cpuset(const char *parent, const char *dir, struct error *err)
 {
 	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	auto_free char *v1 = str_fmt("%s/cgroup.clone_children", dir);
 
+	if (!fs_exists(v1))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		auto_free char *from = str_fmt("%s/%s", parent, files[i]);
 		auto_free char *to = str_fmt("%s/%s", dir, files[i]);
 		auto_free char *value = NULL, *present = NULL;
 
-		/* v2 has these files, too, but needs no value. */
 		if (fs_read(to, 4096, &present, NULL, err) < 0 || present[0] > ' ') {
 			error_clear(err);
 			continue;
@@ -117,45 +119,48 @@ static int fill_cpuset(const char *parent, const char *dir, struct error *err)
 	return 0;
 }
 
-static int make_in(const char *mount, const char *path, char ***made, struct error *err)
+/* Each step of the path below mount that is not there yet, outermost first. */
+static void plan_in(const char *mount, const char *path, char ***missing)
 {
 	auto_free char *dir = str_fmt("%s%s", mount, path);
-	bool is_v1_cpuset;
-	auto_free char *probe = str_fmt("%s/cgroup.clone_children", mount);
 
-	is_v1_cpuset = str_ends(mount, "cpuset") || (strstr(mount, "cpuset") && fs_exists(probe));
 	for (char *p = dir + strlen(mount) + 1;; p++) {
 		char saved = *p;
 
 		if (saved && saved != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(dir, 0755) == 0)
-			strv_push(made, dir);
-		else if (errno != EEXIST)
-			return error_sys(err, "make the cgroup '%s'", dir);
-		if (is_v1_cpuset) {
-			auto_free char *parent = str_ndup(dir, (size_t)(strrchr(dir, '/') - dir));
-
-			if (fill_cpuset(parent, dir, err) < 0)
-				return -err->code;
-		}
+		if (!fs_exists(dir))
+			strv_push(missing, dir);
 		*p = saved;
 		if (!saved)
-			return 0;
+			return;
 	}
 }
 
-int cgroup_make(const char *path, char ***all, char ***made, struct error *err)
+int cgroup_plan(const char *path, char ***all, char ***missing, struct error *err)
 {
 	auto_strv char **mounts = hierarchies(err);
 
 	if (!mounts)
 		return -err->code;
 	for (char **m = mounts; *m; m++) {
-		if (make_in(*m, path, made, err) < 0)
-			return -err->code;
+		plan_in(*m, path, missing);
 		strv_pushf(all, "%s%s", *m, path);
+	}
+	return 0;
+}
+
+int cgroup_make(char *const *missing, struct error *err)
+{
+	for (; missing && *missing; missing++) {
+		auto_free char *parent =
+			str_ndup(*missing, (size_t)(strrchr(*missing, '/') - *missing));
+
+		if (mkdir(*missing, 0755) < 0 && errno != EEXIST)
+			return error_sys(err, "make the cgroup '%s'", *missing);
+		if (fill_cpuset(parent, *missing, err) < 0)
+			return -err->code;
 	}
 	return 0;
 }

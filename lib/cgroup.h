@@ -14,9 +14,11 @@ struct oci_spec;
  * and runc's error when systemd does not run here. */
 char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err);
 
-/* Make the directories; their absolute paths are appended to *dirs as they are made (those that
- * existed before are not ours to remove, but are listed in *all). */
-int cgroup_make(const char *path, char ***all, char ***made, struct error *err);
+/* What the path means on this host: its directory in each hierarchy is appended to *all, each
+ * directory that has to be made for it to *missing, outermost first. */
+int cgroup_plan(const char *path, char ***all, char ***missing, struct error *err);
+/* Make them. Journal them before: those that are there afterwards are ours to remove. */
+int cgroup_make(char *const *missing, struct error *err);
 /* Move a process in. */
 int cgroup_attach(char *const *all, pid_t pid, struct error *err);
 /* The directories of a path that exist, in all hierarchies; owned by the caller. */

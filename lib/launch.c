@@ -130,10 +130,8 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 	r->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
 	if (!r->cgroup_path)
 		return -err->code;
-	/* What was made is in the record also after a failure. */
-	if (cgroup_make(r->cgroup_path, &l->cgroups, &r->cgroups, err) < 0)
-		return -err->code;
-	if (record_journal(l->dirfd, r, err) < 0)
+	if (cgroup_plan(r->cgroup_path, &l->cgroups, &r->cgroups, err) < 0 ||
+	    record_journal(l->dirfd, r, err) < 0 || cgroup_make(r->cgroups, err) < 0)
 		return -err->code;
 	return cgroup_attach(l->cgroups, l->monitor_pid, err);
 }
