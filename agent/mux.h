@@ -87,5 +87,7 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
  * and finish even if some other process still holds the other end. */
 void pump_finish(struct pump *p);
 bool pump_is_done(const struct pump *p);
+/* pump_to_fd only: there are bytes that the descriptor does not take now. */
+bool pump_is_blocked(const struct pump *p);
 uint64_t pump_bytes(const struct pump *p); /* moved so far: progress for stall timers */
 void pump_free(struct pump *p); /* closes everything; done() is not called; NULL is fine */

@@ -46,6 +46,7 @@ struct pump {
 	size_t polled_write; /* FD_POLLED: bytes per write */
 	bool is_to_fd;
 	bool is_done;
+	bool is_blocked;
 	uint64_t bytes;
 	pump_done_fn done;
 	void *arg;
@@ -165,7 +166,8 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 		sent += (size_t)n;
 		p->bytes += (uint64_t)n;
 	}
-	if (sent < len && p->source)
+	p->is_blocked = sent < len;
+	if (p->is_blocked && p->source)
 		loop_set_events(p->source, EPOLLOUT);
 	return sent;
 }
@@ -308,6 +310,11 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
 	if (p->kind == FD_FILE)
 		mux_writer_wake(p->stream);
 	return p;
+}
+
+bool pump_is_blocked(const struct pump *p)
+{
+	return p->is_blocked && !p->is_done;
 }
 
 bool pump_is_done(const struct pump *p)

@@ -19,7 +19,7 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-/* Output that nobody takes for so long after the process has ended is given up, ms. */
+/* How long a guest may take to end the output of a process that has ended, ms. */
 #define STALL_TIMEOUT 10000
 
 struct process *process_find(struct container *ct, const char *name)
@@ -178,20 +178,24 @@ static bool outputs_are_done(const struct process *p)
 	return true;
 }
 
-/* After the exit: wait for the last byte of output, but not for ever. */
+/* After the exit: the last byte of output is waited for as long as the caller's reader takes, but a
+ * guest that sends neither bytes nor the end of its output is not waited for. */
 static void on_stall_timer(void *arg)
 {
 	struct process *p = arg;
+	bool is_blocked = false;
 	uint64_t moved = 0;
 
-	for (int i = 1; i < 3; i++)
+	for (int i = 1; i < 3; i++) {
 		moved += p->pumps[i] ? pump_bytes(p->pumps[i]) : 0;
-	if (moved != p->moved) {
+		is_blocked |= p->pumps[i] && pump_is_blocked(p->pumps[i]);
+	}
+	if (moved != p->moved || is_blocked) {
 		p->moved = moved;
 		loop_rearm(p->stall, STALL_TIMEOUT);
 		return;
 	}
-	log_warn("nobody takes the last output of '%s', ignoring", p->ct->id);
+	log_warn("the guest does not end the output of '%s', ignoring", p->ct->id);
 	process_end(p, p->code);
 }
 
@@ -257,7 +261,8 @@ void process_exited(struct process *p, int code)
 	/* Whoever writes to it learns that nobody reads. */
 	pump_free(p->pumps[0]);
 	p->pumps[0] = NULL;
-	if (outputs_are_done(p))
+	/* Who deletes a container does not wait for a reader. */
+	if (outputs_are_done(p) || p->ct->deleter)
 		end_soon(p);
 	else
 		p->stall = loop_add_timer(p->ct->m->loop, STALL_TIMEOUT, on_stall_timer, p);
