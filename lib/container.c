@@ -160,11 +160,22 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 		container_send_create(ct);
 }
 
+/* The answer may come after the container was given up: it is found by its name. */
+struct created_reply {
+	struct monitor *m;
+	char *id;
+};
+
 static void on_created(void *arg, const struct json *result, const struct error *err)
 {
 	auto_error struct error gone = { 0 };
-	struct container *ct = arg;
+	struct created_reply *reply = arg;
+	struct container *ct = container_find(reply->m, reply->id);
 
+	free(reply->id);
+	free(reply);
+	if (!ct || ct->is_in_guest)
+		return;
 	if (!result) {
 		/* When the VM was lost, vm_lost() ends every container. */
 		if (!ct->m->is_ending)
@@ -184,6 +195,7 @@ static void on_created(void *arg, const struct json *result, const struct error 
 
 void container_send_create(struct container *ct)
 {
+	struct created_reply *reply;
 	struct json *args;
 
 	if (!ct->request)
@@ -198,7 +210,21 @@ void container_send_create(struct container *ct)
 	json_free(ct->request);
 	ct->request = NULL;
 	json_set(args, "io", process_open_io(ct->processes));
-	vm_call(ct->m, "create", args, on_created, ct);
+	reply = xzalloc(sizeof(*reply));
+	*reply = (struct created_reply){ .m = ct->m, .id = str_dup(ct->id) };
+	vm_call(ct->m, "create", args, on_created, reply);
+}
+
+void container_committed(struct container *ct)
+{
+	struct client *c = ct->creator;
+
+	ct->is_committed = true;
+	ct->creator = NULL;
+	c->creating = NULL;
+	client_unref(c);
+	/* It may have ended meanwhile. */
+	end_monitor_if_empty(ct->m);
 }
 
 static void on_aborted(void *arg, const struct json *result, const struct error *err)
@@ -337,6 +363,11 @@ void container_delete(struct container *ct, struct client *c, bool force)
 		container_abort(ct, &err);
 		client_ok(client_ref(c), NULL);
 		client_unref(c);
+		return;
+	}
+	if (ct->processes->is_exited) {
+		/* Only its output is not taken yet, by nobody. */
+		process_end(ct->processes, ct->processes->code);
 		return;
 	}
 	args = container_args(ct);

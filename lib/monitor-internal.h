@@ -47,6 +47,7 @@ struct client {
 	unsigned refs;
 	struct container *creating; /* dies with the connection until it is committed */
 	struct process *process;    /* whose signals and window sizes it sends */
+	bool is_starter;            /* the verb that started the monitor */
 	bool is_standin;            /* foreground exec: the process dies with the connection */
 };
 struct client *client_ref(struct client *c);
@@ -98,6 +99,7 @@ void container_ended(struct container *ct, int code);
 void container_abort(struct container *ct, const struct error *reason);
 void container_free(struct container *ct);
 struct container *container_find(struct monitor *m, const char *id);
+void container_committed(struct container *ct);     /* its verb is content: it outlives that now */
 bool container_is_live(const struct container *ct); /* created, running or paused */
 void container_publish(struct container *ct, const char *status);
 struct json *container_args(const struct container *ct); /* a request to the agent about it */

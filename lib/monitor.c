@@ -81,16 +81,6 @@ static void handle_stop(struct monitor *m, struct client *c)
 	vm_lost(m, &err);
 }
 
-static void handle_commit(struct client *c)
-{
-	if (!c->creating)
-		return;
-	c->creating->is_committed = true;
-	client_unref(c->creating->creator);
-	c->creating->creator = NULL;
-	c->creating = NULL;
-}
-
 static void handle_for_container(struct monitor *m, struct client *c, const char *op,
                                  struct ctl_msg *msg)
 {
@@ -136,9 +126,10 @@ static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
 			process_request(c->process, msg->json);
 	} else if (str_eq(op, "create"))
 		container_create(m, c, msg);
-	else if (str_eq(op, "commit"))
-		handle_commit(c);
-	else if (str_eq(op, "stop"))
+	else if (str_eq(op, "commit")) {
+		if (c->creating)
+			container_committed(c->creating);
+	} else if (str_eq(op, "stop"))
 		handle_stop(m, c);
 	else
 		handle_for_container(m, c, op, msg);
@@ -149,6 +140,7 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 	struct client *c = arg;
 	struct monitor *m = c->m;
 	auto_error struct error err = { 0 };
+	bool is_starter = c->is_starter;
 
 	ctl_conn_free(conn);
 	c->conn = NULL;
@@ -159,14 +151,13 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 	if (c->is_standin && c->process)
 		process_kill(c->process);
 	client_unref(c);
-	/* The verb that started us may have died before its request. */
-	if (!m->containers && !m->is_ending) {
+	if (is_starter && !m->containers && !m->is_ending) { /* it died before its request */
 		m->is_ending = true;
 		loop_stop(m->loop, 0);
 	}
 }
 
-static void add_client(struct monitor *m, int fd)
+static struct client *add_client(struct monitor *m, int fd)
 {
 	struct client *c = xzalloc(sizeof(*c));
 
@@ -175,6 +166,7 @@ static void add_client(struct monitor *m, int fd)
 	c->next = m->clients;
 	m->clients = c;
 	c->conn = ctl_conn_new(m->loop, fd, on_message, on_closed, c);
+	return c;
 }
 
 static void on_connect(int fd, uint32_t events, void *arg)
@@ -270,7 +262,7 @@ int vcrt_monitor_main(int argc, char **argv)
 		vm_stop(&m);
 		return 1;
 	}
-	add_client(&m, VERB_FD);
+	add_client(&m, VERB_FD)->is_starter = true;
 	status = loop_run(m.loop);
 	while (m.containers)
 		container_free(m.containers);
