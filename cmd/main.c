@@ -1,6 +1,7 @@
 /* vcrt: global options, the choice of the command, and the one place that prints an error. */
 #include "cmd/cmd.h"
 
+#include <signal.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -150,6 +151,8 @@ int main(int argc, char **argv)
 	int status;
 
 	keep_stdio();
+	/* A caller that ignores it would have the kernel reap what we wait for. */
+	signal(SIGCHLD, SIG_DFL);
 	status = run_globals(&g, argc, argv);
 	if (status == 0 && flush_output(&err) < 0)
 		status = fail(&err, EXIT_FAILURE);

@@ -146,7 +146,7 @@ int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
 
 int vcrt_signal_parse(const char *name, struct vcrt_error *err)
 {
-	return CALL(oci_signal_parse(name, &e));
+	return str_eq(name, "0") ? 0 : CALL(oci_signal_parse(name, &e));
 }
 
 int vcrt_container_delete(struct vcrt *v, const char *id, bool force, struct vcrt_error *err)

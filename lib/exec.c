@@ -281,21 +281,29 @@ static int finish_detached(struct execution *x, struct error *err)
 	return 0;
 }
 
+/* The caller's terminal is raw before the process can write to it. */
 static int run_foreground(struct execution *x, int *exit_code, struct error *err)
 {
 	const char *path = x->o->pid_file;
 	auto_free char *text = str_fmt("%d", (int)getpid());
 	struct termios saved;
 
-	if (path && *path &&
-	    fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
-		return error_wrap(err, "write the pid file");
 	if (x->own_tty >= 0 && console_make_raw(x->own_tty, &saved, err) < 0)
 		return -err->code;
-	*exit_code = standin_run(x->conn, x->own_tty);
+	if (ask_monitor(x, err) == 0 &&
+	    (!path || !*path ||
+	     fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) == 0))
+		*exit_code = standin_run(x->conn, x->own_tty);
 	if (x->own_tty >= 0)
 		tcsetattr(x->own_tty, TCSADRAIN, &saved);
-	return 0;
+	return -err->code;
+}
+
+static int run_detached(struct execution *x, struct error *err)
+{
+	if (start_shim(x, err) < 0 || ask_monitor(x, err) < 0)
+		return -err->code;
+	return finish_detached(x, err);
 }
 
 static int run(struct execution *x, int *exit_code, struct error *err)
@@ -318,11 +326,7 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 	if (find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
 	    check_console(x, err) < 0)
 		return -err->code;
-	if (x->o->detach && start_shim(x, err) < 0)
-		return -err->code;
-	if (ask_monitor(x, err) < 0)
-		return -err->code;
-	return x->o->detach ? finish_detached(x, err) : run_foreground(x, exit_code, err);
+	return x->o->detach ? run_detached(x, err) : run_foreground(x, exit_code, err);
 }
 
 int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int *exit_code,

@@ -40,10 +40,13 @@ static void pass_signal(const struct created *c, int signo)
 		kill(c->shim, signo);
 }
 
-/* True when the shim, our child, has ended. */
-static bool has_ended(const struct created *c, int *status)
+/* 1 when the shim, our child, has ended, 0 when not, -1 (ECHILD) when somebody else has reaped it.
+ */
+static int has_ended(const struct created *c, int *status)
 {
-	return waitpid(c->shim, status, WNOHANG) == c->shim;
+	pid_t pid = waitpid(c->shim, status, WNOHANG);
+
+	return pid < 0 ? -1 : pid == c->shim;
 }
 
 /* Until the shim has ended, which says everything: the monitor may be gone by then. Its end is one
@@ -53,14 +56,14 @@ static int wait_for_shim(const struct created *c, struct error *err)
 	struct signalfd_siginfo info;
 	auto_close int signals = -1;
 	sigset_t all;
-	int status;
+	int status, ended;
 
 	sigfillset(&all);
 	signals = signalfd(-1, &all, SFD_CLOEXEC);
 	if (signals < 0)
 		return error_sys(err, "wait for the container");
 	send_size(c);
-	while (!has_ended(c, &status)) {
+	while ((ended = has_ended(c, &status)) == 0) {
 		ssize_t n = read(signals, &info, sizeof(info));
 
 		if (n == sizeof(info))
@@ -68,6 +71,8 @@ static int wait_for_shim(const struct created *c, struct error *err)
 		else if (n < 0 && errno != EINTR)
 			return error_sys(err, "wait for the container");
 	}
+	if (ended < 0)
+		return error_sys(err, "wait for the container");
 	return child_exit_code(status);
 }
 

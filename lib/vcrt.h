@@ -9,6 +9,8 @@
  * must be empty or come from an earlier call. Results are untouched on failure. Strings given to a
  * call stay the caller's; strings in results are freed by the function named with them.
  *
+ * The caller must not ignore SIGCHLD (SIG_IGN makes the kernel reap what is waited for here).
+ *
  * Not thread safe: use one struct vcrt per thread. The calls that start containers fork; children
  * of the calling process are: one stand-in process per container ("shim"), the monitor of each new
  * sandbox. Reap them, or be no child subreaper.
@@ -136,7 +138,7 @@ VCRT_API int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options 
  * stopped. A signal by name: vcrt_signal_parse(). */
 VCRT_API int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
                                  struct vcrt_error *err);
-VCRT_API int vcrt_signal_parse(const char *name, struct vcrt_error *err); /* the number */
+VCRT_API int vcrt_signal_parse(const char *name, struct vcrt_error *err); /* the number, also 0 */
 
 /* OCI operation "delete". force: kills a running container first; unknown ids are fine. The last
  * container takes the VM with it. Returns when all is gone. */
