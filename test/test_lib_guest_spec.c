@@ -1,0 +1,212 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "lib/verbs.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+#include "test/scratch.h"
+
+static struct oci_spec *spec;
+static struct json *mounts, *guest;
+
+static void setup(void)
+{
+	spec = NULL;
+	guest = NULL;
+	mounts = json_new_array();
+}
+
+static void teardown(void)
+{
+	oci_spec_free(spec);
+	json_free(mounts);
+	json_free(guest);
+}
+
+static void parse(const char *members)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *text =
+		str_fmt("{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"r\",\"readonly\":true}%s}",
+	                members);
+
+	spec = oci_spec_parse(text, strlen(text), &err);
+	ck_assert_msg(spec != NULL, "%s", err.msg);
+}
+
+/* Make the guest's document from a specification with these members. */
+static void make(const char *members)
+{
+	auto_error struct error err = { 0 };
+
+	parse(members);
+	guest = guest_spec(spec, "/bundle", "key", mounts, &err);
+	ck_assert_msg(guest != NULL, "%s", err.msg);
+}
+
+static void assert_json(const struct json *j, const char *expected)
+{
+	auto_free char *text = json_print(j, false);
+
+	ck_assert_str_eq(text, expected);
+}
+
+START_TEST(the_root_is_in_the_share)
+{
+	make("");
+	assert_json(json_get(guest, "root"),
+	            "{\"path\":\"/run/vcrt/share/key/rootfs\",\"readonly\":true}");
+	assert_json(mounts, "[]");
+	/* The caller's document is as it was. */
+	ck_assert_str_eq(spec->root->path, "r");
+}
+END_TEST
+
+START_TEST(sources_of_binds_become_paths_in_the_share)
+{
+	make(",\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+	     "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/host/data\","
+	     "\"options\":[\"rbind\",\"ro\"]},"
+	     "{\"destination\":\"/etc/hosts\",\"source\":\"/host/hosts\",\"options\":[\"bind\"]}]");
+	assert_json(json_get(guest, "mounts"),
+	            "[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+	            "{\"destination\":\"/data\",\"type\":\"bind\","
+	            "\"source\":\"/run/vcrt/share/key/m1\",\"options\":[\"rbind\",\"ro\"]},"
+	            "{\"destination\":\"/etc/hosts\",\"type\":\"bind\","
+	            "\"source\":\"/run/vcrt/share/key/m2\",\"options\":[\"bind\"]}]");
+	assert_json(mounts, "[{\"type\":\"proc\",\"dest\":\"/proc\"},"
+	                    "{\"type\":\"bind\",\"dest\":\"/data\",\"name\":\"m1\","
+	                    "\"path\":\"/host/data\",\"recursive\":true,\"readonly\":true},"
+	                    "{\"type\":\"bind\",\"dest\":\"/etc/hosts\",\"name\":\"m2\","
+	                    "\"path\":\"/host/hosts\",\"recursive\":false,\"readonly\":false}]");
+}
+END_TEST
+
+START_TEST(a_relative_source_is_in_the_bundle)
+{
+	make(",\"mounts\":[{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"sub/dir\"}]");
+	ck_assert_str_eq(json_get_string(json_at(mounts, 0), "path"), "/bundle/sub/dir");
+}
+END_TEST
+
+START_TEST(what_the_guest_mounts_itself_stays)
+{
+	static const char list[] =
+		"[{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+		"\"options\":[\"size=1m\"]},{\"destination\":\"/sys\",\"type\":\"sysfs\","
+		"\"source\":\"sysfs\"},{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\","
+		"\"source\":\"mqueue\"}]";
+	auto_free char *members = str_fmt(",\"mounts\":%s", list);
+
+	make(members);
+	assert_json(json_get(guest, "mounts"), list);
+	/* The stand-in shows what it can have, too. */
+	assert_json(mounts, "[{\"type\":\"tmpfs\",\"dest\":\"/tmp\"}]");
+}
+END_TEST
+
+START_TEST(shared_memory_is_the_guests_own_and_as_large)
+{
+	auto_free char *path = NULL, *members = NULL;
+
+	scratch_new();
+	scratch_unshare_mounts();
+	ck_assert_int_eq(mount("shm", scratch_root(), "tmpfs", 0, "size=4m"), 0);
+	members = str_fmt(",\"mounts\":[{\"destination\":\"/dev/shm\",\"type\":\"bind\","
+	                  "\"source\":\"%s\",\"options\":[\"rbind\"]}]",
+	                  scratch_root());
+	make(members);
+	assert_json(
+		json_get(guest, "mounts"),
+		"[{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
+		"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=4194304\"]}]");
+	assert_json(mounts, "[{\"type\":\"tmpfs\",\"dest\":\"/dev/shm\"}]");
+	umount2(scratch_root(), MNT_DETACH);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(shared_memory_of_an_odd_source_has_the_usual_size)
+{
+	make(",\"mounts\":[{\"destination\":\"/dev/shm\",\"type\":\"bind\","
+	     "\"source\":\"/no/such\"}]");
+	ck_assert_ptr_nonnull(strstr(
+		json_string(json_at(json_get(json_at(json_get(guest, "mounts"), 0), "options"), 4)),
+		"size=67108864"));
+}
+END_TEST
+
+START_TEST(the_network_namespace_is_the_sandboxs)
+{
+	make(",\"linux\":{\"namespaces\":[{\"type\":\"network\",\"path\":\"/run/netns/x\"},"
+	     "{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"mount\",\"path\":\"\"}]}");
+	assert_json(json_get(json_get_object(guest, "linux"), "namespaces"),
+	            "[{\"type\":\"pid\"},{\"type\":\"mount\",\"path\":\"\"}]");
+}
+END_TEST
+
+START_TEST(other_namespaces_of_the_host_are_refused)
+{
+	static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "user" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		auto_error struct error err = { 0 };
+		auto_free char *members = str_fmt(
+			",\"linux\":{\"namespaces\":[{\"type\":\"%s\",\"path\":\"/proc/1/ns/x\"}]}",
+			types[i]);
+		auto_free char *msg =
+			str_fmt("linux.namespaces: '/proc/1/ns/x' is no %s namespace of a sandbox",
+		                types[i]);
+
+		parse(members);
+		ck_assert_ptr_null(guest_spec(spec, "/bundle", "key", mounts, &err));
+		ck_assert_str_eq(err.msg, msg);
+		oci_spec_freep(&spec);
+	}
+}
+END_TEST
+
+START_TEST(only_hooks_of_the_container_go_to_the_guest)
+{
+	make(",\"hooks\":{\"prestart\":[{\"path\":\"/1\"}],\"createRuntime\":[{\"path\":\"/2\"}],"
+	     "\"createContainer\":[{\"path\":\"/3\",\"args\":[\"a\"]}],"
+	     "\"startContainer\":[{\"path\":\"/4\",\"timeout\":3}],"
+	     "\"poststart\":[{\"path\":\"/5\"}],\"poststop\":[{\"path\":\"/6\"}]}");
+	assert_json(json_get(guest, "hooks"),
+	            "{\"createContainer\":[{\"path\":\"/3\",\"args\":[\"a\"]}],"
+	            "\"startContainer\":[{\"path\":\"/4\",\"timeout\":3}]}");
+	ck_assert_uint_eq(spec->hooks->n_prestart, 1);
+}
+END_TEST
+
+START_TEST(the_vm_object_stays_on_the_host)
+{
+	make(",\"vm\":{\"kernel\":{\"path\":\"/k\"}},\"annotations\":{\"a\":\"b\"},"
+	     "\"hostname\":\"h\"");
+	ck_assert_ptr_null(json_get(guest, "vm"));
+	ck_assert_str_eq(json_get_string(guest, "hostname"), "h");
+	ck_assert_ptr_nonnull(json_get(guest, "annotations"));
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("guest_spec");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, the_root_is_in_the_share);
+	tcase_add_test(tc, sources_of_binds_become_paths_in_the_share);
+	tcase_add_test(tc, a_relative_source_is_in_the_bundle);
+	tcase_add_test(tc, what_the_guest_mounts_itself_stays);
+	tcase_add_test(tc, shared_memory_is_the_guests_own_and_as_large);
+	tcase_add_test(tc, shared_memory_of_an_odd_source_has_the_usual_size);
+	tcase_add_test(tc, the_network_namespace_is_the_sandboxs);
+	tcase_add_test(tc, other_namespaces_of_the_host_are_refused);
+	tcase_add_test(tc, only_hooks_of_the_container_go_to_the_guest);
+	tcase_add_test(tc, the_vm_object_stays_on_the_host);
+	return scratch_run(tc);
+}
