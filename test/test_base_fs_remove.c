@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
@@ -141,6 +142,32 @@ START_TEST(works_relative_to_a_directory)
 }
 END_TEST
 
+START_TEST(several_may_remove_the_same_tree)
+{
+	auto_free char *path = scratch_path("t");
+	auto_error struct error err = { 0 };
+	pid_t pids[4];
+	int status;
+
+	for (int i = 0; i < 300; i++) {
+		auto_free char *file = str_fmt("t/%d/a/b", i);
+
+		scratch_file(file, "");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		ck_assert_int_ge(pids[i], 0);
+		if (pids[i] == 0)
+			_exit(fs_remove_tree_at(AT_FDCWD, path, &err) < 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+		ck_assert_int_eq(status, 0);
+	}
+	ck_assert(!fs_exists(path));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("fs-remove");
@@ -155,5 +182,6 @@ int main(void)
 	tcase_add_test(tc, a_mount_is_not_entered_and_is_named);
 	tcase_add_test(tc, a_name_that_is_no_entry_is_refused);
 	tcase_add_test(tc, works_relative_to_a_directory);
+	tcase_add_test(tc, several_may_remove_the_same_tree);
 	return scratch_run(tc);
 }

@@ -77,7 +77,7 @@ static int empty_dir(struct removal *rm, int fd, const char *name, unsigned dept
 		}
 		count = 1;
 	}
-	if (count >= 0 && errno != 0)
+	if (count >= 0 && errno != 0 && errno != ENOENT)
 		count = remove_failed(rm, name);
 	closedir(d);
 	return count;
@@ -88,7 +88,7 @@ static int move_to_top(struct removal *rm, int dir, const char *name)
 	for (;;) {
 		auto_free char *to = str_fmt(".vcrt-deep-%llu", rm->moved++);
 
-		if (renameat2(dir, name, rm->top, to, RENAME_NOREPLACE) == 0)
+		if (renameat2(dir, name, rm->top, to, RENAME_NOREPLACE) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EEXIST)
 			return remove_failed(rm, name);
@@ -109,6 +109,8 @@ static int remove_dir(struct removal *rm, int dir, const char *name, unsigned de
 		if (depth == REMOVE_MAX_DEPTH)
 			return move_to_top(rm, dir, name);
 		fd = open_here(dir, name);
+		if (fd < 0 && errno == ENOENT)
+			return 0; /* somebody else removes it, too */
 		if (fd < 0)
 			return remove_failed(rm, name);
 		if (depth == 0)
