@@ -266,10 +266,10 @@ test_sanitizers() {
 # What Debian 12's valgrind (3.19) cannot run, because it answers ENOSYS to system calls that these
 # are about. The sanitizers see all of them.
 valgrind_cannot=(
-	base_fs_root guest_root # openat2
-	guest_seccomp           # seccomp
-	hypervisor_mock         # pidfd_open
-	hypervisor_qemu         # pidfd_open, and waitid without a siginfo
+	base_fs_root guest_root  # openat2
+	guest_seccomp            # seccomp
+	hypervisor_mock lib_life # pidfd_open
+	hypervisor_qemu          # pidfd_open, and waitid without a siginfo
 )
 
 test_valgrind() {
