@@ -55,18 +55,6 @@ static struct call *take_call(struct client *c, int64_t id)
 	return NULL;
 }
 
-/* Text for a person's terminal: of bounded length, without control characters. */
-static char *clean_text(const char *text)
-{
-	char *clean = str_ndup(text, MAX_ERROR_TEXT);
-
-	for (char *p = clean; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = *p == '\n' ? ' ' : '?';
-	}
-	return clean;
-}
-
 static int decode_error(const struct json *object, struct error *err)
 {
 	int64_t code = json_get_i64(object, "code", 0);
@@ -75,7 +63,8 @@ static int decode_error(const struct json *object, struct error *err)
 
 	if (code < 1 || code > MAX_ERRNO || !text)
 		return -EPROTO;
-	clean = clean_text(text);
+	clean = str_ndup(text, MAX_ERROR_TEXT);
+	str_clean(clean, strlen(clean));
 	error_set(err, (int)code, "%s", clean);
 	return 0;
 }

@@ -2,12 +2,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/monitor-internal.h"
 #include "lib/vcrt.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
+
+#define MAX_PS_TEXT 4096 /* bytes of a column */
 
 /* A verb that waits for the guest's answer. The container, and the process, may be gone by then. */
 struct waiter {
@@ -73,10 +76,13 @@ static void on_exec_started(void *arg, const struct json *result, const struct e
 	struct waiter *w = arg;
 	struct container *ct = waiter_container(w);
 	struct process *p = ct ? process_find(ct, w->process) : NULL;
+	auto_error struct error wrapped = { 0 };
 
 	if (!result && p)
 		process_free(p);
-	waiter_end(w, NULL, err);
+	if (!result)
+		error_set(&wrapped, err->code, "unable to start container process: %s", err->msg);
+	waiter_end(w, NULL, &wrapped);
 }
 
 /* Members: container, process (its name), spec (process object), ignore_paused, and the process's
@@ -156,6 +162,25 @@ void container_resize(struct container *ct, struct client *c, const struct json 
 	client_ok(client_ref(c), NULL);
 }
 
+/* Rows of the guest's ps, made fit for a terminal: programs choose their names and arguments. */
+static struct json *clean_row(const struct json *row)
+{
+	static const char *const keys[] = { "uid", "stime", "tty", "time", "cmd" };
+	struct json *j = json_new_object();
+
+	json_set(j, "pid", json_new_i64(json_get_i64(row, "pid", 0)));
+	json_set(j, "ppid", json_new_i64(json_get_i64(row, "ppid", 0)));
+	json_set(j, "c", json_new_i64(json_get_i64(row, "c", 0)));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *value = json_get_string(row, keys[i]);
+		auto_free char *clean = str_ndup(value ? value : "", MAX_PS_TEXT);
+
+		str_clean(clean, strlen(clean));
+		json_set(j, keys[i], json_new_string(clean));
+	}
+	return j;
+}
+
 static void on_ps(void *arg, const struct json *result, const struct error *err)
 {
 	struct waiter *w = arg;
@@ -164,11 +189,11 @@ static void on_ps(void *arg, const struct json *result, const struct error *err)
 	struct json *answer = json_new_object(), *list = json_new_array();
 
 	for (size_t i = 0; rows && i < json_len(rows); i++) {
-		struct json *row = json_copy(json_at(rows, i));
-		const char *name = json_get_string(row, "process");
+		const char *name = json_get_string(json_at(rows, i), "process");
 		struct process *p = ct && name ? process_find(ct, name) : NULL;
+		struct json *row = clean_row(json_at(rows, i));
 
-		if (json_type(row) == JSON_OBJECT && p)
+		if (p)
 			json_set(row, "shim", json_new_i64(p->shim_pid));
 		json_add(list, row);
 	}

@@ -307,6 +307,7 @@ void container_ended(struct container *ct, int code)
 	if (last)
 		share_remove(ct->key);
 	container_publish(ct, VCRT_STOPPED);
+	vm_phase(ct->m, "stopped", ct->id);
 	json_set(j, "exit", json_new_i64(code));
 	if (ct->processes->shim)
 		ctl_conn_send(ct->processes->shim, json_copy(j));

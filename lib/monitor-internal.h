@@ -35,6 +35,7 @@ struct monitor {
 	struct client *clients;
 	struct container *containers;
 	struct call *calls;
+	uint64_t started; /* ms, loop_now_ms() */
 	bool is_ready; /* the guest has said hello */
 	bool is_ending;
 };
@@ -60,6 +61,8 @@ void client_failf(struct client *c, int code, const char *fmt, ...)
 /* ---- vm.c ---- */
 
 int vm_start(struct monitor *m, struct error *err);
+/* A debug record of when a phase was reached, counted from the monitor's start. */
+void vm_phase(const struct monitor *m, const char *phase, const char *what);
 typedef void (*vm_reply_fn)(void *arg, const struct json *result, const struct error *err);
 /* Ask the agent; args is taken, fn is always called. A guest that does not answer in time loses its
  * VM; when the VM is lost, for whatever reason, err says why. */

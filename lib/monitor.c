@@ -257,6 +257,7 @@ int vcrt_monitor_main(int argc, char **argv)
 			signal(s, SIG_IGN);
 	fcntl(VERB_FD, F_SETFD, FD_CLOEXEC);
 	m.loop = loop_new();
+	m.started = loop_now_ms();
 	if (start(&m, &err) < 0) {
 		tell_verb(&err);
 		vm_stop(&m);
@@ -267,5 +268,6 @@ int vcrt_monitor_main(int argc, char **argv)
 	while (m.containers)
 		container_free(m.containers);
 	vm_stop(&m);
+	vm_phase(&m, "ended", "");
 	return status < 0 ? 1 : status;
 }

@@ -34,6 +34,12 @@ struct call {
 	void *arg;
 };
 
+void vm_phase(const struct monitor *m, const char *phase, const char *what)
+{
+	log_debug("phase: %s %s after %llu ms", phase, what,
+	          (unsigned long long)(loop_now_ms() - m->started));
+}
+
 /* ---- the end ---- */
 
 void vm_stop(struct monitor *m)
@@ -148,11 +154,25 @@ static void on_ready(void *arg, const struct json *hello)
 
 	(void)hello;
 	m->is_ready = true;
+	vm_phase(m, "hello", "");
 	loop_remove(&m->boot_timer);
 	/* Both at once: requests are carried out in order. */
 	vm_call(m, "sandbox", sandbox_request(), on_sandbox_reply, m);
 	for (struct container *ct = m->containers; ct; ct = ct->next)
 		container_send_create(ct);
+}
+
+/* What the agent warns of. */
+static void log_of_guest(const struct json *event)
+{
+	const char *level = json_get_string(event, "level"), *msg = json_get_string(event, "msg");
+	auto_free char *clean = str_ndup(msg ? msg : "", MAX_LOG_TAIL);
+
+	str_clean(clean, strlen(clean));
+	if (str_eq(level, "warning"))
+		log_warn("guest: %s", clean);
+	else
+		log_debug("guest: %s", clean);
 }
 
 static void on_event(void *arg, const char *name, const struct json *event)
@@ -163,7 +183,10 @@ static void on_event(void *arg, const char *name, const struct json *event)
 	struct container *ct = id ? container_find(m, id) : NULL;
 	struct process *p = ct && process ? process_find(ct, process) : NULL;
 
-	if (str_eq(name, "exit") && p)
+	vm_phase(m, "event", name);
+	if (str_eq(name, "log"))
+		log_of_guest(event);
+	else if (str_eq(name, "exit") && p)
 		process_exited(p, (int)json_get_i64(event, "code", 255) & 0xff);
 	else
 		log_debug("event '%s' of the guest is of no concern", name);
@@ -203,6 +226,7 @@ static void on_reply(void *arg, const struct json *result, const struct error *e
 	/* A call that fails because the agent is lost stays, until vm_lost() knows why. */
 	if (!result && c->m->agent && c->m->agent->is_lost)
 		return;
+	vm_phase(c->m, "answer to", c->op);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -218,6 +242,7 @@ void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn f
 	*c = (struct call){ .m = m, .op = op, .fn = fn, .arg = arg, .next = m->calls };
 	c->timer = loop_add_timer(m->loop, m->config->request_timeout * 1000, on_call_timeout, c);
 	m->calls = c;
+	vm_phase(m, "request", op);
 	agent_call(m->agent, op, args, on_reply, c);
 }
 
@@ -259,6 +284,7 @@ int vm_start(struct monitor *m, struct error *err)
 	if (hv_start(m->hv, &cfg, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
+	vm_phase(m, "VMM started", "");
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
 	m->boot_timer = loop_add_timer(m->loop, m->config->boot_timeout * 1000, on_boot_timeout, m);
 	m->agent = agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);

@@ -107,7 +107,7 @@ START_TEST(what_a_container_said_becomes_plain_text)
 {
 	char text[] = "a\0b\nc\x1b[1m\xff";
 
-	text_clean(text, sizeof(text) - 1);
+	str_clean(text, sizeof(text) - 1);
 	ck_assert_str_eq(text, "a b c?[1m?");
 }
 END_TEST

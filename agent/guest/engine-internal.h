@@ -236,8 +236,6 @@ char *program_find(const char *name, char *const *env, struct error *err);
 const char *env_get(char *const *env, const char *name);
 char **env_build(char *const *env, const char *home);
 
-/* ps.c: what a container said, made fit for a message: no control character, only ASCII */
-void text_clean(char *text, size_t len);
 
 /* users.c */
 char *users_home(const char *passwd, uint32_t uid); /* NULL: no such user, or no home */

@@ -62,8 +62,8 @@ static int run_one(const struct oci_hook *h, const char *state, const struct lau
 		               : -err->code;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	text_clean(out, strlen(out));
-	text_clean(errout, strlen(errout));
+	str_clean(out, strlen(out));
+	str_clean(errout, strlen(errout));
 	if (WIFEXITED(status))
 		return error_set(err, ECANCELED, "exit status %d, stdout: %s, stderr: %s",
 		                 WEXITSTATUS(status), out, errout);

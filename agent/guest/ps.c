@@ -55,7 +55,7 @@ static bool read_stat(pid_t pid, struct row *r)
 	r->tty = (unsigned)tty;
 	r->ticks = utime + stime;
 	r->comm = str_dup(open + 1);
-	text_clean(r->comm, strlen(r->comm));
+	str_clean(r->comm, strlen(r->comm));
 	return true;
 }
 
@@ -65,18 +65,6 @@ static unsigned read_uid(pid_t pid)
 	const char *line = text ? strstr(text, "\nUid:") : NULL;
 
 	return line ? (unsigned)strtoul(line + 5, NULL, 10) : 0;
-}
-
-void text_clean(char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c == '\0' || c == '\n')
-			text[i] = ' ';
-		else if (c < ' ' || c >= 0x7f)
-			text[i] = '?';
-	}
 }
 
 static char *command(const struct row *r)
@@ -90,7 +78,7 @@ static char *command(const struct row *r)
 		return str_fmt("[%s]", r->comm);
 	if (len > CMD_MAX)
 		len = CMD_MAX;
-	text_clean(text, len);
+	str_clean(text, len);
 	text[len] = '\0';
 	return steal_ptr(&text);
 }

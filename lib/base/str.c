@@ -47,6 +47,16 @@ char *str_fmt(const char *fmt, ...)
 	return s;
 }
 
+void str_clean(char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '\0' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r')
+			s[i] = ' ';
+		else if (s[i] < ' ' || s[i] > '~')
+			s[i] = '?';
+	}
+}
+
 bool str_eq(const char *a, const char *b)
 {
 	if (!a || !b)

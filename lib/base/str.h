@@ -15,6 +15,10 @@ char *str_ndup(const char *s, size_t n);
 char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *str_vfmt(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0), nonnull(1)));
 
+/* Make hostile bytes fit for a line on a terminal, in place: what is not printable ASCII becomes
+ * '?', white space and NUL a blank. */
+void str_clean(char *s, size_t len);
+
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
