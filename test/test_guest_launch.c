@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "lib/base/str.h"
 #include "test/scratch.h"
 
 static int pair[2];
