@@ -117,6 +117,7 @@ static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
 	const char *op = json_get_string(msg->json, "op");
 
 	(void)conn;
+	(void)owned; /* clang: is used by its cleanup */
 	if (!op)
 		client_failf(client_ref(c), EPROTO, "a request without \"op\"");
 	else if (m->is_ending)
