@@ -1,0 +1,172 @@
+#!/usr/bin/env bats
+# vcrt exec: other processes in a container.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2094,SC2154 # the guest's shell expands; tests are subshells
+load helpers
+
+@test "exec: output, input and exit status" {
+	local n
+	start_container "$ID" sleep 1000
+	[ "$(vcrt exec "$ID" uname -r)" != "$(uname -r)" ]
+	for n in 0 7 42; do
+		run vcrt exec "$ID" sh -c "exit $n"
+		[ "$status" -eq "$n" ]
+	done
+	run vcrt exec "$ID" sh -c 'kill -9 $$'
+	[ "$status" -eq 137 ]
+	run vcrt exec "$ID" sh -c 'kill -11 $$'
+	[ "$status" -eq 139 ]
+	head -c 2000000 /dev/urandom >"$T/in"
+	vcrt exec "$ID" cat <"$T/in" | cmp "$T/in" -
+	vcrt exec "$ID" sh -c 'echo one; echo two >&2' >"$T/out" 2>"$T/err"
+	[ "$(cat "$T/out")" = one ]
+	[ "$(cat "$T/err")" = two ]
+}
+
+@test "exec: user, groups, directory, environment, capabilities and no_new_privs" {
+	edit '.process.env += ["FROM_CONTAINER=yes"] | .process.noNewPrivileges = false'
+	start_container "$ID" sleep 1000
+	[ "$(vcrt exec "$ID" id)" = "$(vcrt exec "$ID" sh -c id)" ]
+	[ "$(vcrt exec --user 1234:567 -g 9 -g 10 "$ID" sh -c 'echo $(id -u) $(id -g) $(id -G)')" = \
+		'1234 567 567 9 10' ]
+	[ "$(vcrt exec -u 1234 "$ID" sh -c 'echo $(id -u) $(id -g)')" = '1234 0' ]
+	[ "$(vcrt exec "$ID" pwd)" = / ]
+	[ "$(vcrt exec --cwd /tmp "$ID" pwd)" = /tmp ]
+	[ "$(vcrt exec -e A=1 --env 'B=two words' "$ID" sh -c 'echo "$A $B $FROM_CONTAINER"')" = \
+		'1 two words yes' ]
+	[ "$(vcrt exec "$ID" grep CapEff /proc/self/status)" = \
+		"$(printf 'CapEff:\t%016x' $((1 << 29 | 1 << 5 | 1 << 10)))" ]
+	[ "$(vcrt exec --cap CAP_SYS_ADMIN "$ID" grep CapEff /proc/self/status)" = \
+		"$(printf 'CapEff:\t%016x' $((1 << 29 | 1 << 5 | 1 << 10 | 1 << 21)))" ]
+	[ "$(vcrt exec "$ID" grep NoNewPrivs /proc/self/status)" = $'NoNewPrivs:\t0' ]
+	[ "$(vcrt exec --no-new-privs "$ID" grep NoNewPrivs /proc/self/status)" = $'NoNewPrivs:\t1' ]
+	# It lives in the container's namespaces.
+	[ "$(vcrt exec "$ID" cat /proc/1/cmdline | tr '\0' ' ')" = 'sleep 1000 ' ]
+}
+
+@test "exec: a process document" {
+	start_container "$ID" sleep 1000
+	jq -n '{args: ["sh", "-c", "echo $(id -u) $(id -g) $(id -G) $(pwd) $X $(ulimit -n) $(umask)"],
+		env: ["PATH=/bin", "X=y"], cwd: "/tmp", user: {uid: 5, gid: 6, additionalGids: [7], umask: 63},
+		rlimits: [{type: "RLIMIT_NOFILE", soft: 77, hard: 88}]}' >process.json
+	[ "$(vcrt exec --process process.json "$ID")" = '5 6 6 7 /tmp y 77 0077' ]
+
+	echo '{"args": ["true"]' >process.json
+	run vcrt exec --process process.json "$ID"
+	[ "$status" -eq 255 ]
+	[[ $output == *'exec failed'* ]]
+	jq -n '{args: [], cwd: "/"}' >process.json
+	run vcrt exec --process process.json "$ID"
+	[ "$status" -eq 255 ]
+	jq -n '{args: ["true"], cwd: "not/absolute"}' >process.json
+	run vcrt exec --process process.json "$ID"
+	[ "$status" -eq 255 ]
+	[[ $output == *cwd* ]]
+	run vcrt exec --process "$T/nothing" "$ID"
+	[ "$status" -eq 255 ]
+	[[ $output == *"$T/nothing"* ]]
+	[ "$(vcrt exec "$ID" echo alive)" = alive ]
+}
+
+@test "exec: programs that cannot be run are reported as by runc" {
+	start_container "$ID" sleep 1000
+	run vcrt exec "$ID" no-such-program
+	[ "$status" -eq 255 ]
+	[[ $output == *'exec failed: unable to start container process: exec: \"no-such-program\": executable file not found in $PATH'* ]]
+	run vcrt exec "$ID" /no/such/program
+	[ "$status" -eq 255 ]
+	[[ $output == *'exec: \"/no/such/program\": stat /no/such/program: no such file or directory'* ]]
+	run vcrt exec "$ID" /etc/passwd
+	[ "$status" -eq 255 ]
+	[[ $output == *'exec: \"/etc/passwd\": permission denied'* ]]
+	run vcrt exec --cwd /no/where "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *'/no/where'* ]]
+	run vcrt exec "$ID"
+	[ "$status" -eq 255 ]
+	[[ $output == *'process args cannot be empty'* ]]
+	run vcrt exec --user nobody-here "$ID" true
+	[ "$status" -eq 255 ]
+}
+
+@test "exec: detached, with a pid file, reaped by the caller" {
+	start_container "$ID" sleep 1000
+	timeout 60 python3 - "$VCRT" "${VCRT_ARGS[@]}" <<-END
+		import ctypes, os, subprocess, sys
+		ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+		subprocess.run(sys.argv[1:] + ['exec', '--detach', '--pid-file', '$T/pid', '$ID',
+		    'sh', '-c', 'echo to the pipe; sleep 1; exit 17'],
+		    check=True, stdin=subprocess.DEVNULL, stdout=open('$T/out', 'w'))
+		text = open('$T/pid').read()
+		assert text.isdigit(), text
+		pid = int(text)
+		assert os.getpgid(pid) == pid and os.getsid(pid) == pid
+		assert os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt')
+		assert os.readlink(f'/proc/{pid}/ns/net') != os.readlink('/proc/self/ns/net')
+		_, status = os.waitpid(pid, 0)
+		assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 17, status
+	END
+	[ "$(cat "$T/out")" = 'to the pipe' ]
+}
+
+@test "exec: signals to the stand-in are the process's, SIGKILL ends it" {
+	start_container "$ID" sleep 1000
+	vcrt exec -d --pid-file "$T/pid" "$ID" sh -c 'trap "echo usr1 >>/log" USR1; touch /ready
+		while :; do sleep 0.05; done' </dev/null >/dev/null 2>&1
+	wait_until 5 test -f "$B/rootfs/ready"
+	kill -USR1 "$(cat "$T/pid")"
+	wait_until 5 has_line "$B/rootfs/log" usr1
+	kill -0 "$(cat "$T/pid")"
+	vcrt exec "$ID" ps | grep -q 'touch /ready'
+	kill -9 "$(cat "$T/pid")"
+	ends() {
+		vcrt exec "$ID" ps >"$T/ps" && ! grep -q 'touch /ready' "$T/ps"
+	}
+	wait_until 2 ends
+	[ "$(status_of "$ID")" = running ]
+}
+
+@test "exec: killed in the foreground, it takes its process along" {
+	start_container "$ID" sleep 1000
+	background "$VCRT" "${VCRT_ARGS[@]}" exec "$ID" sleep 1234 </dev/null >/dev/null 2>&1
+	runs() {
+		vcrt exec "$ID" ps | grep -q '[s]leep 1234'
+	}
+	ends() {
+		vcrt exec "$ID" ps >"$T/ps" && ! grep -q '[s]leep 1234' "$T/ps"
+	}
+	wait_until 5 runs
+	kill -9 $!
+	wait_until 2 ends
+}
+
+@test "exec: every stand-in ends with the container" {
+	local i pid code=0
+	start_container "$ID" sleep 1000
+	for i in 1 2 3; do
+		vcrt exec -d --pid-file "$T/pid$i" "$ID" sleep 1000 </dev/null >/dev/null 2>&1
+	done
+	background "$VCRT" "${VCRT_ARGS[@]}" exec "$ID" sleep 1000 </dev/null >/dev/null 2>&1
+	pid=$!
+	sleep 0.3
+	vcrt kill "$ID" KILL
+	wait_until 2 is_status "$ID" stopped
+	for i in 1 2 3; do
+		wait_until 2 is_gone "$(cat "$T/pid$i")"
+	done
+	wait_for 2 "$pid" || code=$?
+	[ "$code" -eq 137 ]
+}
+
+@test "exec: many at once" {
+	local i
+	start_container "$ID" sleep 1000
+	for i in {1..20}; do
+		vcrt exec "$ID" sh -c "echo out $i; echo err $i >&2; exit $i" \
+			>"$T/out$i" 2>"$T/err$i" </dev/null || echo $? >"$T/code$i" &
+	done
+	# shellcheck disable=SC2046 # one word for each job
+	wait $(jobs -p)
+	for i in {1..20}; do
+		[ "$(cat "$T/out$i" "$T/err$i" "$T/code$i")" = "out $i"$'\n'"err $i"$'\n'"$i" ]
+	done
+}
