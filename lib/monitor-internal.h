@@ -36,7 +36,7 @@ struct monitor {
 	struct container *containers;
 	struct call *calls;
 	uint64_t started; /* ms, loop_now_ms() */
-	bool is_ready; /* the guest has said hello */
+	bool is_ready;    /* the guest has said hello */
 	bool is_ending;
 };
 
@@ -122,7 +122,8 @@ struct process {
 	bool has_tty;
 	unsigned short height, width;
 	struct pump *pumps[3];
-	struct loop_source *stall; /* after the exit: output nobody takes */
+	struct loop_source *kill_timer; /* after its stand-in was killed */
+	struct loop_source *stall;      /* after the exit: output nobody takes */
 	uint64_t moved;
 	int code;
 	bool is_exited;
@@ -141,4 +142,6 @@ void process_free(struct process *p); /* a stand-in that was not told a code exi
 void process_request(struct process *p, const struct json *request);
 void process_resize(struct process *p, unsigned short height, unsigned short width);
 void process_kill(struct process *p);
+/* Its stand-in is gone: so is the process, soon, whatever the guest says. */
+void process_standin_gone(struct process *p);
 struct process *process_find(struct container *ct, const char *name);

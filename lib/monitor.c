@@ -150,7 +150,7 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 		container_abort(c->creating, &err);
 	}
 	if (c->is_standin && c->process)
-		process_kill(c->process);
+		process_standin_gone(c->process);
 	client_unref(c);
 	if (is_starter && !m->containers && !m->is_ending) { /* it died before its request */
 		m->is_ending = true;

@@ -21,6 +21,8 @@
 
 /* How long a guest may take to end the output of a process that has ended, ms. */
 #define STALL_TIMEOUT 10000
+/* How long it may take a process to die whose stand-in was killed, ms. */
+#define KILL_TIMEOUT 900
 
 struct process *process_find(struct container *ct, const char *name)
 {
@@ -98,14 +100,43 @@ static void on_shim_message(struct ctl_conn *c, struct ctl_msg *msg, void *arg)
 	ctl_msg_free(msg);
 }
 
-/* Killed, or it has taken its exit code and gone. */
+/* The guest was told to kill the process and does not say that it has ended. */
+static void on_kill_timeout(void *arg)
+{
+	struct process *p = arg;
+	auto_error struct error err = { 0 };
+
+	if (p != p->ct->processes) {
+		process_end(p, 128 + SIGKILL);
+		return;
+	}
+	error_set(&err, ETIMEDOUT, "container '%s' does not die", p->ct->id);
+	vm_lost(p->ct->m, &err);
+}
+
+void process_standin_gone(struct process *p)
+{
+	auto_error struct error err = { 0 };
+
+	/* It may have taken its exit code and gone. */
+	if (p->is_exited || p->kill_timer)
+		return;
+	if (!p->ct->is_in_guest) {
+		error_set(&err, ECANCELED, "the stand-in of '%s' was killed", p->ct->id);
+		container_abort(p->ct, &err);
+		return;
+	}
+	process_kill(p);
+	p->kill_timer = loop_add_timer(p->ct->m->loop, KILL_TIMEOUT, on_kill_timeout, p);
+}
+
 static void on_shim_closed(struct ctl_conn *c, void *arg)
 {
 	struct process *p = arg;
 
 	ctl_conn_free(c);
 	p->shim = NULL;
-	process_kill(p);
+	process_standin_gone(p);
 }
 
 /* ---- making and freeing ---- */
@@ -161,6 +192,7 @@ void process_free(struct process *p)
 		if (c->process == p)
 			c->process = NULL;
 	loop_remove(&p->stall);
+	loop_remove(&p->kill_timer);
 	process_close_io(p);
 	ctl_conn_free(p->shim);
 	client_unref(p->foreground);
@@ -258,6 +290,7 @@ void process_exited(struct process *p, int code)
 		return;
 	p->is_exited = true;
 	p->code = code;
+	loop_remove(&p->kill_timer);
 	/* Whoever writes to it learns that nobody reads. */
 	pump_free(p->pumps[0]);
 	p->pumps[0] = NULL;
