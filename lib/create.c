@@ -42,7 +42,9 @@ struct creation {
 	struct json *guest_spec;
 	struct ctl_msg *trees;     /* of the host's file systems, from the stand-in */
 	int tty_slave, tty_master; /* of a console socket's pty */
-	int own_tty;               /* the caller's terminal, used in place */
+	bool is_foreground;
+	bool has_run_hooks;
+	int own_tty; /* the caller's terminal, used in place */
 };
 
 /* ---- reading and checking ---- */
@@ -202,6 +204,7 @@ static int run_hooks(struct creation *c, struct error *err)
 
 	if (!h)
 		return 0;
+	c->has_run_hooks = true;
 	if (hooks_run(h->prestart, h->n_prestart, c->record->oci, err) < 0 ||
 	    hooks_run(h->create_runtime, h->n_create_runtime, c->record->oci, err) < 0)
 		return error_wrap(err, "unable to start container process: error during container "
@@ -253,6 +256,13 @@ static void add_size(struct ctl_out *out, int tty)
 	json_set(out->json, "width", json_new_u64(w));
 }
 
+/* What is typed at the caller's terminal is the caller's, once it has gone on: a monitor that reads
+ * ahead for a container in the background would swallow it. */
+static bool is_users_terminal(const struct creation *c, int i)
+{
+	return i == 0 && !c->is_foreground && isatty(c->o->stdio[0]);
+}
+
 static int add_stdio(struct creation *c, struct ctl_out *out, struct error *err)
 {
 	static const char *const keys[] = { "stdin", "stdout", "stderr" };
@@ -263,7 +273,7 @@ static int add_stdio(struct creation *c, struct ctl_out *out, struct error *err)
 		return ctl_out_fd(out, NULL, "tty", tty, err);
 	}
 	for (int i = 0; i < 3; i++)
-		if (fcntl(c->o->stdio[i], F_GETFD) >= 0 &&
+		if (fcntl(c->o->stdio[i], F_GETFD) >= 0 && !is_users_terminal(c, i) &&
 		    ctl_out_fd(out, NULL, keys[i], c->o->stdio[i], err) < 0)
 			return -err->code;
 	return 0;
@@ -381,6 +391,8 @@ static void take_back(struct creation *c)
 	shim_abort(&c->shim);
 	c->record->shim.pid = 0;
 	client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
+	if (c->has_run_hooks)
+		hooks_run_poststop(c->spec->hooks, c->record->oci);
 	if (cleanup_container(c->v, c->record, &err) < 0)
 		log_warn("clean up after a failed create: %s, ignoring", err.msg);
 	if (c->launch.monitor_pid > 0)
@@ -436,6 +448,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 		              .shim = SHIM_NONE,
 		              .tty_slave = -1,
 		              .tty_master = -1,
+		              .is_foreground = own_tty,
 		              .own_tty = -1 };
 
 	if (run_creation(&c, own_tty, err) == 0)

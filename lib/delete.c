@@ -16,18 +16,11 @@
 /* Hooks as they were at create. A crashed create may have left no configuration. */
 static void run_poststop(const struct record *r, int dirfd)
 {
-	auto_oci_spec struct oci_spec *spec = NULL;
-	auto_oci_state struct oci_state *state = NULL;
 	auto_error struct error err = { 0 };
+	auto_oci_spec struct oci_spec *spec = oci_spec_read(dirfd, "config.json", &err);
 
-	spec = oci_spec_read(dirfd, "config.json", &err);
-	if (!spec || !spec->hooks || !spec->hooks->n_poststop)
-		return;
-	state = oci_state_copy(r->oci);
-	state->pid = 0;
-	free(state->status);
-	state->status = str_dup(VCRT_STOPPED);
-	hooks_run_all(spec->hooks->poststop, spec->hooks->n_poststop, "poststop hook", state);
+	if (spec)
+		hooks_run_poststop(spec->hooks, r->oci);
 }
 
 /* Have the monitor end the container. The monitor may end on its own at any moment: that is what

@@ -241,7 +241,9 @@ static int add_stdio(struct execution *x, struct ctl_out *out, struct error *err
 		return ctl_out_fd(out, NULL, "tty", tty, err);
 	}
 	for (int i = 0; i < 3; i++)
+		/* As in create: the terminal stays the caller's. */
 		if (fcntl(x->o->stdio[i], F_GETFD) >= 0 &&
+		    !(i == 0 && x->o->detach && isatty(x->o->stdio[0])) &&
 		    ctl_out_fd(out, NULL, keys[i], x->o->stdio[i], err) < 0)
 			return -err->code;
 	return 0;

@@ -103,3 +103,16 @@ void hooks_run_all(const struct oci_hook *hooks, size_t n, const char *kind,
 			log_warn("%s: %s, ignoring", kind, err.msg);
 	}
 }
+
+void hooks_run_poststop(const struct oci_hooks *hooks, const struct oci_state *state)
+{
+	auto_oci_state struct oci_state *stopped = NULL;
+
+	if (!hooks || !hooks->n_poststop)
+		return;
+	stopped = oci_state_copy(state);
+	stopped->pid = 0;
+	free(stopped->status);
+	stopped->status = str_dup("stopped");
+	hooks_run_all(hooks->poststop, hooks->n_poststop, "poststop hook", stopped);
+}
