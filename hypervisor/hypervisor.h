@@ -20,6 +20,7 @@ enum {
 };
 
 struct hv_config {
+	const char *name;      /* of the VM, as ps shows it; NULL: "vcrt" */
 	const char *path;      /* of the VMM's binary, absolute */
 	const char *machine;   /* "q35"; NULL: the backend's default */
 	const char *cpu_model; /* NULL: "host" with KVM, "max" with TCG */
@@ -34,7 +35,7 @@ struct hv_config {
 	int channel_fd;        /* VMM's end of the agent channel (stays the caller's) */
 	int log_fd;            /* the VMM's stderr and stdout (stays the caller's) */
 	int console_fd;        /* guest console output, -1: none (stays the caller's) */
-	int namespaces;           /* CLONE_NEW* flags for the VMM's process */
+	int namespaces;        /* CLONE_NEW* flags for the VMM's process */
 	/* Runs in the VMM's process before exec: mounts, capabilities. */
 	int (*prepare)(void *arg, struct error *err);
 	void *prepare_arg;

@@ -52,8 +52,9 @@ static char *escape(const char *s)
 static void add_machine(char ***v, const struct hv_config *cfg)
 {
 	const bool kvm = cfg->accel == HV_ACCEL_KVM;
+	auto_free char *name = escape(cfg->name ? cfg->name : "vcrt");
 
-	push2(v, "-name", "vcrt");
+	push2(v, "-name", name);
 	strv_push(v, "-machine");
 	/* What a container VM never uses costs probing time in the guest and code to attack. */
 	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off",

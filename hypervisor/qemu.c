@@ -41,9 +41,13 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 		{ cfg->channel_fd, QEMU_FD_CHANNEL },
 		{ theirs, QEMU_FD_QMP },
 	};
+	/* What the caller keeps in its environment is nothing for a process that a guest may own.
+	 */
+	char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
 	const struct child_opts opts = {
 		.path = cfg->path,
 		.argv = argv,
+		.envp = env,
 		.cwd = "/",
 		.fds = fds,
 		.n_fds = ARRAY_SIZE(fds),

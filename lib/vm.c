@@ -272,6 +272,7 @@ int vm_start(struct monitor *m, struct error *err)
 		return error_sys(err, "make the agent's channel");
 	ours = pair[0];
 	theirs = pair[1];
+	cfg.name = m->sandbox;
 	cfg.channel_fd = theirs;
 	cfg.share_path = SHARE_DIR;
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
