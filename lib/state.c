@@ -252,13 +252,17 @@ static void merge_state(struct record *r, int dirfd)
 	size_t len = 0;
 
 	if (fs_read_at(dirfd, STATE, MAX_STATE, &text, &len, &err) < 0) {
-		if (err.code != ENOENT)
-			r->problem = str_fmt("read state.json: %s", err.msg);
-		return;
+		if (err.code == ENOENT)
+			return;
+		error_wrap(&err, "read state.json");
+	} else {
+		j = json_parse(text, len, false, &err);
+		if (!j || record_merge(r, j, &err) < 0)
+			error_wrap(&err, "state.json is corrupt");
 	}
-	j = json_parse(text, len, false, &err);
-	if (!j || record_merge(r, j, &err) < 0)
-		r->problem = str_fmt("state.json is corrupt: %s", err.msg);
+	/* It says more than the journal, which may be damaged as well. */
+	free(r->problem);
+	r->problem = steal_ptr(&err.msg);
 }
 
 struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err)

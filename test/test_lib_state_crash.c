@@ -126,6 +126,27 @@ START_TEST(a_corrupt_state_leaves_what_the_journal_knows)
 }
 END_TEST
 
+START_TEST(a_whole_state_is_enough)
+{
+	auto_record struct record *r = NULL;
+
+	scratch_file("c/state.json", LINE(8));
+	r = load_lines("torn");
+	ck_assert_msg(!r->problem, "%s", r->problem);
+	ck_assert_int_eq(r->shim.pid, 8);
+}
+END_TEST
+
+START_TEST(journal_and_state_may_both_be_damaged)
+{
+	auto_record struct record *r = NULL;
+
+	scratch_file("c/state.json", "{");
+	r = load_lines("torn");
+	ck_assert_msg(str_starts(r->problem, "state.json is corrupt: "), "%s", r->problem);
+}
+END_TEST
+
 START_TEST(a_state_that_is_no_file_is_a_problem)
 {
 	auto_record struct record *r = NULL;
@@ -247,6 +268,8 @@ int main(void)
 	tcase_add_test(tc, lines_that_say_nothing_are_left_out);
 	tcase_add_test(tc, a_journal_without_a_whole_line_is_a_problem_that_delete_can_handle);
 	tcase_add_test(tc, a_corrupt_state_leaves_what_the_journal_knows);
+	tcase_add_test(tc, a_whole_state_is_enough);
+	tcase_add_test(tc, journal_and_state_may_both_be_damaged);
 	tcase_add_test(tc, a_state_that_is_no_file_is_a_problem);
 	tcase_add_test(tc, a_state_of_another_container_is_not_taken_over);
 	tcase_add_test(tc, odd_members_never_name_a_process);
