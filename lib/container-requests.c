@@ -55,7 +55,7 @@ static void on_started(void *arg, const struct json *result, const struct error 
 
 	/* It may have ended already. */
 	if (result && ct && str_eq(ct->record->oci->status, VCRT_CREATED))
-		container_publish(ct, VCRT_RUNNING);
+		container_publish_or_warn(ct, VCRT_RUNNING);
 	waiter_end(w, NULL, err);
 }
 
@@ -215,8 +215,9 @@ static void on_frozen(void *arg, const struct json *result, const struct error *
 	struct container *ct = waiter_container(w);
 
 	if (result && ct && container_is_live(ct))
-		container_publish(ct, str_eq(ct->record->oci->status, VCRT_PAUSED) ? VCRT_RUNNING
-		                                                                   : VCRT_PAUSED);
+		container_publish_or_warn(ct, str_eq(ct->record->oci->status, VCRT_PAUSED)
+		                                      ? VCRT_RUNNING
+		                                      : VCRT_PAUSED);
 	waiter_end(w, NULL, err);
 }
 

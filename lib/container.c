@@ -32,9 +32,8 @@ bool container_is_live(const struct container *ct)
 	       str_eq(status, VCRT_PAUSED);
 }
 
-void container_publish(struct container *ct, const char *status)
+int container_publish(struct container *ct, const char *status, struct error *err)
 {
-	auto_error struct error err = { 0 };
 	struct oci_state *oci = ct->record->oci;
 
 	if (status != oci->status) {
@@ -43,8 +42,17 @@ void container_publish(struct container *ct, const char *status)
 	}
 	oci->pid = container_is_live(ct) ? ct->record->shim.pid : 0;
 	ct->record->vmm = ct->m->vmm;
-	if (record_publish(ct->dirfd, ct->record, &err) < 0)
-		log_warn("publish the state of '%s': %s, ignoring", ct->id, err.msg);
+	if (record_publish(ct->dirfd, ct->record, err) < 0)
+		return error_wrap(err, "publish the state of '%s'", ct->id);
+	return 0;
+}
+
+void container_publish_or_warn(struct container *ct, const char *status)
+{
+	auto_error struct error err = { 0 };
+
+	if (container_publish(ct, status, &err) < 0)
+		log_warn("%s, ignoring", err.msg);
 }
 
 void container_free(struct container *ct)
@@ -120,7 +128,7 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 	if (record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
 		return -err->code;
 	process_new(ct, PROCESS_INIT, c, msg);
-	return 0;
+	return container_publish(ct, VCRT_CREATING, err);
 }
 
 /* Members: container, key, dir (descriptor of ROOT/ID), state (its record), spec (document for the
@@ -155,7 +163,6 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	c->process = ct->processes;
 	ct->request = msg->json;
 	msg->json = NULL;
-	container_publish(ct, VCRT_CREATING);
 	if (m->is_ready)
 		container_send_create(ct);
 }
@@ -168,7 +175,7 @@ struct created_reply {
 
 static void on_created(void *arg, const struct json *result, const struct error *err)
 {
-	auto_error struct error gone = { 0 };
+	auto_error struct error failed = { 0 };
 	struct created_reply *reply = arg;
 	struct container *ct = container_find(reply->m, reply->id);
 
@@ -184,12 +191,14 @@ static void on_created(void *arg, const struct json *result, const struct error 
 	}
 	ct->is_in_guest = true;
 	/* Its stand-in may have been killed, or the verb may have gone, while the guest worked. */
-	if (!ct->creator || !ct->creator->conn || !ct->processes->shim) {
-		error_set(&gone, ECANCELED, "create was interrupted");
-		container_abort(ct, &gone);
+	if (!ct->creator || !ct->creator->conn || !ct->processes->shim)
+		error_set(&failed, ECANCELED, "create was interrupted");
+	else
+		container_publish(ct, VCRT_CREATED, &failed);
+	if (failed.code) {
+		container_abort(ct, &failed);
 		return;
 	}
-	container_publish(ct, VCRT_CREATED);
 	client_ok(client_ref(ct->creator), NULL);
 }
 
@@ -306,7 +315,7 @@ void container_ended(struct container *ct, int code)
 	process_close_io(ct->processes);
 	if (last)
 		share_remove(ct->key);
-	container_publish(ct, VCRT_STOPPED);
+	container_publish_or_warn(ct, VCRT_STOPPED);
 	vm_phase(ct->m, "stopped", ct->id);
 	json_set(j, "exit", json_new_i64(code));
 	if (ct->processes->shim)

@@ -134,15 +134,16 @@ static int keep_config(const struct creation *c, struct error *err)
 
 static int host_netns_check(const char *path, struct error *err)
 {
+	static const char *const hosts[] = { "/proc/1/ns/net", "/proc/self/ns/net" };
 	struct stat a, b;
 
 	if (stat(path, &a) < 0)
 		return error_sys(err, "linux.namespaces: network: '%s'", path);
-	if (stat("/proc/1/ns/net", &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-		return error_set(
-			err, ENOTSUP,
-			"linux.namespaces: the host's network cannot be used by a container "
-			"in a virtual machine");
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++)
+		if (stat(hosts[i], &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+			return error_set(err, ENOTSUP,
+			                 "linux.namespaces: the host's network cannot be used by a "
+			                 "container in a virtual machine");
 	return 0;
 }
 

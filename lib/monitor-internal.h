@@ -104,7 +104,11 @@ void container_free(struct container *ct);
 struct container *container_find(struct monitor *m, const char *id);
 void container_committed(struct container *ct);     /* its verb is content: it outlives that now */
 bool container_is_live(const struct container *ct); /* created, running or paused */
-void container_publish(struct container *ct, const char *status);
+/* Set the status and publish state.json. When that fails (a full disk) the status holds for this
+ * process all the same; a create fails with the error, an end is known by the monitor's death. */
+int container_publish(struct container *ct, const char *status, struct error *err);
+/* The same where a failure can only be logged. */
+void container_publish_or_warn(struct container *ct, const char *status);
 struct json *container_args(const struct container *ct); /* a request to the agent about it */
 
 /* ---- process.c ---- */
