@@ -5,7 +5,7 @@ load helpers
 
 # Of the build that the program under test comes from, or as the system has it installed.
 compile_example() {
-	local source=$HERE/../test/example build
+	local source=$BATS_TEST_DIRNAME/../test/example build
 
 	needs cc pkg-config
 	build=$(dirname "$(dirname "$VCRT")")

@@ -37,9 +37,16 @@ flags=$(pkg-config --cflags --libs libvcrt)
 libdir=$(pkg-config --variable=libdir libvcrt)
 case $libdir in "$dest"*) ;; *) libdir=$dest$libdir ;; esac
 
+# A library with sanitizers wants them in the program, too.
+so=$(find "$dest" -name 'libvcrt.so.*' -type f)
+sanitize=
+if nm -D --undefined-only "$so" | grep -q __asan_; then
+	sanitize=-fsanitize=address,undefined
+fi
+
 # shellcheck disable=SC2086 # flags are words
 compile() { # COMPILER OPTION...
-	"$@" $flags ${SANITIZE:+"-fsanitize=$SANITIZE"} -Wl,-rpath-link,"$libdir"
+	"$@" $flags $sanitize -Wl,-rpath-link,"$libdir"
 }
 compile "${CC:-cc}" -std=gnu11 -Wall -Wextra -Werror -o "$scratch/run-container" "$example"
 echo "$libdir" >"$scratch/libdir"
@@ -52,7 +59,6 @@ if command -v c++ >/dev/null; then
 fi
 
 # Every function of the header is there, and nothing else is.
-so=$(find "$dest" -name 'libvcrt.so.*' -type f)
 nm -D --defined-only "$so" | awk '$2 ~ /[A-Z]/ { print $3 }' | sed 's/@.*//' |
 	sort >"$scratch/exported"
 sed -n 's/^VCRT_API .*[ *]\(vcrt_[a-z_]*\)(.*/\1/p' "$header" | sort >"$scratch/declared"
