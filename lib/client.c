@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/config.h"
+#include "lib/console.h"
 #include "lib/ctl.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
@@ -63,6 +65,28 @@ struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_ou
 		m = ctl_call(fd, request, timeout, err);
 	ctl_out_done(request);
 	return m;
+}
+
+int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,
+                     struct error *err)
+{
+	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	unsigned short h, w;
+
+	if (tty >= 0) {
+		if (console_size(tty, &h, &w)) {
+			json_set(request->json, "height", json_new_u64(h));
+			json_set(request->json, "width", json_new_u64(w));
+		}
+		return ctl_out_fd(request, NULL, "tty", tty, err);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (fcntl(stdio[i], F_GETFD) < 0 || (i == 0 && in_background && isatty(stdio[0])))
+			continue;
+		if (ctl_out_fd(request, NULL, keys[i], stdio[i], err) < 0)
+			return -err->code;
+	}
+	return 0;
 }
 
 /* A kernel (or valgrind) without pidfds: look every few milliseconds. */

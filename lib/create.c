@@ -247,39 +247,6 @@ static int open_pty(struct creation *c, struct error *err)
 	                    err);
 }
 
-static void add_size(struct ctl_out *out, int tty)
-{
-	unsigned short h, w;
-
-	if (!console_size(tty, &h, &w))
-		return;
-	json_set(out->json, "height", json_new_u64(h));
-	json_set(out->json, "width", json_new_u64(w));
-}
-
-/* What is typed at the caller's terminal is the caller's, once it has gone on: a monitor that reads
- * ahead for a container in the background would swallow it. */
-static bool is_users_terminal(const struct creation *c, int i)
-{
-	return i == 0 && !c->is_foreground && isatty(c->o->stdio[0]);
-}
-
-static int add_stdio(struct creation *c, struct ctl_out *out, struct error *err)
-{
-	static const char *const keys[] = { "stdin", "stdout", "stderr" };
-	int tty = c->own_tty >= 0 ? c->own_tty : c->tty_slave;
-
-	if (tty >= 0) {
-		add_size(out, tty);
-		return ctl_out_fd(out, NULL, "tty", tty, err);
-	}
-	for (int i = 0; i < 3; i++)
-		if (fcntl(c->o->stdio[i], F_GETFD) >= 0 && !is_users_terminal(c, i) &&
-		    ctl_out_fd(out, NULL, keys[i], c->o->stdio[i], err) < 0)
-			return -err->code;
-	return 0;
-}
-
 /* The trees that the stand-in sent, handed on. */
 static int add_trees(struct creation *c, struct ctl_out *out, struct error *err)
 {
@@ -331,8 +298,9 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
-	    add_stdio(c, &out, err) == 0 && add_trees(c, &out, err) == 0 &&
-	    ctl_send(c->launch.monitor, &out, err) == 0) {
+	    client_add_stdio(&out, c->o->stdio, c->own_tty >= 0 ? c->own_tty : c->tty_slave,
+	                     !c->is_foreground, err) == 0 &&
+	    add_trees(c, &out, err) == 0 && ctl_send(c->launch.monitor, &out, err) == 0) {
 		/* Ours no more: the stand-in ends with the monitor, the trees with the share. */
 		close_fd(&c->shim.control);
 		ctl_msg_freep(&c->trees);

@@ -137,6 +137,25 @@ static int send_bytes(int fd, const char *data, size_t len)
 	return 0;
 }
 
+static struct json *error_to_json(const struct error *err)
+{
+	struct json *j = json_new_object(), *e = json_new_object();
+
+	json_set(e, "code", json_new_i64(err->code));
+	json_set(e, "msg", json_new_string(err->msg));
+	json_set(j, "error", e);
+	return j;
+}
+
+void ctl_send_error(int fd, const struct error *why)
+{
+	auto_error struct error ignored = { 0 };
+	struct ctl_out out = { .json = error_to_json(why) };
+
+	ctl_send(fd, &out, &ignored);
+	ctl_out_done(&out);
+}
+
 int ctl_send(int fd, const struct ctl_out *o, struct error *err)
 {
 	auto_free char *text = json_print(o->json, false);
@@ -418,10 +437,5 @@ void ctl_conn_ok(struct ctl_conn *c, struct json *result)
 
 void ctl_conn_error(struct ctl_conn *c, const struct error *err)
 {
-	struct json *j = json_new_object(), *e = json_new_object();
-
-	json_set(e, "code", json_new_i64(err->code));
-	json_set(e, "msg", json_new_string(err->msg));
-	json_set(j, "error", e);
-	ctl_conn_send(c, j);
+	ctl_conn_send(c, error_to_json(err));
 }

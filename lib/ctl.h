@@ -44,6 +44,9 @@ void ctl_out_done(struct ctl_out *o);
  * -ECONNRESET in err->code when the peer has closed. */
 int ctl_send(int fd, const struct ctl_out *o, struct error *err);
 struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err);
+/* Send {"error": {code, msg}}: the answer that ctl_answer() turns into an error. A peer that is
+ * gone cannot be told. */
+void ctl_send_error(int fd, const struct error *why);
 /* Whether something has arrived (or the peer has closed) within timeout_ms. */
 bool ctl_is_readable(int fd, int timeout_ms);
 /* Wait for an answer, turn an "error" answer into err. The "ok" answer otherwise. */

@@ -227,28 +227,6 @@ static int start_shim(struct execution *x, struct error *err)
 
 /* ---- asking for it ---- */
 
-static int add_stdio(struct execution *x, struct ctl_out *out, struct error *err)
-{
-	static const char *const keys[] = { "stdin", "stdout", "stderr" };
-	int tty = x->own_tty >= 0 ? x->own_tty : x->tty_slave;
-	unsigned short h, w;
-
-	if (tty >= 0) {
-		if (console_size(tty, &h, &w)) {
-			json_set(out->json, "height", json_new_u64(h));
-			json_set(out->json, "width", json_new_u64(w));
-		}
-		return ctl_out_fd(out, NULL, "tty", tty, err);
-	}
-	for (int i = 0; i < 3; i++)
-		/* As in create: the terminal stays the caller's. */
-		if (fcntl(x->o->stdio[i], F_GETFD) >= 0 &&
-		    !(i == 0 && x->o->detach && isatty(x->o->stdio[0])) &&
-		    ctl_out_fd(out, NULL, keys[i], x->o->stdio[i], err) < 0)
-			return -err->code;
-	return 0;
-}
-
 static int ask_monitor(struct execution *x, struct error *err)
 {
 	struct ctl_out out = client_request("exec", x->record->oci->id);
@@ -261,7 +239,8 @@ static int ask_monitor(struct execution *x, struct error *err)
 	json_set(out.json, "shim_pid", json_new_i64(x->o->detach ? x->shim.pid : getpid()));
 	x->conn = client_connect(x->record, err);
 	if (x->conn >= 0 && ctl_out_fd(&out, NULL, "shim", x->shim.control, err) == 0 &&
-	    add_stdio(x, &out, err) == 0)
+	    client_add_stdio(&out, x->o->stdio, x->own_tty >= 0 ? x->own_tty : x->tty_slave,
+	                     x->o->detach, err) == 0)
 		answer = ctl_call(x->conn, &out, -1, err);
 	ctl_out_done(&out);
 	close_fd(&x->shim.control);

@@ -225,20 +225,6 @@ static int start(struct monitor *m, struct error *err)
 	return 0;
 }
 
-/* Why we end before there was a request to answer: the verb waits for an answer to its create. */
-static void tell_verb(const struct error *why)
-{
-	auto_error struct error err = { 0 };
-	struct ctl_out out = { .json = json_new_object() };
-	struct json *e = json_new_object();
-
-	json_set(e, "code", json_new_i64(why->code));
-	json_set(e, "msg", json_new_string(why->msg));
-	json_set(out.json, "error", e);
-	ctl_send(VERB_FD, &out, &err);
-	ctl_out_done(&out);
-}
-
 int vcrt_monitor_main(int argc, char **argv)
 {
 	struct monitor m = { .dirfd = -1, .vmm_log = -1, .console_log = -1 };
@@ -260,7 +246,8 @@ int vcrt_monitor_main(int argc, char **argv)
 	m.loop = loop_new();
 	m.started = loop_now_ms();
 	if (start(&m, &err) < 0) {
-		tell_verb(&err);
+		/* The verb waits for an answer to its create. */
+		ctl_send_error(VERB_FD, &err);
 		vm_stop(&m);
 		return 1;
 	}

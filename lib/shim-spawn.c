@@ -23,16 +23,10 @@ enum { CONTROL_FD = 3, SETUP_FD = 4 };
 
 static void report(int setup, const char *what)
 {
-	auto_error struct error err = { 0 }, send_err = { 0 };
-	struct ctl_out out = { .json = json_new_object() };
-	struct json *e = json_new_object();
+	auto_error struct error err = { 0 };
 
 	error_sys(&err, "start the shim: %s", what);
-	json_set(e, "code", json_new_i64(err.code));
-	json_set(e, "msg", json_new_string(err.msg));
-	json_set(out.json, "error", e);
-	ctl_send(setup, &out, &send_err);
-	ctl_out_done(&out);
+	ctl_send_error(setup, &err);
 }
 
 /* In the new process: exactly the descriptors it is meant to have, all signals blocked (they wait
@@ -140,10 +134,9 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 	if (shim->pid > 0)
 		return 0;
 	/* The process in between says it better. */
-	m = ctl_recv(shim->setup, 0, &told);
-	if (m && json_get_object(m->json, "error"))
-		error_set(err, EIO, "%s",
-		          json_get_string(json_get_object(m->json, "error"), "msg"));
+	m = ctl_answer(shim->setup, 0, &told);
+	if (told.code && told.code != ECONNRESET && told.code != ETIMEDOUT)
+		error_move(err, &told);
 	shim_abort(shim);
 	return -err->code;
 }

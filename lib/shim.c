@@ -204,25 +204,20 @@ static int send_answer(struct ctl_out *answer, const struct error *result)
 {
 	auto_error struct error err = { 0 };
 	struct ctl_out out = *answer;
-	struct json *e = json_new_object();
-	int r;
+	int r = -result->code;
 
-	out.json = json_new_object();
 	if (result->code) {
-		json_set(e, "code", json_new_i64(result->code));
-		json_set(e, "msg", json_new_string(result->msg));
-		json_set(out.json, "error", e);
-		out.n_fds = 0;
+		ctl_send_error(SETUP_FD, result);
 	} else {
-		json_free(e);
+		out.json = json_new_object();
 		json_set(out.json, "ok", json_copy(answer->json));
+		r = ctl_send(SETUP_FD, &out, &err);
+		json_free(out.json);
 	}
-	r = ctl_send(SETUP_FD, &out, &err);
 	for (size_t i = 0; i < answer->n_fds; i++)
 		close_fd(&answer->fds[i]);
 	ctl_out_done(answer);
-	ctl_out_done(&out);
-	return result->code ? -result->code : r;
+	return r;
 }
 
 int vcrt_shim_main(int argc, char **argv)

@@ -64,6 +64,11 @@ struct ctl_out client_request(const char *op, const char *id);
  * little longer than the monitor waits for the guest. */
 struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
                            struct error *err);
+/* Add a process's stdio to its request (process.c has the members): the terminal tty for all three,
+ * or with tty -1 the descriptors that are open. in_background: what is typed at the caller's
+ * terminal stays the caller's, a monitor that reads ahead would swallow it. */
+int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,
+                     struct error *err);
 /* Wait until a process is gone, at most timeout_ms. 0 or -ETIMEDOUT. */
 int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms);
 
