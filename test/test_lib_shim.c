@@ -205,7 +205,7 @@ START_TEST(what_is_no_namespace_cannot_be_joined)
 	struct shim_namespaces ns = { .create = CLONE_NEWNS, .n_join = 1 };
 
 	ns.join[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(shim_spawn(VCRT_PROGRAM, &ns, TITLE, &shim, &err), -EIO);
+	ck_assert_int_eq(shim_spawn(VCRT_PROGRAM, &ns, TITLE, &shim, &err), -EINVAL);
 	ck_assert_str_eq(err.msg, "start the shim: join a namespace: Invalid argument");
 	ck_assert_int_eq(shim.control, -1);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
