@@ -300,7 +300,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
 	    client_add_stdio(&out, c->o->stdio, c->own_tty >= 0 ? c->own_tty : c->tty_slave,
 	                     !c->is_foreground, err) == 0 &&
-	    add_trees(c, &out, err) == 0 && ctl_send(c->launch.monitor, &out, err) == 0) {
+	    add_trees(c, &out, err) == 0 && ctl_request(c->launch.monitor, &out, err) == 0) {
 		/* Ours no more: the stand-in ends with the monitor, the trees with the share. */
 		close_fd(&c->shim.control);
 		ctl_msg_freep(&c->trees);

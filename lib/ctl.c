@@ -296,9 +296,23 @@ struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err)
 	return m;
 }
 
+int ctl_request(int fd, const struct ctl_out *o, struct error *err)
+{
+	auto_error struct error why = { 0 };
+
+	if (ctl_send(fd, o, err) == 0)
+		return 0;
+	if (err->code == EPIPE || err->code == ECONNRESET) {
+		ctl_msg_free(ctl_answer(fd, 0, &why));
+		if (why.code && why.code != ECONNRESET)
+			error_move(err, &why);
+	}
+	return -err->code;
+}
+
 struct ctl_msg *ctl_call(int fd, const struct ctl_out *o, int timeout_ms, struct error *err)
 {
-	return ctl_send(fd, o, err) < 0 ? NULL : ctl_answer(fd, timeout_ms, err);
+	return ctl_request(fd, o, err) < 0 ? NULL : ctl_answer(fd, timeout_ms, err);
 }
 
 struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err)

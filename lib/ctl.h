@@ -51,7 +51,10 @@ void ctl_send_error(int fd, const struct error *why);
 bool ctl_is_readable(int fd, int timeout_ms);
 /* Wait for an answer, turn an "error" answer into err. The "ok" answer otherwise. */
 struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err);
-/* ctl_send() and ctl_answer() in one. */
+/* ctl_send() of what will be answered: when the other side has ended, and said why before, that is
+ * the error. */
+int ctl_request(int fd, const struct ctl_out *o, struct error *err);
+/* ctl_request() and ctl_answer() in one. */
 struct ctl_msg *ctl_call(int fd, const struct ctl_out *o, int timeout_ms, struct error *err);
 
 /* A socket pair, both ends close-on-exec. */

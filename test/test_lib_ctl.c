@@ -420,6 +420,22 @@ START_TEST(a_call_sends_and_gives_the_answer)
 }
 END_TEST
 
+START_TEST(last_words_of_a_peer_that_has_ended_are_the_error)
+{
+	static const char why[] = "{\"error\":{\"code\":2,\"msg\":\"no kernel\"}}";
+	auto_error struct error err = { 0 }, silent = { 0 };
+
+	send_frame(sizeof(why) - 1, 0, why);
+	close_fd(&ends[0]);
+	ck_assert_ptr_null(ctl_call(ends[1], &out, WAIT_MS, &err));
+	ck_assert_int_eq(err.code, ENOENT);
+	ck_assert_str_eq(err.msg, "no kernel");
+	/* Without any it is what sending has met. */
+	ck_assert_int_eq(ctl_request(ends[1], &out, &silent), -EPIPE);
+	ck_assert_str_eq(silent.msg, "send a request to the monitor: Broken pipe");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("ctl");
@@ -446,5 +462,6 @@ int main(void)
 	tcase_add_test(tc, an_error_answer_becomes_the_error);
 	tcase_add_test(tc, an_error_answer_without_a_code_is_an_error_still);
 	tcase_add_test(tc, a_call_sends_and_gives_the_answer);
+	tcase_add_test(tc, last_words_of_a_peer_that_has_ended_are_the_error);
 	return scratch_run(tc);
 }
