@@ -120,6 +120,93 @@ START_TEST(bad_bundles_are_told)
 }
 END_TEST
 
+/* With this configuration from now on. */
+static void reconfigure(const char *members)
+{
+	auto_free char *path = scratch_path("config.json"), *root = scratch_path("root");
+	auto_free char *text = str_fmt("{\"runtime_dir\":\"%s/run\",%s}", scratch_root(), members);
+
+	scratch_file("config.json", text);
+	vcrt_close(v);
+	v = vcrt_open(
+		&(struct vcrt_options){ .root = root, .config = path, .binary = VCRT_PROGRAM },
+		&err);
+	ck_assert_msg(v != NULL, "%s", err.msg);
+}
+
+START_TEST(unknown_backends_are_told_and_leave_nothing)
+{
+	reconfigure("\"hypervisor\":\"xen\",\"agent\":\"noop\",\"accel\":\"tcg\"");
+	assert_error(create(NULL), EINVAL, "vcrt create failed: unknown hypervisor 'xen'");
+	reconfigure("\"hypervisor\":\"mock\",\"agent\":\"james\",\"accel\":\"tcg\"");
+	ck_assert_int_lt(create(NULL), 0);
+	ck_assert_msg(strstr(err.msg, "unknown agent 'james'") != NULL, "%s", err.msg);
+	vcrt_error_clear(&err);
+	reconfigure("\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"warp\"");
+	assert_error(create(NULL), EINVAL, "vcrt create failed: unknown acceleration 'warp'");
+	ck_assert_uint_eq(count("root"), 0);
+	ck_assert_uint_eq(count("run"), 0);
+	ck_assert(!cgroup_exists());
+}
+END_TEST
+
+/* The hook holds create up half way, where monitor and stand-in exist. */
+START_TEST(a_create_that_is_killed_half_way_counts_as_stopped_and_is_cleaned_up)
+{
+	auto_free char *go = scratch_path("go");
+	struct vcrt_state s;
+	pid_t creator;
+
+	write_spec(",\"hooks\":{\"prestart\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\","
+	           "\"touch ../go; exec sleep 3\"]}]}");
+	creator = fork();
+	ck_assert_int_ge(creator, 0);
+	if (creator == 0)
+		_exit(create(NULL) == 0 ? 0 : 1);
+	for (int i = 0; i < 2000 && !fs_exists(go); i++)
+		usleep(5000);
+	ck_assert(fs_exists(go));
+	ck_assert_msg(vcrt_container_state(v, id, &s, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(s.status, VCRT_CREATING);
+	vcrt_state_done(&s);
+	ck_assert_int_eq(kill(creator, SIGKILL), 0);
+	ck_assert_int_eq(wait_exit(creator), 137);
+	for (int i = 0; i < 200; i++) {
+		bool stopped;
+
+		ck_assert_msg(vcrt_container_state(v, id, &s, &err) == 0, "%s", err.msg);
+		stopped = str_eq(s.status, VCRT_STOPPED);
+		vcrt_state_done(&s);
+		if (stopped)
+			break;
+		usleep(5000);
+		ck_assert_msg(i < 199, "still creating a second later");
+	}
+	ck_assert_msg(vcrt_container_delete(v, id, true, &err) == 0, "%s", err.msg);
+	ck_assert_uint_eq(count("root"), 0);
+	ck_assert_uint_eq(count("run"), 0);
+	ck_assert(!cgroup_exists());
+}
+END_TEST
+
+START_TEST(damaged_files_can_be_deleted_by_force)
+{
+	pid_t pid = created(), monitor, vmm;
+	auto_free char *rel = str_fmt("root/%s/state.json", id), *msg = NULL;
+
+	start();
+	pids(&monitor, &vmm);
+	ck_assert_int_eq(kill(monitor, SIGKILL), 0);
+	ck_assert_int_eq(wait_exit(pid), 137);
+	scratch_file(rel, "{\"ociVersion\":");
+	ck_assert_int_lt(vcrt_container_delete(v, id, false, &err), 0);
+	msg = str_fmt("container '%s': state.json is corrupt: ", id);
+	ck_assert_msg(str_starts(err.msg, msg), "%s", err.msg);
+	vcrt_error_clear(&err);
+	ck_assert_msg(vcrt_container_delete(v, id, true, &err) == 0, "%s", err.msg);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("life_failures");
@@ -132,5 +219,8 @@ int main(void)
 	tcase_add_test(tc, a_failing_hook_takes_everything_back);
 	tcase_add_test(tc, hooks_see_the_stand_in_in_its_namespaces);
 	tcase_add_test(tc, bad_bundles_are_told);
+	tcase_add_test(tc, unknown_backends_are_told_and_leave_nothing);
+	tcase_add_test(tc, a_create_that_is_killed_half_way_counts_as_stopped_and_is_cleaned_up);
+	tcase_add_test(tc, damaged_files_can_be_deleted_by_force);
 	return scratch_run(tc);
 }
