@@ -45,9 +45,7 @@ struct vcrt_options {
 	const char *config; /* configuration file, NULL: the system's, or defaults if it has none */
 	const char
 		*binary; /* the vcrt program, which becomes monitor and shim; NULL: installed one */
-	const char *log; /* file for the monitor's log records, NULL: none */
-	bool log_json;
-	bool debug;          /* monitors keep a debug log and the guest's console output */
+	bool debug;      /* monitors keep a debug log and the guest's console output */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
 	/* Told in one sentence what a call has been waiting for, once that is longer than a user
 	 * expects; NULL when the wait is over. May be NULL. */
