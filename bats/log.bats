@@ -1,0 +1,57 @@
+#!/usr/bin/env bats
+# --log and --log-format: what containerd, podman and CRI-O read after a failure.
+load helpers
+
+@test "log: the file is made, and stays empty when all goes well" {
+	vcrt --log "$T/log" --log-format json run --bundle "$B" "$ID" </dev/null
+	[ -f "$T/log" ]
+	[ ! -s "$T/log" ]
+	[ "$(stat -c %a "$T/log")" = 644 ]
+	vcrt --log "$T/log" --log-format json delete --force "$ID"
+	[ ! -s "$T/log" ]
+}
+
+@test "log: a failure is one record of JSON, and the bare text on standard error" {
+	run -1 --separate-stderr vcrt --log="$T/log" --log-format=json state "$ID"
+	[ -z "$output" ]
+	# shellcheck disable=SC2154 # run sets it
+	[ "$stderr" = 'container does not exist' ]
+	[ "$(wc -l <"$T/log")" -eq 1 ]
+	jq -e '.level == "error" and .msg == "container does not exist" and
+		(.time | test("^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?(Z|[+-][0-9:]{5})$")) and
+		(keys_unsorted == ["level", "msg", "time"])' "$T/log"
+	# The next one is appended.
+	edit '.process.args = ["/no/such \"program\" <&>"]'
+	run -1 vcrt --log "$T/log" --log-format json create --bundle "$B" "$ID"
+	[ "$(wc -l <"$T/log")" -eq 2 ]
+	[ "$(jq -r .msg "$T/log" | tail -n 1)" = "$output" ]
+	[[ $output == *'stat /no/such "program" <&>: no such file or directory'* ]]
+	assert_nothing_left
+}
+
+@test "log: text records, in the file or on standard error" {
+	local record='^time="20[^"]*Z" level=error msg="container does not exist"$'
+	run -1 --separate-stderr vcrt --log "$T/log" state "$ID"
+	[ "$stderr" = 'container does not exist' ]
+	[[ $(cat "$T/log") =~ $record ]]
+	run -1 --separate-stderr vcrt state "$ID"
+	[[ $stderr =~ $record ]]
+	run -1 --separate-stderr vcrt --log-format json state "$ID"
+	[ "$(jq -r .level <<<"$stderr")" = error ]
+}
+
+@test "log: failures before the container exists, and of exec, are in the file, too" {
+	run vcrt --log "$T/log" --log-format json create --bundle /no/such/bundle "$ID"
+	[ "$status" -eq 1 ]
+	jq -e '.msg | contains("chdir /no/such/bundle: no such file or directory")' "$T/log"
+	rm "$T/log"
+	start_container "$ID" sleep 1000
+	run vcrt --log "$T/log" --log-format json exec "$ID" no-such-program
+	[ "$status" -eq 255 ]
+	[ "$(jq -s 'map(select(.level == "error")) | length' "$T/log")" -eq 1 ]
+	jq -e '.msg | contains("executable file not found in $PATH")' "$T/log"
+	# A log that cannot be opened is an error of its own.
+	run vcrt --log /no/such/dir/log state "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == */no/such/dir/log* ]]
+}
