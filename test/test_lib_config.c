@@ -173,6 +173,7 @@ START_TEST(numbers_have_bounds)
 			keys[i].key, keys[i].min, keys[i].max);
 		auto_config struct config *a = parse(low), *b = parse(high);
 
+		ck_assert_str_eq(a->kernel, b->kernel);
 		assert_refused(below, msg);
 		assert_refused(above, msg);
 	}

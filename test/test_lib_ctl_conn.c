@@ -27,6 +27,7 @@ static void on_message(struct ctl_conn *c, struct ctl_msg *m, void *arg)
 	const char *op = json_get_string(m->json, "op");
 
 	ck_assert_ptr_eq(arg, &seen);
+	ck_assert_ptr_nonnull(owned);
 	buf_addf(&seen, "%s/%zu\n", op ? op : "?", m->n_fds);
 	if (answers)
 		ctl_conn_ok(c, NULL);

@@ -111,7 +111,7 @@ END_TEST
 
 START_TEST(shared_memory_is_the_guests_own_and_as_large)
 {
-	auto_free char *path = NULL, *members = NULL;
+	auto_free char *members = NULL;
 
 	scratch_new();
 	scratch_unshare_mounts();

@@ -14,6 +14,7 @@
 
 #include "lib/vcrt.h"
 #include "lib/base/child.h"
+#include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -32,6 +33,44 @@ static struct vcrt *v;
 static struct vcrt_error err;
 static char *bundle, *id;
 static int null;
+
+static pid_t janitor;
+static int janitor_pipe;
+
+/* A test that fails ends without its teardown: a process that sees it end removes the container. */
+static inline void start_janitor(const char *root, const char *config)
+{
+	struct vcrt_options o = { .root = root, .config = config, .binary = VCRT_PROGRAM };
+	struct error ignored = { 0 };
+	int pair[2];
+	char c;
+
+	ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+	janitor = fork();
+	ck_assert_int_ge(janitor, 0);
+	if (janitor) {
+		close(pair[0]);
+		janitor_pipe = pair[1];
+		return;
+	}
+	/* Not in the group that is killed after a failure. */
+	setpgid(0, 0);
+	close(pair[1]);
+	if (read(pair[0], &c, 1) == 1)
+		_exit(0);
+	v = vcrt_open(&o, &err);
+	if (v)
+		vcrt_container_delete(v, id, true, &err);
+	fs_remove_tree_at(AT_FDCWD, scratch_root(), &ignored);
+	_exit(0);
+}
+
+static inline void stop_janitor(void)
+{
+	ck_assert_int_eq((int)write(janitor_pipe, "x", 1), 1);
+	close_fd(&janitor_pipe);
+	ck_assert_int_eq(waitpid(janitor, NULL, 0), janitor);
+}
 
 static inline void write_spec(const char *more)
 {
@@ -59,6 +98,7 @@ static inline void setup(void)
 	write_spec("");
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	err = (struct vcrt_error){ 0 };
+	start_janitor(root, config);
 	v = vcrt_open(
 		&(struct vcrt_options){ .root = root, .config = config, .binary = VCRT_PROGRAM },
 		&err);
@@ -103,6 +143,7 @@ static inline void teardown(void)
 {
 	vcrt_container_delete(v, id, true, &err);
 	vcrt_error_clear(&err);
+	stop_janitor();
 	reap();
 	ck_assert_uint_eq(count("root"), 0);
 	ck_assert_uint_eq(count("run"), 0);
