@@ -362,7 +362,9 @@ static void take_back(struct creation *c)
 	client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
 	if (c->has_run_hooks)
 		hooks_run_poststop(c->spec->hooks, c->record->oci);
-	if (cleanup_container(c->v, c->record, &err) < 0)
+	/* Somebody may have deleted it meanwhile, and even created it anew. */
+	if (record_lock(c->v->root, c->o->id, c->launch.dirfd) == 0 &&
+	    cleanup_container(c->v, c->record, &err) < 0)
 		log_warn("clean up after a failed create: %s, ignoring", err.msg);
 	if (c->launch.monitor_pid > 0)
 		waitpid(c->launch.monitor_pid, NULL, 0);
@@ -422,6 +424,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 
 	if (run_creation(&c, own_tty, err) == 0)
 		*created = (struct created){ .shim = c.shim.pid,
+			                     .monitor_pid = c.launch.monitor_pid,
 			                     .monitor = steal_fd(&c.launch.monitor),
 			                     .tty = c.own_tty };
 	creation_done(&c);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/ctl.h"
@@ -60,6 +61,20 @@ static int delete_record(struct vcrt *v, struct record *r, int dirfd, bool force
 	return cleanup_container(v, r, err);
 }
 
+/* Two may delete at once, and one of them create the id again. */
+static int delete_locked(struct vcrt *v, const char *id, int dirfd, bool force, struct error *err)
+{
+	auto_record struct record *r = NULL;
+	int e = record_lock(v->root, id, dirfd);
+
+	if (e == -ENOENT)
+		return error_set(err, ENOENT, "container does not exist");
+	if (e < 0)
+		return error_set(err, -e, "lock container '%s': %s", id, strerror(-e));
+	r = record_load(v->root, id, NULL, err);
+	return r ? delete_record(v, r, dirfd, force, err) : -err->code;
+}
+
 int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err)
 {
 	auto_record struct record *r = NULL;
@@ -68,12 +83,13 @@ int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err)
 
 	r = record_load(v->root, id, &dirfd, err);
 	if (r)
-		return delete_record(v, r, dirfd, force, err);
+		delete_locked(v, id, dirfd, force, err);
 	if (!force || err->code != ENOENT)
 		return -err->code;
 	error_clear(err);
 	/* A create that was killed right after its first step leaves an empty directory. */
 	dir = str_fmt("%s/%s", v->root, id);
-	rmdir(dir);
+	if (!r)
+		rmdir(dir);
 	return 0;
 }

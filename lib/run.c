@@ -76,11 +76,17 @@ static int wait_for_shim(const struct created *c, struct error *err)
 	return child_exit_code(status);
 }
 
-/* The monitor, which is our child, too, has ended with the container. */
-static void reap_children(void)
+static int start_and_wait(struct vcrt *v, const char *id, const struct created *c, int *exit_code,
+                          struct error *err)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	int code;
+
+	if (verb_start(v, id, err) < 0)
+		return -err->code;
+	code = wait_for_shim(c, err);
+	if (code >= 0)
+		*exit_code = code;
+	return -err->code;
 }
 
 static int run_foreground(struct vcrt *v, const struct vcrt_run_options *o, struct created *c,
@@ -88,27 +94,20 @@ static int run_foreground(struct vcrt *v, const struct vcrt_run_options *o, stru
 {
 	auto_error struct error ignored = { 0 };
 	struct termios saved;
-	bool is_raw = false;
-	int code;
 
-	if (c->tty >= 0) {
-		if (console_make_raw(c->tty, &saved, err) < 0)
-			return -err->code;
-		is_raw = true;
-	}
-	if (verb_start(v, o->create.id, err) == 0) {
-		code = wait_for_shim(c, err);
-		if (code >= 0)
-			*exit_code = code;
-	}
-	if (is_raw)
+	if (c->tty < 0) {
+		start_and_wait(v, o->create.id, c, exit_code, err);
+	} else if (console_make_raw(c->tty, &saved, err) == 0) {
+		start_and_wait(v, o->create.id, c, exit_code, err);
 		tcsetattr(c->tty, TCSADRAIN, &saved);
-	created_done(c);
+	}
 	if (err->code)
 		verb_delete(v, o->create.id, true, &ignored);
 	else if (!o->keep)
 		verb_delete(v, o->create.id, true, err);
-	reap_children();
+	/* Our child, too; it has ended with the container. */
+	waitpid(c->monitor_pid, NULL, WNOHANG);
+	created_done(c);
 	return -err->code;
 }
 

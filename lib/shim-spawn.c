@@ -32,13 +32,11 @@ static void report(int setup, const char *what)
 /* In the new process: exactly the descriptors it is meant to have, all signals blocked (they wait
  * for standin_run), a session of its own. */
 static void __attribute__((noreturn))
-become_shim(const char *binary, int control, int setup, size_t title_len)
+become_shim(const char *binary, int control, int setup, char *padding)
 {
-	auto_free char *padding = xzalloc(title_len + 1);
 	char *argv[] = { "vcrt", "shim", padding, NULL };
 	int high_control, high_setup, null;
 
-	memset(padding, ' ', title_len);
 	setsid();
 	standin_block_signals();
 	null = open("/dev/null", O_RDWR);
@@ -63,7 +61,7 @@ static pid_t raw_clone(unsigned long flags)
  * a child of the verb through CLONE_PARENT. It reports that child's pid through a pipe. */
 static void __attribute__((noreturn))
 join_and_clone(const struct shim_namespaces *ns, const char *binary, int control, int setup,
-               size_t title_len, int result)
+               char *padding, int result)
 {
 	pid_t pid;
 
@@ -75,14 +73,14 @@ join_and_clone(const struct shim_namespaces *ns, const char *binary, int control
 	}
 	pid = raw_clone((unsigned long)ns->create | CLONE_PARENT);
 	if (pid == 0)
-		become_shim(binary, control, setup, title_len);
+		become_shim(binary, control, setup, padding);
 	if (pid < 0)
 		report(setup, "make its namespaces");
 	_exit(pid > 0 && write(result, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
 }
 
 static pid_t clone_in_joined(const struct shim_namespaces *ns, const char *binary, int control,
-                             int setup, size_t title_len)
+                             int setup, char *padding)
 {
 	int result[2];
 	pid_t between, pid = -1;
@@ -91,7 +89,7 @@ static pid_t clone_in_joined(const struct shim_namespaces *ns, const char *binar
 		return -1;
 	between = raw_clone(0);
 	if (between == 0)
-		join_and_clone(ns, binary, control, setup, title_len, result[1]);
+		join_and_clone(ns, binary, control, setup, padding, result[1]);
 	close(result[1]);
 	if (between > 0) {
 		if (read(result[0], &pid, sizeof(pid)) != sizeof(pid))
@@ -107,9 +105,12 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
                struct shim *shim, struct error *err)
 {
 	int control[2] = { -1, -1 }, setup[2] = { -1, -1 };
+	auto_free char *padding =
+		xzalloc(title_len + 1); /* before clone: the child allocates nothing */
 	auto_error struct error told = { 0 };
 	auto_ctl_msg struct ctl_msg *m = NULL;
 
+	memset(padding, ' ', title_len);
 	*shim = SHIM_NONE;
 	if (ctl_pair(control, err) < 0)
 		return -err->code;
@@ -121,11 +122,11 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 	shim->control = control[0];
 	shim->setup = setup[0];
 	if (ns->n_join) {
-		shim->pid = clone_in_joined(ns, binary, control[1], setup[1], title_len);
+		shim->pid = clone_in_joined(ns, binary, control[1], setup[1], padding);
 	} else {
 		shim->pid = raw_clone((unsigned long)ns->create);
 		if (shim->pid == 0)
-			become_shim(binary, control[1], setup[1], title_len);
+			become_shim(binary, control[1], setup[1], padding);
 	}
 	if (shim->pid < 0)
 		error_sys(err, "start the shim");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,12 +15,14 @@
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
+#include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
 #define JOURNAL "vcrt.journal"
 #define STATE "state.json"
 #define MAX_STATE (4u << 20) /* bytes of a journal or state.json */
+#define LOCK_TIMEOUT 30000   /* ms */
 #define MAX_ID 1024          /* as runc */
 
 struct proc_ref proc_ref_of(pid_t pid)
@@ -112,6 +115,7 @@ struct json *record_to_json(const struct record *r)
 	json_set(v, "creator", ref_to_json(&r->creator));
 	json_set(v, "monitor", ref_to_json(&r->monitor));
 	json_set(v, "vmm", ref_to_json(&r->vmm));
+	json_set(v, "virtiofsd", ref_to_json(&r->fs_server));
 	json_set(v, "shim", ref_to_json(&r->shim));
 	json_set(v, "cgroupPath", json_new_string(r->cgroup_path));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
@@ -153,6 +157,7 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	ref_from_json(&r->creator, v, "creator");
 	ref_from_json(&r->monitor, v, "monitor");
 	ref_from_json(&r->vmm, v, "vmm");
+	ref_from_json(&r->fs_server, v, "virtiofsd");
 	ref_from_json(&r->shim, v, "shim");
 	cgroups = json_get_strv(v, "cgroups");
 	if (cgroups) {
@@ -325,6 +330,24 @@ char **record_list(const char *root, struct error *err)
 		closedir(d);
 	qsort(ids, strv_len(ids), sizeof(*ids), by_name);
 	return ids;
+}
+
+int record_lock(const char *root, const char *id, int dirfd)
+{
+	auto_free char *dir = str_fmt("%s/%s", root, id);
+	uint64_t end = loop_now_ms() + LOCK_TIMEOUT;
+	struct stat ours, present;
+
+	while (flock(dirfd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (loop_now_ms() >= end)
+			return -ETIMEDOUT;
+		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	if (fstat(dirfd, &ours) < 0 || lstat(dir, &present) < 0)
+		return -errno;
+	return ours.st_dev == present.st_dev && ours.st_ino == present.st_ino ? 0 : -ENOENT;
 }
 
 int record_remove(const char *root, const char *id, struct error *err)

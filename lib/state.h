@@ -31,7 +31,7 @@ struct record {
 	struct oci_state *oci; /* never NULL; status as published, see record_status() */
 	char *sandbox;         /* id of its sandbox */
 	char *sandbox_dir;
-	struct proc_ref creator, monitor, vmm, shim;
+	struct proc_ref creator, monitor, vmm, fs_server, shim;
 	char *cgroup_path; /* below each hierarchy of the host */
 	char **cgroups;    /* directories made for it on the host, in the order of making */
 	int exit_code;     /* -1: not known */
@@ -62,6 +62,10 @@ int record_publish(int dirfd, const struct record *r, struct error *err);
 struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err);
 /* Ids of this root's containers that are ours, sorted; NULL-terminated. */
 char **record_list(const char *root, struct error *err);
+/* Whoever removes a container holds this lock: dirfd (from record_load or record_make) is locked
+ * until it is closed. 0 when it still is ROOT/ID; -ENOENT when it was removed, and perhaps made
+ * anew, by somebody else; -ETIMEDOUT when somebody holds it for very long. */
+int record_lock(const char *root, const char *id, int dirfd);
 int record_remove(const char *root, const char *id, struct error *err);
 
 /* The published status, corrected by who is alive: without its monitor a container is stopped,

@@ -29,9 +29,9 @@ struct vcrt {
 
 /* A container that was created, as run needs it. */
 struct created {
-	pid_t shim;
-	int monitor; /* connection to the monitor */
-	int tty;     /* the caller's terminal that the container uses, -1: none */
+	pid_t shim, monitor_pid; /* both are children of the calling process */
+	int monitor;             /* connection to the monitor */
+	int tty;                 /* the caller's terminal that the container uses, -1: none */
 };
 #define CREATED_NONE ((struct created){ .monitor = -1, .tty = -1 })
 /* own_tty: a terminal of the container is the caller's (run in the foreground). */
