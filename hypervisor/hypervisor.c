@@ -1,16 +1,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor-internal.h"
 #include "hypervisor/hypervisor.h"
+#include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
 
@@ -110,16 +107,7 @@ bool hv_can(const struct hv *hv, unsigned cap)
 
 void hv_kill_vmm(struct hv *hv)
 {
-	struct pollfd p = { .fd = hv->pidfd, .events = POLLIN };
-
-	if (hv->pidfd >= 0) {
-		syscall(SYS_pidfd_send_signal, hv->pidfd, SIGKILL, NULL, 0);
-		while (poll(&p, 1, KILL_WAIT_MS) < 0 && errno == EINTR)
-			continue;
-		/* ECHILD, when the caller reaps every child itself, is as good. */
-		waitid(P_PIDFD, (id_t)hv->pidfd, NULL, WEXITED | WNOHANG);
-	}
-	close_fd(&hv->pidfd);
+	child_end(&hv->pidfd, KILL_WAIT_MS);
 	hv->pid = 0;
 }
 

@@ -17,6 +17,7 @@ enum {
 	HV_CAP_BLOCK_HOTPLUG = 1 << 1,
 	HV_CAP_NET_HOTPLUG = 1 << 2,
 	HV_CAP_PAUSE = 1 << 3,
+	HV_CAP_FS_VIRTIO = 1 << 4,
 };
 
 struct hv_config {
@@ -30,7 +31,9 @@ struct hv_config {
 	const char *kernel, *initrd; /* paths as the VMM will see them */
 	const char *cmdline;         /* added to the backend's own */
 	const char *share_path;      /* directory exported to the guest as 9p, NULL: none */
-	const char *share_tag;
+	int share_fd; /* a connection to a vhost-user server of virtio-fs, -1: none (stays the
+	               * caller's); guest memory is shared with it then */
+	const char *share_tag; /* of either */
 	const char *port_name; /* of the virtio-serial port behind channel_fd */
 	int channel_fd;        /* VMM's end of the agent channel (stays the caller's) */
 	int log_fd;            /* the VMM's stderr and stdout (stays the caller's) */

@@ -15,7 +15,8 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 
-/* No VM: a child that holds the agent channel until it is killed, as a VMM would. */
+/* No VM: a child that holds the agent channel and the share's connection until it is killed, as a
+ * VMM would. */
 
 enum { MAX_MESSAGE = 512 };
 
@@ -59,6 +60,8 @@ static int record(struct mock *m, const char *op, const char *detail, struct err
 static void child_main(const struct hv_config *cfg, int report)
 {
 	struct error err = { 0 };
+	int keep[2]; /* sorted */
+	size_t n = 0;
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
@@ -68,11 +71,19 @@ static void child_main(const struct hv_config *cfg, int report)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (cfg->prepare && cfg->prepare(cfg->prepare_arg, &err) < 0) {
-		ssize_t n = write(report, err.msg, strnlen(err.msg, MAX_MESSAGE));
+		ssize_t done = write(report, err.msg, strnlen(err.msg, MAX_MESSAGE));
 
-		_exit(n > 0 ? err.code & 0x7f : 127);
+		_exit(done > 0 ? err.code & 0x7f : 127);
 	}
-	fs_close_from(0, &cfg->channel_fd, cfg->channel_fd >= 0);
+	if (cfg->channel_fd >= 0)
+		keep[n++] = cfg->channel_fd;
+	if (cfg->share_fd >= 0)
+		keep[n++] = cfg->share_fd;
+	if (n == 2 && keep[0] > keep[1]) {
+		keep[0] = cfg->share_fd;
+		keep[1] = cfg->channel_fd;
+	}
+	fs_close_from(0, keep, n);
 	for (;;)
 		pause();
 }
@@ -184,7 +195,8 @@ static void mock_close(struct hv *hv)
 
 const struct hv_ops hv_mock_ops = {
 	.name = "mock",
-	.caps = HV_CAP_FS_9P | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG | HV_CAP_PAUSE,
+	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
+	        HV_CAP_PAUSE,
 	.size = sizeof(struct mock),
 	.check = mock_check,
 	.start = mock_start,

@@ -57,14 +57,20 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 	push2(v, "-name", name);
 	strv_push(v, "-machine");
 	/* What a container VM never uses costs probing time in the guest and code to attack. */
-	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off",
-	           cfg->machine ? cfg->machine : "q35");
+	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off%s",
+	           cfg->machine ? cfg->machine : "q35",
+	           cfg->share_fd >= 0 ? ",memory-backend=ram" : "");
 	push2(v, "-accel", kvm ? "kvm" : "tcg");
 	push2(v, "-cpu", cfg->cpu_model ? cfg->cpu_model : kvm ? "host" : "max");
 	strv_push(v, "-smp");
 	strv_pushf(v, "%u", cfg->cpus);
 	strv_push(v, "-m");
 	strv_pushf(v, "%uM", cfg->memory_mib);
+	if (cfg->share_fd >= 0) {
+		/* The server reads and writes the guest's buffers itself. */
+		strv_push(v, "-object");
+		strv_pushf(v, "memory-backend-memfd,id=ram,size=%uM,share=on", cfg->memory_mib);
+	}
 	strv_push(v, "-nodefaults");
 	strv_push(v, "-no-user-config");
 	strv_push(v, "-no-reboot");
@@ -97,6 +103,19 @@ static void add_share(char ***v, const struct hv_config *cfg)
 	strv_pushf(v, "local,id=share,path=%s,security_model=passthrough,multidevs=remap", path);
 	strv_push(v, "-device");
 	strv_pushf(v, "virtio-9p-pci-non-transitional,addr=3,fsdev=share,mount_tag=%s", tag);
+}
+
+static void add_served_share(char ***v, const struct hv_config *cfg)
+{
+	auto_free char *tag = NULL;
+
+	if (cfg->share_fd < 0)
+		return;
+	tag = escape(cfg->share_tag);
+	strv_push(v, "-chardev");
+	strv_pushf(v, "socket,id=share,fd=%d", QEMU_FD_SHARE);
+	strv_push(v, "-device");
+	strv_pushf(v, "vhost-user-fs-pci,addr=3,chardev=share,tag=%s", tag);
 }
 
 static void add_devices(char ***v, const struct hv_config *cfg)
@@ -137,5 +156,6 @@ char **qemu_build_args(const struct hv_config *cfg)
 	add_kernel(&v, cfg);
 	add_devices(&v, cfg);
 	add_share(&v, cfg);
+	add_served_share(&v, cfg);
 	return v;
 }

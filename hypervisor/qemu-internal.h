@@ -16,7 +16,7 @@
 #define QEMU_MAX_MEMORY_MIB (16u << 20) /* 16 TiB: beyond any host, and far from overflows */
 
 /* Descriptors as QEMU finds them. 0 is /dev/null, 1 the guest's console or the log, 2 the log. */
-enum { QEMU_FD_CHANNEL = 3, QEMU_FD_QMP = 4 };
+enum { QEMU_FD_CHANNEL = 3, QEMU_FD_QMP = 4, QEMU_FD_SHARE = 5 };
 
 struct qemu_port {   /* one pcie-root-port: what is behind it */
 	char id[32]; /* device, "" when free */

@@ -40,6 +40,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 		{ cfg->log_fd, 2 },
 		{ cfg->channel_fd, QEMU_FD_CHANNEL },
 		{ theirs, QEMU_FD_QMP },
+		{ cfg->share_fd, QEMU_FD_SHARE }, /* last: may be missing */
 	};
 	/* What the caller keeps in its environment is nothing for a process that a guest may own.
 	 */
@@ -50,7 +51,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 		.envp = env,
 		.cwd = "/",
 		.fds = fds,
-		.n_fds = ARRAY_SIZE(fds),
+		.n_fds = ARRAY_SIZE(fds) - (cfg->share_fd < 0),
 		.death_signal = SIGKILL,
 		.new_session = true,
 		.namespaces = cfg->namespaces,
@@ -129,7 +130,8 @@ static void qemu_close(struct hv *hv)
 
 const struct hv_ops hv_qemu_ops = {
 	.name = "qemu",
-	.caps = HV_CAP_FS_9P | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG | HV_CAP_PAUSE,
+	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
+	        HV_CAP_PAUSE,
 	.size = sizeof(struct qemu),
 	.check = qemu_check,
 	.start = qemu_start,

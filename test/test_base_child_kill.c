@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/base/child.h"
+#include "lib/base/error.h"
 #include "lib/base/mem.h"
 #include "test/deny.h"
 #include "test/scratch.h"
@@ -111,6 +112,23 @@ START_TEST(kill_wait_refuses_groups)
 }
 END_TEST
 
+START_TEST(end_kills_reaps_and_closes)
+{
+	auto_error struct error err = { 0 };
+	char *argv[4];
+	struct child_opts opts = shell_opts(argv, "trap '' TERM; while :; do sleep 1; done");
+	int pidfd, none = -1;
+	pid_t pid;
+
+	ck_assert_int_eq(child_spawn(&opts, &pid, &pidfd, &err), 0);
+	child_end(&pidfd, 5000);
+	ck_assert_int_eq(pidfd, -1);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	child_end(&none, 5000);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("child-kill");
@@ -123,5 +141,6 @@ int main(void)
 	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
 	tcase_add_test(tc, kill_wait_works_without_pidfd_open);
 	tcase_add_test(tc, kill_wait_refuses_groups);
+	tcase_add_test(tc, end_kills_reaps_and_closes);
 	return scratch_run(tc);
 }

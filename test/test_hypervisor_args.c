@@ -23,6 +23,7 @@ static void setup(void)
 		.channel_fd = 7,
 		.log_fd = 8,
 		.console_fd = -1,
+		.share_fd = -1,
 	};
 }
 
@@ -130,6 +131,20 @@ START_TEST(without_a_share_there_is_no_9p)
 }
 END_TEST
 
+START_TEST(a_served_share_is_virtio_fs_with_shared_memory_and_no_9p)
+{
+	cfg.share_path = NULL;
+	cfg.share_fd = 9;
+	cfg.share_tag = "t,x=1";
+	assert_has("\n-machine q35," MACHINE ",memory-backend=ram\n");
+	assert_has("\n-m 256M\n-object memory-backend-memfd,id=ram,size=256M,share=on\n");
+	assert_has("\n-chardev socket,id=share,fd=5\n"
+	           "-device vhost-user-fs-pci,addr=3,chardev=share,tag=t,,x=1");
+	assert_lacks("9p");
+	assert_lacks("fsdev");
+}
+END_TEST
+
 START_TEST(without_ports_there_are_none)
 {
 	cfg.pcie_ports = 0;
@@ -175,6 +190,7 @@ int main(void)
 	tcase_add_test(tc, kvm_takes_the_hosts_cpu);
 	tcase_add_test(tc, a_console_is_a_serial_port_and_the_kernel_talks);
 	tcase_add_test(tc, without_a_share_there_is_no_9p);
+	tcase_add_test(tc, a_served_share_is_virtio_fs_with_shared_memory_and_no_9p);
 	tcase_add_test(tc, without_ports_there_are_none);
 	tcase_add_test(tc, the_last_port_is_below_the_chipset);
 	tcase_add_test(tc, a_comma_in_a_path_cannot_add_an_option);

@@ -34,6 +34,7 @@ static void setup(void)
 		.memory_mib = 128,
 		.cpus = 1,
 		.pcie_ports = 24,
+		.share_fd = -1,
 	};
 	set_kernel(&k, sizeof(k));
 	set_initrd("07070100000000", 14);

@@ -22,9 +22,12 @@ static void setup(void)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	channel = pair[0];
-	cfg = (struct hv_config){
-		.memory_mib = 1, .cpus = 1, .channel_fd = pair[1], .log_fd = -1, .console_fd = -1
-	};
+	cfg = (struct hv_config){ .memory_mib = 1,
+		                  .cpus = 1,
+		                  .channel_fd = pair[1],
+		                  .log_fd = -1,
+		                  .console_fd = -1,
+		                  .share_fd = -1 };
 	hv = hv_new(&hv_mock_ops);
 }
 

@@ -46,6 +46,7 @@ static void setup(void)
 		.channel_fd = pair[1],
 		.log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
 		.console_fd = -1,
+		.share_fd = -1,
 	};
 	ck_assert_int_ge(cfg.log_fd, 0);
 	hv = hv_new(&hv_qemu_ops);

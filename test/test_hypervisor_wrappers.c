@@ -65,7 +65,7 @@ START_TEST(commands_before_the_start_are_refused)
 	ck_assert_int_eq(hv_pause(hv, &err), -ESRCH);
 	ck_assert_str_eq(err.msg, "pause a VM: the VM was not started");
 	ck_assert_int_eq(hv_add_device(hv, &dev, &err), -ESRCH);
-	ck_assert(hv_can(hv, HV_CAP_PAUSE | HV_CAP_FS_9P));
+	ck_assert(hv_can(hv, HV_CAP_PAUSE | HV_CAP_FS_9P | HV_CAP_FS_VIRTIO));
 	hv_free(hv);
 }
 END_TEST

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/loop.h"
@@ -104,4 +105,15 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
 		return errno == ESRCH ? 0 : -errno;
 	return wait_end(pidfd, timeout_ms);
+}
+
+void child_end(int *pidfd, unsigned timeout_ms)
+{
+	if (*pidfd >= 0) {
+		pidfd_send_signal(*pidfd, SIGKILL, NULL, 0);
+		wait_end(*pidfd, timeout_ms);
+		/* ECHILD, when the caller reaps every child itself, is as good. */
+		waitid(P_PIDFD, (id_t)*pidfd, NULL, WEXITED | WNOHANG);
+	}
+	close_fd(pidfd);
 }

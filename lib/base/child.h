@@ -49,5 +49,9 @@ bool child_is_alive(pid_t pid, unsigned long long start_time);
  * timeout_ms. Works for processes that are not children. 0 or -errno (ETIMEDOUT). */
 int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms);
 
+/* Kill (SIGKILL) and reap a child, waiting for its end at most timeout_ms, and close its
+ * descriptor. -1 is fine. */
+void child_end(int *pidfd, unsigned timeout_ms);
+
 /* exit(n) -> n, death by signal s -> 128 + s. */
 int child_exit_code(int wait_status);
