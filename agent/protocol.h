@@ -32,8 +32,9 @@
  *
  * Requests and the fields of their answers ("?": may be missing):
  *
- *   sandbox   {hostname?, share_tag?, entropy (hex), time: {sec, nsec}} -> {}
- *             Once, first. Mounts the share (9p, tag share_tag) on PROTOCOL_SHARE.
+ *   sandbox   {hostname?, share_tag?, share_type?, entropy (hex), time: {sec, nsec}} -> {}
+ *             Once, first. Mounts the share share_tag, which is of share_type "9p" (default) or
+ *             "virtiofs", on PROTOCOL_SHARE.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal}
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest

@@ -24,9 +24,10 @@ static int end_process(const struct proc_ref *p, const char *what, struct error 
 
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 {
-	/* The monitor's death takes the VMM with it; that it is listed as well covers a crash in
-	 * between. */
+	/* The monitor's death takes VMM and file server with it; that they are listed as well
+	 * covers a crash in between. */
 	if (end_process(&r->monitor, "monitor", err) < 0 || end_process(&r->vmm, "VMM", err) < 0 ||
+	    end_process(&r->fs_server, "virtiofsd", err) < 0 ||
 	    end_process(&r->shim, "shim", err) < 0)
 		return -err->code;
 	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)

@@ -67,6 +67,8 @@ static const struct key keys[] = {
 	  .dflt = 1,
 	  .min = 1,
 	  .max = 255 },
+	STRING("shared_fs", shared_fs, "9p"),
+	PATH_("virtiofsd_path", virtiofsd_path, "/usr/lib/qemu/virtiofsd"),
 	{ .name = "runtime_dir",
 	  .kind = KEY_PATH,
 	  .fixed = true,

@@ -17,6 +17,7 @@ struct config {
 	char *hypervisor, *agent;
 	char *vmm_path, *machine, *cpu_model, *accel;
 	char *kernel, *initrd, *kernel_params;
+	char *shared_fs, *virtiofsd_path;
 	char *runtime_dir;
 	char **enable_annotations, **allowed_paths;
 	unsigned memory_mib, cpus;

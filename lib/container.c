@@ -42,6 +42,7 @@ int container_publish(struct container *ct, const char *status, struct error *er
 	}
 	oci->pid = container_is_live(ct) ? ct->record->shim.pid : 0;
 	ct->record->vmm = ct->m->vmm;
+	ct->record->fs_server = ct->m->fs_server.ref;
 	if (record_publish(ct->dirfd, ct->record, err) < 0)
 		return error_wrap(err, "publish the state of '%s'", ct->id);
 	return 0;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/ctl.h"
+#include "lib/fs-server.h"
 #include "lib/state.h"
 #include "lib/base/error.h"
 
@@ -31,7 +32,8 @@ struct monitor {
 	struct hv *hv;
 	struct agent *agent;
 	struct proc_ref vmm;
-	struct loop_source *listener, *vmm_death, *boot_timer;
+	struct fs_server fs_server; /* pidfd -1: the VMM serves the share itself */
+	struct loop_source *listener, *vmm_death, *fs_server_death, *boot_timer;
 	struct client *clients;
 	struct container *containers;
 	struct call *calls;

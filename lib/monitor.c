@@ -218,7 +218,10 @@ static int start(struct monitor *m, struct error *err)
 	view = (struct share_view){ .stage = stage,
 		                    .vmm = m->config->vmm_path,
 		                    .kernel = m->config->kernel,
-		                    .initrd = m->config->initrd };
+		                    .initrd = m->config->initrd,
+		                    .fs_server = fs_server_is_wanted(m->config)
+		                                         ? m->config->virtiofsd_path
+		                                         : NULL };
 	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0)
 		return -err->code;
 	m->listener = loop_add_fd(m->loop, listener, EPOLLIN, on_connect, m);
@@ -227,7 +230,10 @@ static int start(struct monitor *m, struct error *err)
 
 int vcrt_monitor_main(int argc, char **argv)
 {
-	struct monitor m = { .dirfd = -1, .vmm_log = -1, .console_log = -1 };
+	struct monitor m = { .dirfd = -1,
+		             .vmm_log = -1,
+		             .console_log = -1,
+		             .fs_server = { .pidfd = -1, .log = -1 } };
 	auto_error struct error err = { 0 };
 	sigset_t none;
 	int status;

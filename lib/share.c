@@ -106,7 +106,7 @@ static int build_root(const struct share_view *view, struct error *err)
 	static const char *const devices[] = { "/dev/null",      "/dev/zero",       "/dev/urandom",
 		                               "/dev/random",    "/dev/kvm",        "/dev/net/tun",
 		                               "/dev/vhost-net", "/dev/vhost-vsock" };
-	const char *files[] = { view->vmm, view->kernel, view->initrd };
+	const char *files[] = { view->vmm, view->kernel, view->initrd, view->fs_server };
 	auto_free char *share = str_fmt("%s" SHARE_DIR, view->stage);
 
 	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++)
@@ -119,7 +119,7 @@ static int build_root(const struct share_view *view, struct error *err)
 	if (show(view->stage, "/proc", false, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		if (show_file(view->stage, files[i], err) < 0)
+		if (files[i] && show_file(view->stage, files[i], err) < 0)
 			return -err->code;
 	if (mkdir(share, 0700) < 0)
 		return error_sys(err, "make '%s'", share);
@@ -141,7 +141,8 @@ int share_enter(const struct share_view *view, struct error *err)
 		return error_sys(err, "make a mount namespace");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_sys(err, "make the mounts private");
-	if (mount("vcrt", view->stage, "tmpfs", MS_NOSUID, "mode=0700,size=1m") < 0)
+	if (mount("vcrt", view->stage, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	          "mode=0700,size=1m") < 0)
 		return error_sys(err, "mount the monitor's root");
 	if (build_root(view, err) < 0 || pivot_to(view->stage, err) < 0)
 		return -err->code;
@@ -153,15 +154,29 @@ int share_enter(const struct share_view *view, struct error *err)
 	return 0;
 }
 
-int share_prepare_vmm(struct error *err)
+static int follow_monitor(unsigned long flags, const char *proc_options, struct error *err)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return error_sys(err, "make the VMM's mounts slaves");
+		return error_sys(err, "make the mounts slaves of the monitor's");
 	if (umount2("/proc", MNT_DETACH) < 0 ||
-	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-	          "subset=pid,hidepid=invisible") < 0)
-		return error_sys(err, "mount the VMM's /proc");
+	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | flags, proc_options) <
+	            0)
+		return error_sys(err, "mount a /proc of its own");
 	return 0;
+}
+
+int share_prepare_vmm(bool serves_share, struct error *err)
+{
+	if (follow_monitor(0, "subset=pid,hidepid=invisible", err) < 0)
+		return -err->code;
+	if (!serves_share && umount2(SHARE_DIR, MNT_DETACH) < 0)
+		return error_sys(err, "hide the share from the VMM");
+	return 0;
+}
+
+int share_prepare_server(struct error *err)
+{
+	return follow_monitor(MS_RDONLY, NULL, err);
 }
 
 /* ---- trees ---- */

@@ -23,13 +23,17 @@ int share_clone(const char *path, bool recursive, bool readonly, bool *is_file, 
 
 struct share_view {
 	const char *stage; /* an empty directory of the host to build on; seen by nobody else */
-	const char *vmm, *kernel, *initrd; /* files of the host that stay visible, at their paths */
+	/* Files of the host that stay visible, at their paths; NULL: none. */
+	const char *vmm, *kernel, *initrd, *fs_server;
 };
 /* Move this process to a mount namespace with a root of its own. */
 int share_enter(const struct share_view *view, struct error *err);
 /* In the VMM's process, born in new mount and pid namespaces, before exec: make its mounts slaves
- * of the monitor's, and show it of /proc its own process only. */
-int share_prepare_vmm(struct error *err);
+ * of the monitor's, and show it of /proc its own process only. serves_share: leave it the share. */
+int share_prepare_vmm(bool serves_share, struct error *err);
+/* The same for the process of the share's server. It reads settings below /proc/sys, so all of
+ * /proc is there, but read-only. */
+int share_prepare_server(struct error *err);
 
 /* Make SHARE_DIR/KEY/ and attach trees in it. name: "rootfs", "m0", ... */
 int share_add(const char *key, const char *name, int tree, bool is_file, struct error *err);

@@ -4,10 +4,25 @@
 #include "agent/protocol.h"
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
+#include "lib/fs-server.h"
 #include "lib/vm-config.h"
 #include "lib/base/error.h"
+#include "lib/base/str.h"
 
 #define PCIE_PORTS 8
+
+static int check_share(const struct config *c, const struct hv_ops *ops, struct error *err)
+{
+	bool is_served = fs_server_is_wanted(c);
+	unsigned cap = is_served ? HV_CAP_FS_VIRTIO : HV_CAP_FS_9P;
+
+	if (!is_served && !str_eq(c->shared_fs, "9p"))
+		return error_set(err, EINVAL, "unknown shared file system '%s'", c->shared_fs);
+	if (!(ops->caps & cap))
+		return error_set(err, ENOTSUP, "hypervisor '%s' has no shared file system '%s'",
+		                 ops->name, c->shared_fs);
+	return fs_server_check(c, err);
+}
 
 const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, struct error *err)
 {
@@ -27,10 +42,13 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 		.channel_fd = -1,
 		.log_fd = -1,
 		.console_fd = -1,
+		.share_fd = -1,
 	};
 	if (!ops)
 		error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
 	else if (hv_accel_parse(c->accel, &cfg->accel) < 0)
 		error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+	else
+		check_share(c, ops, err);
 	return err->code ? NULL : ops;
 }

@@ -22,7 +22,8 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-#define MAX_LOG_TAIL 600 /* bytes of the VMM's log that a message quotes */
+#define MUTUAL_END_MS 300 /* from the end of one process to that of those that need it */
+#define MAX_LOG_TAIL 600  /* bytes of the VMM's log that a message quotes */
 
 /* A question to the agent that has no answer yet. */
 struct call {
@@ -45,12 +46,14 @@ void vm_phase(const struct monitor *m, const char *phase, const char *what)
 void vm_stop(struct monitor *m)
 {
 	loop_remove(&m->vmm_death);
+	loop_remove(&m->fs_server_death);
 	loop_remove(&m->boot_timer);
 	if (m->agent)
 		agent_close(m->agent);
 	m->agent = NULL;
 	hv_free(m->hv);
 	m->hv = NULL;
+	fs_server_stop(&m->fs_server);
 }
 
 /* Calls are forgotten before their askers are told, so that nobody asks again through them. */
@@ -94,8 +97,10 @@ static void lost_vmm(struct monitor *m)
 	auto_free char *tail = hv_log_tail(m->vmm_log, MAX_LOG_TAIL);
 	auto_error struct error err = { 0 };
 
-	error_set(&err, EIO, "the virtual machine has ended%s%s%s",
-	          m->is_ready ? "" : " before its agent answered", *tail ? ": " : "", tail);
+	/* Each ends with the other. */
+	if (!fs_server_has_failed(&m->fs_server, MUTUAL_END_MS, &err))
+		error_set(&err, EIO, "the virtual machine has ended%s%s%s",
+		          m->is_ready ? "" : " before its agent answered", *tail ? ": " : "", tail);
 	vm_lost(m, &err);
 }
 
@@ -104,6 +109,24 @@ static void on_vmm_death(int fd, uint32_t events, void *arg)
 	(void)fd;
 	(void)events;
 	lost_vmm(arg);
+}
+
+static void on_fs_server_death(int fd, uint32_t events, void *arg)
+{
+	struct monitor *m = arg;
+	struct pollfd p = { .fd = m->hv ? m->hv->pidfd : -1, .events = POLLIN };
+	auto_error struct error err = { 0 };
+
+	(void)fd;
+	(void)events;
+	if (!fs_server_has_failed(&m->fs_server, 0, &err)) {
+		if (poll(&p, 1, MUTUAL_END_MS) > 0) {
+			lost_vmm(m);
+			return;
+		}
+		error_set(&err, EIO, "the file server virtiofsd has ended");
+	}
+	vm_lost(m, &err);
 }
 
 static void on_boot_timeout(void *arg)
@@ -130,7 +153,7 @@ static void on_sandbox_reply(void *arg, const struct json *result, const struct 
 	vm_lost(m, &reason);
 }
 
-static struct json *sandbox_request(void)
+static struct json *sandbox_request(const struct config *c)
 {
 	struct json *j = json_new_object(), *t = json_new_object();
 	unsigned char random[64];
@@ -144,6 +167,7 @@ static struct json *sandbox_request(void)
 	json_set(t, "nsec", json_new_i64(now.tv_nsec));
 	json_set(j, "entropy", json_new_string(entropy));
 	json_set(j, "time", t);
+	json_set(j, "share_type", json_new_string(c->shared_fs));
 	json_set(j, "share_tag", json_new_string(PROTOCOL_SHARE_TAG));
 	return j;
 }
@@ -157,7 +181,7 @@ static void on_ready(void *arg, const struct json *hello)
 	vm_phase(m, "hello", "");
 	loop_remove(&m->boot_timer);
 	/* Both at once: requests are carried out in order. */
-	vm_call(m, "sandbox", sandbox_request(), on_sandbox_reply, m);
+	vm_call(m, "sandbox", sandbox_request(m->config), on_sandbox_reply, m);
 	for (struct container *ct = m->containers; ct; ct = ct->next)
 		container_send_create(ct);
 }
@@ -199,7 +223,7 @@ static void on_lost(void *arg, const struct error *cause)
 	auto_error struct error err = { 0 };
 
 	/* Mostly because the VMM has died, which says more. */
-	if (m->hv && poll(&p, 1, 300) > 0) {
+	if (m->hv && poll(&p, 1, MUTUAL_END_MS) > 0) {
 		lost_vmm(m);
 		return;
 	}
@@ -257,8 +281,8 @@ static const struct agent_events agent_events = {
 int vm_start(struct monitor *m, struct error *err)
 {
 	const struct agent_ops *agent = agent_find(m->config->agent);
-	struct vmm_jail jail = { .keep_memory_lock = false };
-	auto_close int ours = -1, theirs = -1;
+	struct vmm_jail jail = { .serves_share = !fs_server_is_wanted(m->config) };
+	auto_close int ours = -1, theirs = -1, share = -1;
 	const struct hv_ops *ops;
 	struct hv_config cfg;
 	int pair[2];
@@ -274,7 +298,11 @@ int vm_start(struct monitor *m, struct error *err)
 	theirs = pair[1];
 	cfg.name = m->sandbox;
 	cfg.channel_fd = theirs;
-	cfg.share_path = SHARE_DIR;
+	if (jail.serves_share)
+		cfg.share_path = SHARE_DIR;
+	else if ((share = fs_server_start(&m->fs_server, m->config, m->dirfd, err)) < 0)
+		return -err->code;
+	cfg.share_fd = share;
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
 	cfg.log_fd = m->vmm_log;
 	cfg.console_fd = m->console_log;
@@ -287,6 +315,9 @@ int vm_start(struct monitor *m, struct error *err)
 	m->vmm = proc_ref_of(m->hv->pid);
 	vm_phase(m, "VMM started", "");
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
+	if (!jail.serves_share)
+		m->fs_server_death =
+			loop_add_fd(m->loop, m->fs_server.pidfd, EPOLLIN, on_fs_server_death, m);
 	m->boot_timer = loop_add_timer(m->loop, m->config->boot_timeout * 1000, on_boot_timeout, m);
 	m->agent = agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);
 	return 0;

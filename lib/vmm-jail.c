@@ -1,35 +1,68 @@
 #include <errno.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "lib/share.h"
 #include "lib/vmm-jail.h"
 #include "lib/base/error.h"
 
+#define CAP_BIT(cap) (1ull << (cap))
+
 /* QEMU's 9p server acts on the host for root in the guest: owners, modes, special files, any file
  * whatever its permissions. It runs as root, whose capabilities come back at exec, so the bounding
  * set is what counts. */
-static const cap_value_t kept[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
-	                            CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP };
+#define SERVE_CAPS                                                                                 \
+	(CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_FOWNER) |                    \
+	 CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_MKNOD) | CAP_BIT(CAP_SETFCAP))
+/* virtiofsd makes files as the user of the guest who asks. The last two it gives up itself, when it
+ * has changed its root and dropped its bounding set. */
+#define VIRTIOFSD_CAPS                                                                             \
+	(SERVE_CAPS | CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SYS_CHROOT) |        \
+	 CAP_BIT(CAP_SETPCAP))
 
-static bool is_kept(const struct vmm_jail *jail, int cap)
+static int keep_caps(unsigned long long kept, struct error *err)
 {
-	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		if (kept[i] == cap)
-			return true;
-	return cap == CAP_IPC_LOCK && jail->keep_memory_lock;
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (!(kept & CAP_BIT(cap)) && prctl(PR_CAPBSET_DROP, cap) < 0)
+			return error_sys(err, "drop a capability");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_sys(err, "deny new privileges");
+	return 0;
 }
 
 int vmm_jail_enter(void *arg, struct error *err)
 {
 	const struct vmm_jail *jail = arg;
+	unsigned long long kept = jail->serves_share ? SERVE_CAPS : 0;
 
-	if (share_prepare_vmm(err) < 0)
+	if (jail->keep_memory_lock)
+		kept |= CAP_BIT(CAP_IPC_LOCK);
+	if (share_prepare_vmm(jail->serves_share, err) < 0)
 		return -err->code;
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		if (!is_kept(jail, cap) && prctl(PR_CAPBSET_DROP, cap) < 0)
-			return error_sys(err, "drop a capability of the VMM");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_sys(err, "deny the VMM new privileges");
+	return keep_caps(kept, err);
+}
+
+static int set_max_files(unsigned max, struct error *err)
+{
+	struct rlimit limit = { .rlim_cur = max, .rlim_max = max };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return 0;
+	/* Above fs.nr_open: as many as we have ourselves. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return error_sys(err, "read the limit of open files");
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return error_sys(err, "set the limit of open files");
 	return 0;
+}
+
+int file_jail_enter(void *arg, struct error *err)
+{
+	const struct file_jail *jail = arg;
+
+	if (share_prepare_server(err) < 0 || set_max_files(jail->max_files, err) < 0)
+		return -err->code;
+	return keep_caps(VIRTIOFSD_CAPS, err);
 }

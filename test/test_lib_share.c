@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,12 +264,66 @@ START_TEST(only_the_key_itself_is_dropped)
 }
 END_TEST
 
+static int hides_share(void)
+{
+	auto_close int dir = clone_of("dir", true, false, NULL);
+
+	enter();
+	CHECK(share_add("k1", "rootfs", dir, false, &err) == 0);
+	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_vmm(false, &err) == 0);
+	CHECK(fs_exists(SHARE_DIR));
+	CHECK(!fs_exists(SHARE_DIR "/k1"));
+	CHECK(fs_exists("/proc/self/fd") && !fs_exists("/proc/sys"));
+	return 0;
+}
+
+START_TEST(a_vmm_that_does_not_serve_the_share_does_not_see_it)
+{
+	in_child(hides_share);
+}
+END_TEST
+
+static int serves_share(void)
+{
+	auto_close int dir = clone_of("dir", true, false, NULL);
+
+	enter();
+	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_server(&err) == 0);
+	CHECK(fs_exists("/proc/self/fd") && fs_exists("/proc/sys/fs/file-max"));
+	CHECK(open("/proc/sys/fs/file-max", O_WRONLY) < 0 && errno == EROFS);
+	return 0;
+}
+
+START_TEST(the_server_reads_proc_but_cannot_write_there)
+{
+	in_child(serves_share);
+}
+END_TEST
+
+/* A device that is made there is of no use: neither VMM nor server can reach the host with it. */
+static int refuses_devices(void)
+{
+	enter();
+	CHECK(mknod("/null", S_IFCHR | 0600, makedev(1, 3)) == 0);
+	CHECK(open("/null", O_WRONLY) < 0 && errno == EACCES);
+	CHECK(mknod(SHARE_DIR "/null", S_IFCHR | 0600, makedev(1, 3)) == 0);
+	CHECK(open(SHARE_DIR "/null", O_WRONLY) < 0 && errno == EACCES);
+	CHECK(open("/dev/null", O_WRONLY) >= 0);
+	return 0;
+}
+
+START_TEST(only_the_devices_that_are_shown_can_be_opened)
+{
+	in_child(refuses_devices);
+}
+END_TEST
+
 /* The VMM's process: has the mounts that come and loses those that go. */
 static int vmm(int ready, int go)
 {
 	char c;
 
-	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_vmm(&err) == 0);
+	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_vmm(true, &err) == 0);
 	CHECK(write(ready, "x", 1) == 1);
 	CHECK(read(go, &c, 1) == 1);
 	CHECK(fs_exists(SHARE_DIR "/k1/rootfs/file"));
@@ -351,5 +406,8 @@ int main(void)
 	tcase_add_test(tc, only_the_key_itself_is_dropped);
 	tcase_add_test(tc, the_vmm_follows_what_is_added_and_removed);
 	tcase_add_test(tc, after_the_removal_the_host_can_unmount);
+	tcase_add_test(tc, a_vmm_that_does_not_serve_the_share_does_not_see_it);
+	tcase_add_test(tc, the_server_reads_proc_but_cannot_write_there);
+	tcase_add_test(tc, only_the_devices_that_are_shown_can_be_opened);
 	return scratch_run(tc);
 }

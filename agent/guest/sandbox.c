@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/guest/boot.h"
 #include "agent/guest/sandbox.h"
 #include "agent/protocol.h"
 #include "lib/base/error.h"
@@ -25,6 +26,9 @@
  * (measured under TCG: 100 MB/s, 8 KiB give 15), while every request takes two buffers of that
  * size from the kernel, each in one piece. */
 #define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=131072,cache=mmap,access=client"
+
+/* virtio-fs makes a file system of its own of each mount of the host below the share. */
+static bool has_submounts;
 
 static int hex_digit(char c)
 {
@@ -76,10 +80,25 @@ static int set_time(const struct json *object, struct error *err)
 	return 0;
 }
 
-static int mount_share(const char *tag, struct error *err)
+/* How both sides see each other's changes is up to the server on the host. */
+static int mount_virtiofs(const char *tag, struct error *err)
+{
+	if (boot_load_module("virtiofs", err) < 0)
+		return -err->code;
+	if (mount(tag, PROTOCOL_SHARE, "virtiofs", 0, NULL) < 0)
+		return error_sys(err, "mount the share '%s'", tag);
+	has_submounts = true;
+	return 0;
+}
+
+static int mount_share(const char *type, const char *tag, struct error *err)
 {
 	if (fs_mkdir_p(PROTOCOL_SHARE, 0700, err) < 0)
 		return -err->code;
+	if (str_eq(type, "virtiofs"))
+		return mount_virtiofs(tag, err);
+	if (type && !str_eq(type, "9p"))
+		return error_set(err, EINVAL, "unknown type of share '%s'", type);
 	if (mount(tag, PROTOCOL_SHARE, "9p", 0, SHARE_OPTIONS) < 0)
 		return error_sys(err, "mount the share '%s'", tag);
 	return 0;
@@ -88,6 +107,7 @@ static int mount_share(const char *tag, struct error *err)
 int sandbox_setup(const struct json *request, struct error *err)
 {
 	const char *hostname = json_get_string(request, "hostname");
+	const char *type = json_get_string(request, "share_type");
 	const char *tag = json_get_string(request, "share_tag");
 	const char *entropy = json_get_string(request, "entropy");
 	const struct json *now = json_get_object(request, "time");
@@ -98,15 +118,20 @@ int sandbox_setup(const struct json *request, struct error *err)
 		return -err->code;
 	if (hostname && sethostname(hostname, strlen(hostname)) < 0)
 		return error_sys(err, "set the host name '%s'", hostname);
-	if (tag && mount_share(tag, err) < 0)
+	if (tag && mount_share(type, tag, err) < 0)
 		return -err->code;
 	return 0;
 }
 
 void sandbox_sync(void)
 {
-	auto_close int fd = open(PROTOCOL_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = -1;
 
+	if (has_submounts) {
+		sync();
+		return;
+	}
+	fd = open(PROTOCOL_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
 		syncfs(fd);
 }
