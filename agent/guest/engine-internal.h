@@ -236,7 +236,6 @@ char *program_find(const char *name, char *const *env, struct error *err);
 const char *env_get(char *const *env, const char *name);
 char **env_build(char *const *env, const char *home);
 
-
 /* users.c */
 char *users_home(const char *passwd, uint32_t uid); /* NULL: no such user, or no home */
 char *users_read_home(uint32_t uid);                /* child: from /etc/passwd, "/" by default */
