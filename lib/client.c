@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include "lib/ctl.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
+#include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -65,6 +67,32 @@ struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_ou
 		m = ctl_call(fd, request, timeout, err);
 	ctl_out_done(request);
 	return m;
+}
+
+bool client_is_gone(const struct error *err)
+{
+	return err->code == ECONNREFUSED || err->code == ECONNRESET || err->code == EPIPE;
+}
+
+int client_write_pid(const char *path, pid_t pid, struct error *err)
+{
+	auto_free char *text = str_fmt("%d", (int)pid);
+	auto_free char *temporary = NULL;
+	auto_close int fd = -1;
+	const char *name;
+
+	if (!path || !*path)
+		return 0;
+	name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	temporary = str_fmt("%.*s.%s", (int)(name - path), path, name);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return error_sys(err, "write the pid file '%s'", path);
+	if (fs_write_all(fd, text, strlen(text)) < 0 || rename(temporary, path) < 0) {
+		error_sys(err, "write the pid file '%s'", path);
+		unlink(temporary);
+	}
+	return -err->code;
 }
 
 int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,

@@ -1,11 +1,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -267,11 +269,30 @@ static int add_trees(struct creation *c, struct ctl_out *out, struct error *err)
 	return 0;
 }
 
+/* In the foreground every signal is blocked for the container; but who wants to end a start that
+ * takes long must not have to wait for it. */
+static int wait_or_interrupted(int fd, struct error *err)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	auto_close int signals = -1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	signals = p[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	return p[1].revents ? error_set(err, ECANCELED, "interrupted") : 0;
+}
+
 /* A container that uses the caller's terminal has it for itself. */
 static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 {
 	struct vcrt *v = c->v;
-	struct ctl_msg *answer;
+	struct ctl_msg *answer = NULL;
 	bool is_told = false;
 
 	if (v->progress && c->own_tty < 0 && !ctl_is_readable(c->launch.monitor, PATIENCE)) {
@@ -279,7 +300,8 @@ static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 		is_told = true;
 	}
 	/* No limit of time here: the monitor has its own for the boot and for every request. */
-	answer = ctl_answer(c->launch.monitor, -1, err);
+	if (!c->is_foreground || wait_or_interrupted(c->launch.monitor, err) == 0)
+		answer = ctl_answer(c->launch.monitor, -1, err);
 	if (is_told)
 		v->progress(v->progress_arg, NULL);
 	return answer;
@@ -310,17 +332,6 @@ static int ask_monitor(struct creation *c, struct error *err)
 	return answer ? 0 : -err->code;
 }
 
-static int write_pid_file(const char *path, pid_t pid, struct error *err)
-{
-	auto_free char *text = str_fmt("%d", (int)pid);
-
-	if (!path || !*path)
-		return 0;
-	if (fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
-		return error_wrap(err, "write the pid file");
-	return 0;
-}
-
 static int commit(struct creation *c, struct error *err)
 {
 	struct ctl_out out = client_request("commit", c->o->id);
@@ -329,7 +340,7 @@ static int commit(struct creation *c, struct error *err)
 	if (c->tty_master >= 0)
 		r = console_send(c->o->console_socket, c->tty_master, err);
 	if (r == 0)
-		r = write_pid_file(c->o->pid_file, c->shim.pid, err);
+		r = client_write_pid(c->o->pid_file, c->shim.pid, err);
 	if (r == 0)
 		r = ctl_send(c->launch.monitor, &out, err);
 	ctl_out_done(&out);

@@ -34,7 +34,7 @@ static int ask(struct vcrt *v, const struct record *r, bool force, struct error 
 
 	json_set(out.json, "force", json_new_bool(force));
 	answer = client_ask(v, r, &out, &e);
-	if (answer || e.code == ECONNREFUSED || e.code == ECONNRESET || e.code == EPIPE)
+	if (answer || client_is_gone(&e))
 		return 0;
 	if (force && e.code != EBUSY) {
 		log_debug("the monitor of '%s' does not delete it: %s", r->oci->id, e.msg);

@@ -24,6 +24,8 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
+#define STOPPED "cannot exec in a stopped container"
+
 struct execution {
 	struct vcrt *v;
 	const struct vcrt_exec_options *o;
@@ -164,26 +166,32 @@ static int check_console(struct execution *x, struct error *err)
 
 /* Beside the container's own stand-in, in all its namespaces; of the mount namespace only the
  * descriptor: the program has to be loaded from the host first. */
+static int open_namespace(const struct record *r, const char *name, struct error *err)
+{
+	auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)r->shim.pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 && (errno == ENOENT || errno == ESRCH))
+		return error_set(err, ESRCH, STOPPED);
+	return fd < 0 ? error_sys(err, "open '%s'", path) : fd;
+}
+
 static int open_namespaces(const struct record *r, struct shim_namespaces *ns, int *mntns,
                            struct error *err)
 {
 	static const char *const names[] = { "net", "ipc", "uts", "cgroup", "pid" };
-	auto_free char *mnt = str_fmt("/proc/%d/ns/mnt", (int)r->shim.pid);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)r->shim.pid, names[i]);
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		int fd = open_namespace(r, names[i], err);
 
 		if (fd < 0)
-			return error_sys(err, "open '%s'", path);
+			return fd;
 		ns->join[ns->n_join++] = fd;
 	}
-	*mntns = open(mnt, O_RDONLY | O_CLOEXEC);
+	*mntns = open_namespace(r, "mnt", err);
 	if (*mntns < 0)
-		return error_sys(err, "open '%s'", mnt);
-	return proc_ref_is_alive(&r->shim)
-	               ? 0
-	               : error_set(err, ESRCH, "cannot exec in a stopped container");
+		return -err->code;
+	return proc_ref_is_alive(&r->shim) ? 0 : error_set(err, ESRCH, STOPPED);
 }
 
 static int join_cgroup(struct execution *x, struct error *err)
@@ -244,36 +252,26 @@ static int ask_monitor(struct execution *x, struct error *err)
 		answer = ctl_call(x->conn, &out, -1, err);
 	ctl_out_done(&out);
 	close_fd(&x->shim.control);
-	if (!answer && (err->code == ECONNREFUSED || err->code == ECONNRESET))
-		return error_set(err, ESRCH, "cannot exec in a stopped container");
+	if (!answer && client_is_gone(err))
+		return error_set(err, ESRCH, STOPPED);
 	return answer ? 0 : -err->code;
 }
 
 static int finish_detached(struct execution *x, struct error *err)
 {
-	const char *path = x->o->pid_file;
-	auto_free char *text = str_fmt("%d", (int)x->shim.pid);
-
 	if (x->tty_master >= 0 && console_send(x->o->console_socket, x->tty_master, err) < 0)
 		return -err->code;
-	if (path && *path &&
-	    fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) < 0)
-		return error_wrap(err, "write the pid file");
-	return 0;
+	return client_write_pid(x->o->pid_file, x->shim.pid, err);
 }
 
 /* The caller's terminal is raw before the process can write to it. */
 static int run_foreground(struct execution *x, int *exit_code, struct error *err)
 {
-	const char *path = x->o->pid_file;
-	auto_free char *text = str_fmt("%d", (int)getpid());
 	struct termios saved;
 
 	if (x->own_tty >= 0 && console_make_raw(x->own_tty, &saved, err) < 0)
 		return -err->code;
-	if (ask_monitor(x, err) == 0 &&
-	    (!path || !*path ||
-	     fs_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0644, false, err) == 0))
+	if (ask_monitor(x, err) == 0 && client_write_pid(x->o->pid_file, getpid(), err) == 0)
 		*exit_code = standin_run(x->conn, x->own_tty);
 	if (x->own_tty >= 0)
 		tcsetattr(x->own_tty, TCSADRAIN, &saved);
@@ -303,7 +301,7 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 		return error_set(err, EINVAL, "container '%s': %s", x->o->id, x->record->problem);
 	status = record_status(x->record);
 	if (str_eq(status, VCRT_STOPPED))
-		return error_set(err, ESRCH, "cannot exec in a stopped container");
+		return error_set(err, ESRCH, STOPPED);
 	if (find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
 	    check_console(x, err) < 0)
 		return -err->code;

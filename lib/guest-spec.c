@@ -53,6 +53,20 @@ static void localise_shm(struct oci_mount *m, const char *source)
 	strv_pushf(&m->options, "size=%llu", size);
 }
 
+/* Of two options that undo each other the last one counts. */
+static bool option_is_on(const struct oci_mount *m, const char *on, const char *off)
+{
+	bool is_on = false;
+
+	for (char **o = m->options; o && *o; o++) {
+		if (str_eq(*o, on))
+			is_on = true;
+		else if (str_eq(*o, off))
+			is_on = false;
+	}
+	return is_on;
+}
+
 /* What the stand-in has to clone (shim.c); it goes to the guest under the same name. */
 static struct json *bind_of(const struct oci_mount *m, const char *name, const char *source)
 {
@@ -62,8 +76,8 @@ static struct json *bind_of(const struct oci_mount *m, const char *name, const c
 	json_set(j, "dest", json_new_string(m->destination));
 	json_set(j, "name", json_new_string(name));
 	json_set(j, "path", json_new_string(source));
-	json_set(j, "recursive", json_new_bool(!strv_has(m->options, "bind")));
-	json_set(j, "readonly", json_new_bool(strv_has(m->options, "ro")));
+	json_set(j, "recursive", json_new_bool(!option_is_on(m, "bind", "rbind")));
+	json_set(j, "readonly", json_new_bool(option_is_on(m, "ro", "rw")));
 	return j;
 }
 

@@ -41,7 +41,7 @@ static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, cons
 		return error_set(err, ESRCH, "%s", stopped);
 	}
 	m = client_ask(v, r, out, err);
-	if (!m && (err->code == ECONNREFUSED || err->code == ECONNRESET || err->code == EPIPE))
+	if (!m && client_is_gone(err))
 		return error_set(err, ESRCH, "%s", stopped);
 	if (answer)
 		*answer = m;

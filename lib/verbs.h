@@ -69,6 +69,11 @@ struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_ou
  * terminal stays the caller's, a monitor that reads ahead would swallow it. */
 int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,
                      struct error *err);
+/* Whether the error says that a monitor has gone while (or before) it was asked. */
+bool client_is_gone(const struct error *err);
+/* Write a pid as runc does: the bare number, by way of ".NAME" in the same directory. path may be
+ * NULL or empty. */
+int client_write_pid(const char *path, pid_t pid, struct error *err);
 /* Wait until a process is gone, at most timeout_ms. 0 or -ETIMEDOUT. */
 int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms);
 
