@@ -316,6 +316,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "state", record_to_json(c->record));
 	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
+	json_set(out.json, "hook_seconds", json_new_u64(guest_hook_seconds(c->spec)));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&

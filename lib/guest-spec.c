@@ -11,6 +11,7 @@
 #include "oci/oci.h"
 
 #define SHM "/dev/shm"
+#define MAX_HOOK_SECONDS 86400u /* of hooks without a timeout, or with a longer one */
 
 bool mount_is_bind(const struct oci_mount *m)
 {
@@ -78,6 +79,7 @@ static struct json *bind_of(const struct oci_mount *m, const char *name, const c
 	json_set(j, "path", json_new_string(source));
 	json_set(j, "recursive", json_new_bool(!option_is_on(m, "bind", "rbind")));
 	json_set(j, "readonly", json_new_bool(option_is_on(m, "ro", "rw")));
+	json_set(j, "all_readonly", json_new_bool(option_is_on(m, "rro", "rrw")));
 	return j;
 }
 
@@ -131,6 +133,27 @@ static int localise_namespaces(struct oci_spec *guest, struct error *err)
 			                 ns->path, ns->type);
 	}
 	return 0;
+}
+
+static unsigned hook_seconds(const struct oci_hook *hooks, size_t n)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool is_limited = hooks[i].has_timeout && hooks[i].timeout < MAX_HOOK_SECONDS;
+
+		sum += is_limited ? (unsigned)hooks[i].timeout : MAX_HOOK_SECONDS;
+	}
+	return sum < MAX_HOOK_SECONDS ? sum : MAX_HOOK_SECONDS;
+}
+
+unsigned guest_hook_seconds(const struct oci_spec *spec)
+{
+	const struct oci_hooks *h = spec->hooks;
+
+	return h ? hook_seconds(h->create_container, h->n_create_container) +
+	                       hook_seconds(h->start_container, h->n_start_container)
+	         : 0;
 }
 
 static void strip_host_parts(struct oci_spec *guest)

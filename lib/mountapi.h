@@ -2,13 +2,15 @@
 #pragma once
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/mount.h>
 
-static inline int mount_set_readonly(int tree)
+static inline int mount_set_readonly(int tree, bool recursive)
 {
 	struct mount_attr a = { .attr_set = MOUNT_ATTR_RDONLY };
+	unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
 
-	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof(a));
+	return mount_setattr(tree, "", flags, &a, sizeof(a));
 }
 
 static inline int mount_set_private(int tree)

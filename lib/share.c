@@ -16,7 +16,8 @@
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 
-int share_clone(const char *path, bool recursive, bool readonly, bool *is_file, struct error *err)
+int share_clone(const char *path, bool recursive, enum share_readonly readonly, bool *is_file,
+                struct error *err)
 {
 	auto_close int fd = -1;
 	struct stat st;
@@ -27,7 +28,8 @@ int share_clone(const char *path, bool recursive, bool readonly, bool *is_file, 
 		return error_sys(err, "open the mount '%s'", path);
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "stat '%s'", path);
-	if (readonly && mount_set_readonly(fd) < 0)
+	if (readonly != SHARE_WRITABLE &&
+	    mount_set_readonly(fd, readonly == SHARE_ALL_READONLY) < 0)
 		return error_sys(err, "make the mount of '%s' read-only", path);
 	if (is_file)
 		*is_file = !S_ISDIR(st.st_mode);
@@ -73,7 +75,7 @@ static int show(const char *stage, const char *path, bool readonly, struct error
 			return error_sys(err, "copy the link '%s'", path);
 		return 0;
 	}
-	tree = share_clone(path, true, readonly, NULL, err);
+	tree = share_clone(path, true, readonly ? SHARE_ALL_READONLY : SHARE_WRITABLE, NULL, err);
 	if (tree < 0 || make_mount_point(to, S_ISDIR(st.st_mode), err) < 0)
 		return -err->code;
 	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -90,7 +92,7 @@ static int show_file(const char *stage, const char *path, struct error *err)
 	/* Below /usr it is there already. */
 	if (!real || fs_exists(to))
 		return 0;
-	tree = share_clone(real, false, true, NULL, err);
+	tree = share_clone(real, false, SHARE_ALL_READONLY, NULL, err);
 	if (tree < 0 || make_mount_point(to, false, err) < 0)
 		return -err->code;
 	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)

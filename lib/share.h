@@ -15,9 +15,12 @@ struct error;
 /* ---- in the stand-in ---- */
 
 /* Clone the mount tree at path (a directory or file; the last component may be a link), detached.
- * recursive: with everything mounted below. readonly: the clone is read-only, all of it. Returns
- * its descriptor. *is_file (may be NULL) says that it is no directory. */
-int share_clone(const char *path, bool recursive, bool readonly, bool *is_file, struct error *err);
+ * recursive: with everything mounted below. readonly: the clone is read-only, all of it or (as
+ * the option "ro" of a bind means it) only what is not mounted below. Returns its descriptor.
+ * *is_file (may be NULL) says that it is no directory. */
+enum share_readonly { SHARE_WRITABLE, SHARE_READONLY, SHARE_ALL_READONLY };
+int share_clone(const char *path, bool recursive, enum share_readonly readonly, bool *is_file,
+                struct error *err);
 
 /* ---- in the monitor ---- */
 

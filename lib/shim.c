@@ -6,8 +6,8 @@
  *   mntns       descriptor of the mount namespace to enter (exec), or
  *   rootfs      path on the host of what becomes our root,
  *   readonly    whether it is made read-only at the end,
- *   mounts      what is mounted in it: {type: "bind", name, path, recursive, readonly, dest} or
- *               {type: "proc"|"tmpfs", dest}
+ *   mounts      what is mounted in it: {type: "bind", name, path, recursive, readonly,
+ * all_readonly, dest} or {type: "proc"|"tmpfs", dest}
  *
  * The answer holds a second clone of the root and of every bind, for the share: "trees", an array
  * of {name, file, fd}.
@@ -58,19 +58,30 @@ static void set_title(int argc, char **argv, const struct json *msg)
 	}
 }
 
-/* Clone a tree for the share. */
-static int answer_tree(struct ctl_out *answer, struct json *trees, const char *name,
-                       const char *path, bool recursive, bool readonly, struct error *err)
+static int clone_bind(const struct json *m, bool *is_file, struct error *err)
+{
+	enum share_readonly readonly = json_get_bool(m, "all_readonly", false) ? SHARE_ALL_READONLY
+	                               : json_get_bool(m, "readonly", false)   ? SHARE_READONLY
+	                                                                       : SHARE_WRITABLE;
+
+	return share_clone(json_get_string(m, "path"), json_get_bool(m, "recursive", true),
+	                   readonly, is_file, err);
+}
+
+/* Clone a tree for the share: that of bind, or of the root file system. */
+static int answer_tree(struct ctl_out *answer, struct json *trees, const struct json *bind,
+                       const char *rootfs, struct error *err)
 {
 	struct json *t = json_new_object();
 	bool is_file = false;
 	int fd;
 
 	json_add(trees, t);
-	fd = share_clone(path, recursive, readonly, &is_file, err);
+	fd = bind ? clone_bind(bind, &is_file, err)
+	          : share_clone(rootfs, true, SHARE_WRITABLE, &is_file, err);
 	if (fd < 0)
 		return -err->code;
-	json_set(t, "name", json_new_string(name));
+	json_set(t, "name", json_new_string(bind ? json_get_string(bind, "name") : "rootfs"));
 	json_set(t, "file", json_new_bool(is_file));
 	if (ctl_out_fd(answer, t, "fd", fd, err) < 0) {
 		close(fd);
@@ -86,7 +97,7 @@ static int answer_trees(const struct json *msg, const char *rootfs, struct ctl_o
 	struct json *trees = json_new_array();
 
 	json_set(answer->json, "trees", trees);
-	if (answer_tree(answer, trees, "rootfs", rootfs, true, false, err) < 0)
+	if (answer_tree(answer, trees, NULL, rootfs, err) < 0)
 		return error_wrap(err, "root file system");
 	for (size_t i = 0; mounts && i < json_len(mounts); i++) {
 		const struct json *m = json_at(mounts, i);
@@ -95,8 +106,7 @@ static int answer_trees(const struct json *msg, const char *rootfs, struct ctl_o
 
 		if (!str_eq(json_get_string(m, "type"), "bind") || !name || !path)
 			continue;
-		if (answer_tree(answer, trees, name, path, json_get_bool(m, "recursive", true),
-		                json_get_bool(m, "readonly", false), err) == 0)
+		if (answer_tree(answer, trees, m, NULL, err) == 0)
 			continue;
 		if (err->code == ENOENT)
 			return error_set(err, ENOENT,
@@ -113,8 +123,7 @@ static int answer_trees(const struct json *msg, const char *rootfs, struct ctl_o
  * container sees, so a mount that cannot be shown is left out. */
 static void show_mount(int root, const struct json *m)
 {
-	const char *type = json_get_string(m, "type"), *path = json_get_string(m, "path");
-	const char *dest = json_get_string(m, "dest");
+	const char *type = json_get_string(m, "type"), *dest = json_get_string(m, "dest");
 	auto_error struct error err = { 0 };
 	auto_close int tree = -1, at = -1;
 	auto_free char *target = NULL;
@@ -123,8 +132,7 @@ static void show_mount(int root, const struct json *m)
 	if (at < 0)
 		return;
 	if (str_eq(type, "bind")) {
-		tree = share_clone(path, json_get_bool(m, "recursive", true),
-		                   json_get_bool(m, "readonly", false), NULL, &err);
+		tree = clone_bind(m, NULL, &err);
 		if (tree >= 0 && mount_set_private(tree) == 0)
 			move_mount(tree, "", at, "",
 			           MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -147,7 +155,7 @@ static int enter_root(const struct json *msg, struct ctl_out *answer, struct err
 		return -err->code;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_sys(err, "make the shim's mounts private");
-	tree = share_clone(rootfs, true, false, NULL, err);
+	tree = share_clone(rootfs, true, SHARE_WRITABLE, NULL, err);
 	if (tree < 0)
 		return -err->code;
 	if (move_mount(tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH) < 0)

@@ -89,6 +89,8 @@ int fds_check_preserved(unsigned preserve_fds, struct error *err);
 
 /* ---- documents (guest-spec.c) ---- */
 
+/* How long the hooks that run in the guest may take in all. */
+unsigned guest_hook_seconds(const struct oci_spec *spec);
 bool mount_is_bind(const struct oci_mount *m);
 char *mount_source(const struct oci_mount *m, const char *bundle); /* absolute */
 /* The document for the guest. What of the host it needs is added to mounts, an array, for the

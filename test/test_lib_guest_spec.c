@@ -80,9 +80,11 @@ START_TEST(sources_of_binds_become_paths_in_the_share)
 	            "\"source\":\"/run/vcrt/share/key/m2\",\"options\":[\"bind\"]}]");
 	assert_json(mounts, "[{\"type\":\"proc\",\"dest\":\"/proc\"},"
 	                    "{\"type\":\"bind\",\"dest\":\"/data\",\"name\":\"m1\","
-	                    "\"path\":\"/host/data\",\"recursive\":true,\"readonly\":true},"
+	                    "\"path\":\"/host/data\",\"recursive\":true,\"readonly\":true,"
+	                    "\"all_readonly\":false},"
 	                    "{\"type\":\"bind\",\"dest\":\"/etc/hosts\",\"name\":\"m2\","
-	                    "\"path\":\"/host/hosts\",\"recursive\":false,\"readonly\":false}]");
+	                    "\"path\":\"/host/hosts\",\"recursive\":false,\"readonly\":false,"
+	                    "\"all_readonly\":false}]");
 }
 END_TEST
 

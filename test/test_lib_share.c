@@ -46,7 +46,7 @@ static void mount_sub(void)
 	scratch_file("dir/sub/inner", "below");
 }
 
-static int clone_of(const char *rel, bool recursive, bool readonly, bool *is_file)
+static int clone_of(const char *rel, bool recursive, enum share_readonly readonly, bool *is_file)
 {
 	auto_free char *path = scratch_path(rel);
 	int fd = share_clone(path, recursive, readonly, is_file, &err);
@@ -66,7 +66,7 @@ static char *text_at(int dirfd, const char *path)
 START_TEST(a_clone_shows_what_the_path_shows)
 {
 	bool is_file = true;
-	auto_close int dir = clone_of("dir", true, false, &is_file);
+	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, &is_file);
 	auto_close int file = -1;
 	auto_free char *text = text_at(dir, "file"), *later = NULL;
 
@@ -88,7 +88,7 @@ START_TEST(a_link_is_followed)
 	auto_close int fd = -1;
 
 	scratch_link("dir/file", "link");
-	fd = clone_of("link", true, false, &is_file);
+	fd = clone_of("link", true, SHARE_WRITABLE, &is_file);
 	ck_assert(is_file);
 }
 END_TEST
@@ -99,12 +99,25 @@ START_TEST(only_a_recursive_clone_holds_what_is_mounted_below)
 	auto_free char *text = NULL;
 
 	mount_sub();
-	all = clone_of("dir", true, false, NULL);
+	all = clone_of("dir", true, SHARE_WRITABLE, NULL);
 	text = text_at(all, "sub/inner");
 	ck_assert_str_eq(text, "below");
-	one = clone_of("dir", false, false, NULL);
+	one = clone_of("dir", false, SHARE_WRITABLE, NULL);
 	ck_assert_int_eq(faccessat(one, "sub/inner", F_OK, 0), -1);
 	ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(a_read_only_bind_leaves_what_is_mounted_below_alone)
+{
+	auto_close int fd = -1, inner = -1;
+
+	mount_sub();
+	fd = clone_of("dir", true, SHARE_READONLY, NULL);
+	ck_assert_int_eq(openat(fd, "file", O_WRONLY), -1);
+	ck_assert_int_eq(errno, EROFS);
+	inner = openat(fd, "sub/inner", O_WRONLY);
+	ck_assert_int_ge(inner, 0);
 }
 END_TEST
 
@@ -114,7 +127,7 @@ START_TEST(a_read_only_clone_is_read_only_all_of_it)
 	auto_free char *path = NULL;
 
 	mount_sub();
-	fd = clone_of("dir", true, true, NULL);
+	fd = clone_of("dir", true, SHARE_ALL_READONLY, NULL);
 	ck_assert_int_eq(openat(fd, "file", O_WRONLY), -1);
 	ck_assert_int_eq(errno, EROFS);
 	ck_assert_int_eq(openat(fd, "new", O_WRONLY | O_CREAT, 0600), -1);
@@ -131,7 +144,7 @@ END_TEST
 
 START_TEST(a_path_that_is_not_there_is_named)
 {
-	ck_assert_int_eq(share_clone("/no/such", true, false, NULL, &err), -ENOENT);
+	ck_assert_int_eq(share_clone("/no/such", true, SHARE_WRITABLE, NULL, &err), -ENOENT);
 	ck_assert_str_eq(err.msg, "open the mount '/no/such': No such file or directory");
 }
 END_TEST
@@ -211,7 +224,7 @@ END_TEST
 
 static int adds_and_removes(void)
 {
-	auto_close int dir = clone_of("dir", true, false, NULL);
+	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, NULL);
 	auto_close int file = clone_of("dir/file", true, true, NULL);
 	auto_free char *text = NULL, *mounts = NULL;
 
@@ -246,8 +259,8 @@ END_TEST
 
 static int removes_one_key(void)
 {
-	auto_close int a = clone_of("dir", true, false, NULL);
-	auto_close int b = clone_of("dir", true, false, NULL);
+	auto_close int a = clone_of("dir", true, SHARE_WRITABLE, NULL);
+	auto_close int b = clone_of("dir", true, SHARE_WRITABLE, NULL);
 
 	enter();
 	CHECK(share_add("k1", "rootfs", a, false, &err) == 0);
@@ -266,7 +279,7 @@ END_TEST
 
 static int hides_share(void)
 {
-	auto_close int dir = clone_of("dir", true, false, NULL);
+	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, NULL);
 
 	enter();
 	CHECK(share_add("k1", "rootfs", dir, false, &err) == 0);
@@ -285,7 +298,7 @@ END_TEST
 
 static int serves_share(void)
 {
-	auto_close int dir = clone_of("dir", true, false, NULL);
+	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, NULL);
 
 	enter();
 	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_server(&err) == 0);
@@ -339,7 +352,7 @@ static int vmm(int ready, int go)
 
 static int follows(void)
 {
-	auto_close int dir = clone_of("dir", true, false, NULL);
+	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, NULL);
 	int ready[2], go[2], status;
 	pid_t pid;
 	char c;
@@ -398,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, a_clone_shows_what_the_path_shows);
 	tcase_add_test(tc, a_link_is_followed);
 	tcase_add_test(tc, only_a_recursive_clone_holds_what_is_mounted_below);
+	tcase_add_test(tc, a_read_only_bind_leaves_what_is_mounted_below_alone);
 	tcase_add_test(tc, a_read_only_clone_is_read_only_all_of_it);
 	tcase_add_test(tc, a_path_that_is_not_there_is_named);
 	tcase_add_test(tc, the_monitor_sees_only_what_it_needs);
