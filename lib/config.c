@@ -252,6 +252,9 @@ static int apply(struct config *c, const char *name, const char *value, struct e
 		return error_set(err, EINVAL, "no such setting of a container");
 	if (!strv_has(c->enable_annotations, name))
 		return error_set(err, EPERM, "not named in enable_annotations");
+	/* In a list of the VMM's options a comma begins the next one. */
+	if ((str_eq(name, "machine") || str_eq(name, "cpu_model")) && strchr(value, ','))
+		return error_set(err, EINVAL, "no comma is allowed here");
 	if (k->kind == KEY_PATH && !path_is_allowed(c, value))
 		return error_set(err, EPERM, "'%s' matches none of allowed_paths", value);
 	if (k->kind == KEY_UINT || k->kind == KEY_BOOL)

@@ -68,7 +68,8 @@ void container_start(struct container *ct, struct client *c)
 	else if (!str_eq(status, VCRT_CREATED))
 		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
 	else
-		vm_call(ct->m, "start", container_args(ct), on_started, waiter_new(ct, c, NULL));
+		vm_call_long(ct->m, "start", container_args(ct), ct->hook_seconds, on_started,
+		             waiter_new(ct, c, NULL));
 }
 
 static void on_exec_started(void *arg, const struct json *result, const struct error *err)
@@ -83,6 +84,8 @@ static void on_exec_started(void *arg, const struct json *result, const struct e
 	if (!result)
 		error_set(&wrapped, err->code, "unable to start container process: %s", err->msg);
 	waiter_end(w, NULL, &wrapped);
+	if (result && p)
+		process_answered(p);
 }
 
 /* Members: container, process (its name), spec (process object), ignore_paused, and the process's
@@ -91,8 +94,8 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 {
 	const char *name = json_get_string(msg->json, "process");
 	const char *status = ct->record->oci->status;
+	struct json *args, *io;
 	struct process *p;
-	struct json *args;
 
 	if (str_eq(status, VCRT_PAUSED) && !json_get_bool(msg->json, "ignore_paused", false)) {
 		client_failf(client_ref(c), EINVAL,
@@ -112,11 +115,18 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 		c->process = p;
 		c->is_standin = true;
 	}
+	io = process_open_io(p);
+	if (!io) {
+		process_free(p);
+		client_failf(client_ref(c), EMFILE, "too many processes in the sandbox");
+		return;
+	}
 	args = container_args(ct);
 	json_set(args, "process", json_new_string(name));
 	json_set(args, "spec", json_copy(json_get(msg->json, "spec")));
-	json_set(args, "io", process_open_io(p));
-	vm_call(ct->m, "exec", args, on_exec_started, waiter_new(ct, c, name));
+	json_set(args, "io", io);
+	vm_call_long(ct->m, "exec", args, VM_LAUNCH_SECONDS, on_exec_started,
+	             waiter_new(ct, c, name));
 }
 
 /* The answer goes to the verb as it is. */

@@ -151,6 +151,7 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	ct->key = str_dup(key);
 	ct->dirfd = ctl_msg_take_fd(msg, "dir");
 	ct->record = record_new(id, "");
+	ct->hook_seconds = (unsigned)json_get_i64(msg->json, "hook_seconds", 0);
 	ct->next = m->containers;
 	m->containers = ct;
 	if (fill(ct, c, msg, &err) < 0) {
@@ -201,12 +202,14 @@ static void on_created(void *arg, const struct json *result, const struct error 
 		return;
 	}
 	client_ok(client_ref(ct->creator), NULL);
+	process_answered(ct->processes);
 }
 
 void container_send_create(struct container *ct)
 {
+	auto_error struct error err = { 0 };
 	struct created_reply *reply;
-	struct json *args;
+	struct json *args, *io;
 
 	if (!ct->request)
 		return;
@@ -219,10 +222,18 @@ void container_send_create(struct container *ct)
 	         json_new_bool(json_get_bool(ct->request, "no_new_keyring", false)));
 	json_free(ct->request);
 	ct->request = NULL;
-	json_set(args, "io", process_open_io(ct->processes));
+	io = process_open_io(ct->processes);
+	if (!io) {
+		json_free(args);
+		error_set(&err, EMFILE, "too many processes in the sandbox");
+		container_abort(ct, &err);
+		return;
+	}
+	json_set(args, "io", io);
 	reply = xzalloc(sizeof(*reply));
 	*reply = (struct created_reply){ .m = ct->m, .id = str_dup(ct->id) };
-	vm_call(ct->m, "create", args, on_created, reply);
+	vm_call_long(ct->m, "create", args, VM_LAUNCH_SECONDS + ct->hook_seconds, on_created,
+	             reply);
 }
 
 void container_committed(struct container *ct)
@@ -263,7 +274,7 @@ void container_abort(struct container *ct, const struct error *reason)
 		struct json *args = json_new_object();
 
 		json_set(args, "container", json_new_string(ct->id));
-		vm_call(m, "delete", args, on_aborted, ct);
+		vm_call_long(m, "delete", args, VM_LAUNCH_SECONDS, on_aborted, ct);
 		return;
 	}
 	on_aborted(ct, NULL, NULL);
@@ -324,7 +335,8 @@ void container_ended(struct container *ct, int code)
 	json_free(j);
 	if (!last) {
 		process_free(ct->processes);
-		vm_call(ct->m, "delete", container_args(ct), on_guest_deleted, ct);
+		vm_call_long(ct->m, "delete", container_args(ct), VM_LAUNCH_SECONDS,
+		             on_guest_deleted, ct);
 		return;
 	}
 	if (ct->deleter)

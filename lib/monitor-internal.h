@@ -69,6 +69,12 @@ typedef void (*vm_reply_fn)(void *arg, const struct json *result, const struct e
 /* Ask the agent; args is taken, fn is always called. A guest that does not answer in time loses its
  * VM; when the VM is lost, for whatever reason, err says why. */
 void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn fn, void *arg);
+/* The same for what may take longer by that much: the guest has limits of its own, which must come
+ * first. */
+void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned more_seconds,
+                  vm_reply_fn fn, void *arg);
+#define VM_LAUNCH_SECONDS                                                                          \
+	60 /* the guest's limit for making a process, and for ending a container */
 /* The VM is gone or to be given up: everything ends with the reason. */
 void vm_lost(struct monitor *m, const struct error *reason);
 void vm_stop(struct monitor *m);
@@ -87,6 +93,7 @@ struct container {
 	struct client *creator;    /* waits for the answer to "create" */
 	struct client *deleter;    /* waits for the container to be gone */
 	struct loop_source *kill_timer;
+	unsigned hook_seconds; /* how long its hooks in the guest may run */
 	bool is_committed, is_in_guest;
 };
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
@@ -132,13 +139,18 @@ struct process {
 	struct loop_source *stall;      /* after the exit: output nobody takes */
 	uint64_t moved;
 	int code;
+	bool is_answered; /* the guest has said that it exists */
+	bool is_early;    /* and before, that it has ended */
 	bool is_exited;
 };
 /* Take stdio and stand-in from a request of a verb (see process.c for its members). */
 struct process *process_new(struct container *ct, const char *name, struct client *c,
                             struct ctl_msg *msg);
-/* The "io" member of the agent's request. Bytes flow from here on: send it in the same callback. */
+/* The "io" member of the agent's request. Bytes flow from here on: send it in the same callback.
+ * NULL when there are too many streams already. */
 struct json *process_open_io(struct process *p);
+/* The guest has answered that it exists. It may end in this call. */
+void process_answered(struct process *p);
 void process_exited(struct process *p, int code);
 void process_close_io(struct process *p); /* give up its stdio, closing what is the caller's */
 /* End its stand-in now, whatever output is left. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "lib/monitor-internal.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
+#include "lib/vmm-jail.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -222,7 +224,7 @@ static int start(struct monitor *m, struct error *err)
 		                    .fs_server = fs_server_is_wanted(m->config)
 		                                         ? m->config->virtiofsd_path
 		                                         : NULL };
-	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0)
+	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0 || monitor_jail_enter(err) < 0)
 		return -err->code;
 	m->listener = loop_add_fd(m->loop, listener, EPOLLIN, on_connect, m);
 	return 0;
@@ -235,6 +237,7 @@ int vcrt_monitor_main(int argc, char **argv)
 		             .console_log = -1,
 		             .fs_server = { .pidfd = -1, .log = -1 } };
 	auto_error struct error err = { 0 };
+	struct rlimit files;
 	sigset_t none;
 	int status;
 
@@ -249,6 +252,11 @@ int vcrt_monitor_main(int argc, char **argv)
 		    s != SIGILL)
 			signal(s, SIG_IGN);
 	fcntl(VERB_FD, F_SETFD, FD_CLOEXEC);
+	/* Each process of a container takes some; at the limit a client could not even be refused.
+	 */
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 	m.loop = loop_new();
 	m.started = loop_now_ms();
 	if (start(&m, &err) < 0) {

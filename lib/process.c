@@ -270,8 +270,11 @@ struct json *process_open_io(struct process *p)
 		                                    steal_fd(&p->fds[i]), NULL, NULL)
 		                     : pump_to_fd(p->ct->m->loop, mux, stream, steal_fd(&p->fds[i]),
 		                                  on_output_done, p);
-		if (p->pumps[i])
-			json_set(io, keys[i], json_new_u64(stream));
+		if (!p->pumps[i]) {
+			json_free(io);
+			return NULL;
+		}
+		json_set(io, keys[i], json_new_u64(stream));
 	}
 	if (p->has_tty && (p->height || p->width)) {
 		size = json_new_object();
@@ -288,8 +291,13 @@ void process_exited(struct process *p, int code)
 {
 	if (p->is_exited)
 		return;
-	p->is_exited = true;
 	p->code = code;
+	/* The verb that asked for it must have its answer first. */
+	if (!p->is_answered) {
+		p->is_early = true;
+		return;
+	}
+	p->is_exited = true;
 	loop_remove(&p->kill_timer);
 	/* Whoever writes to it learns that nobody reads. */
 	pump_free(p->pumps[0]);
@@ -299,6 +307,13 @@ void process_exited(struct process *p, int code)
 		end_soon(p);
 	else
 		p->stall = loop_add_timer(p->ct->m->loop, STALL_TIMEOUT, on_stall_timer, p);
+}
+
+void process_answered(struct process *p)
+{
+	p->is_answered = true;
+	if (p->is_early)
+		process_exited(p, p->code);
 }
 
 void process_end(struct process *p, int code)

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,6 +31,7 @@ struct call {
 	struct call *next;
 	struct monitor *m;
 	const char *op; /* constant */
+	unsigned limit; /* seconds */
 	struct loop_source *timer;
 	vm_reply_fn fn;
 	void *arg;
@@ -80,6 +82,10 @@ void vm_lost(struct monitor *m, const struct error *reason)
 	for (struct container *ct = m->containers; ct; ct = ct->next)
 		for (struct process *p = ct->processes; p; p = p->next)
 			process_close_io(p);
+	/* The verb's request has not been read yet, but it waits for an answer. */
+	for (struct client *c = m->clients; c && !m->containers; c = c->next)
+		if (c->is_starter && c->conn)
+			ctl_conn_error(c->conn, reason);
 	vm_stop(m);
 	drop_calls(m, reason);
 	for (struct container *ct = m->containers; ct; ct = next) {
@@ -87,7 +93,8 @@ void vm_lost(struct monitor *m, const struct error *reason)
 		if (!ct->is_committed && !container_is_live(ct))
 			container_abort(ct, reason);
 		else if (container_is_live(ct))
-			container_ended(ct, 128 + 9);
+			container_ended(ct, ct->processes->is_exited ? ct->processes->code
+			                                             : 128 + SIGKILL);
 	}
 	loop_stop(m->loop, 1);
 }
@@ -238,7 +245,7 @@ static void on_call_timeout(void *arg)
 	auto_error struct error err = { 0 };
 
 	error_set(&err, ETIMEDOUT, "the guest did not answer '%s' within %u seconds", c->op,
-	          c->m->config->request_timeout);
+	          c->limit);
 	vm_lost(c->m, &err);
 }
 
@@ -261,10 +268,18 @@ static void on_reply(void *arg, const struct json *result, const struct error *e
 
 void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn fn, void *arg)
 {
+	vm_call_long(m, op, args, 0, fn, arg);
+}
+
+void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned more_seconds,
+                  vm_reply_fn fn, void *arg)
+{
+	unsigned limit = m->config->request_timeout + more_seconds;
 	struct call *c = xzalloc(sizeof(*c));
 
-	*c = (struct call){ .m = m, .op = op, .fn = fn, .arg = arg, .next = m->calls };
-	c->timer = loop_add_timer(m->loop, m->config->request_timeout * 1000, on_call_timeout, c);
+	*c = (struct call){ .m = m, .op = op, .limit = limit, .fn = fn, .arg = arg };
+	c->next = m->calls;
+	c->timer = loop_add_timer(m->loop, limit * 1000, on_call_timeout, c);
 	m->calls = c;
 	vm_phase(m, "request", op);
 	agent_call(m->agent, op, args, on_reply, c);

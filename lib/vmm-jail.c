@@ -6,6 +6,7 @@
 #include "lib/share.h"
 #include "lib/vmm-jail.h"
 #include "lib/base/error.h"
+#include "lib/base/mem.h"
 
 #define CAP_BIT(cap) (1ull << (cap))
 
@@ -41,6 +42,27 @@ int vmm_jail_enter(void *arg, struct error *err)
 	if (share_prepare_vmm(jail->serves_share, err) < 0)
 		return -err->code;
 	return keep_caps(kept, err);
+}
+
+int monitor_jail_enter(struct error *err)
+{
+	static const cap_value_t kept[] = { CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_KILL };
+	unsigned long long bits = 0;
+	cap_t caps;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		bits |= CAP_BIT(kept[i]);
+	if (keep_caps(bits, err) < 0)
+		return -err->code;
+	caps = cap_init();
+	r = cap_set_flag(caps, CAP_PERMITTED, ARRAY_SIZE(kept), kept, CAP_SET);
+	if (r == 0)
+		r = cap_set_flag(caps, CAP_EFFECTIVE, ARRAY_SIZE(kept), kept, CAP_SET);
+	if (r == 0)
+		r = cap_set_proc(caps);
+	cap_free(caps);
+	return r < 0 ? error_sys(err, "drop the monitor's privileges") : 0;
 }
 
 static int set_max_files(unsigned max, struct error *err)

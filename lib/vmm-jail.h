@@ -19,6 +19,10 @@ struct vmm_jail {
 /* For hv_config.prepare; arg is a struct vmm_jail. Runs in the VMM's process. */
 int vmm_jail_enter(void *arg, struct error *err);
 
+/* What the monitor keeps once the VMM runs: mounts in its own namespace, files of anybody, ending
+ * what it started. It reads what the guest sends, and starts nothing any more. */
+int monitor_jail_enter(struct error *err);
+
 struct file_jail {
 	unsigned max_files; /* that it may have open, if the host lets us set so many */
 };
