@@ -5,6 +5,7 @@
 #   VCRT                      the program (default: vcrt in PATH)
 #   VCRT_KERNEL, VCRT_INITRD  the guest (default: what the program uses by itself)
 #   VCRT_ACCEL                kvm or tcg (default), or auto
+#   VCRT_SHARED_FS            9p or virtiofs (default: what the program uses by itself)
 #   VCRT_TEST_STRICT          1: a test that cannot run fails in place of being skipped
 
 bats_require_minimum_version 1.5.0
@@ -63,6 +64,7 @@ configure() {
 	json=$(jq -n --arg run "$RUN" --arg accel "${VCRT_ACCEL:-tcg}" '{runtime_dir: $run, accel: $accel}')
 	[ -z "${VCRT_KERNEL:-}" ] || json=$(jq --arg v "$VCRT_KERNEL" '.kernel = $v' <<<"$json")
 	[ -z "${VCRT_INITRD:-}" ] || json=$(jq --arg v "$VCRT_INITRD" '.initrd = $v' <<<"$json")
+	[ -z "${VCRT_SHARED_FS:-}" ] || json=$(jq --arg v "$VCRT_SHARED_FS" '.shared_fs = $v' <<<"$json")
 	while [ $# -gt 0 ]; do
 		json=$(jq --arg k "$1" --argjson v "$2" '.[$k] = $v' <<<"$json")
 		shift 2
@@ -174,8 +176,8 @@ status_of() { # ID
 	vcrt state "$1" | jq -r .status
 }
 
-# The pid of a container's shim, monitor or vmm, as published.
-pid_of() { # shim|monitor|vmm ID
+# The pid of a container's shim, monitor, vmm or virtiofsd, as published.
+pid_of() { # shim|monitor|vmm|virtiofsd ID
 	jq -e -r ".vcrt.$1.pid | select(. > 0)" "$ROOT/$2/state.json"
 }
 
@@ -212,7 +214,7 @@ record_processes() {
 
 	for file in "$ROOT"/*/state.json "$ROOT"/*/vcrt.journal; do
 		[ -f "$file" ] || continue
-		for pid in $(jq -R -r 'fromjson? | .vcrt? | (.monitor, .vmm, .shim) | .pid? // empty' \
+		for pid in $(jq -R -r 'fromjson? | .vcrt? | (.monitor, .vmm, .virtiofsd, .shim) | .pid? // empty' \
 			"$file" 2>/dev/null); do
 			[ ! -d "/proc/$pid" ] || echo "$pid $(start_time "$pid")" >>"$T/pids"
 		done
@@ -234,15 +236,36 @@ delete_all() {
 	return "$status"
 }
 
-# The pids whose environment or, with "cmdline", whose command line names this test.
-pids_naming_test() { # environ|cmdline
-	local pattern=VCRT_BATS_TEST=$T pid
-
+# Pids of processes that are this test's beyond doubt: by their environment, which it has marked, or
+# by their cgroup, which has the name of its containers. (Some get an environment of their own.)
+pids_of_test() {
 	is_set_up || return 0
-	[ "$1" = environ ] || pattern=$T/
 	# The search must not find itself: the word comes from a file, and not in its environment.
-	env -u VCRT_BATS_TEST grep -l -s -a -F -f <(echo "$pattern") "/proc"/[0-9]*/"$1" |
-		env -u VCRT_BATS_TEST cut -d / -f 3 | while read -r pid; do
+	living "$(
+		env -u VCRT_BATS_TEST grep -l -s -a -F -f <(echo "VCRT_BATS_TEST=$T") /proc/[0-9]*/environ
+		grep -l -s -F "/$ID" /proc/[0-9]*/cgroup
+	)"
+}
+
+# Pids of processes that have to do with its directory: by their command line or open files.
+pids_with_files() {
+	is_set_up || return 0
+	living "$(
+		env -u VCRT_BATS_TEST grep -l -s -a -F -f <(echo "$T/") /proc/[0-9]*/cmdline
+		find /proc/[0-9]*/fd -lname "$T/*" 2>/dev/null
+	)"
+}
+
+# From paths below /proc the pids of processes that are not gone, each once.
+living() { # PATHS
+	local path pid
+	local -A seen=()
+
+	for path in $1; do
+		pid=${path#/proc/}
+		pid=${pid%%/*}
+		[ -z "${seen[$pid]:-}" ] || continue
+		seen[$pid]=1
 		is_gone "$pid" || echo "$pid"
 	done
 }
@@ -260,8 +283,8 @@ processes_left() {
 	local pid
 
 	for pid in $(
-		pids_naming_test environ
-		pids_naming_test cmdline
+		pids_of_test
+		pids_with_files
 		pids_recorded
 	); do
 		echo "process $pid: $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
@@ -299,7 +322,7 @@ sweep() {
 	local pid dir
 
 	is_set_up || return 0
-	for pid in $(pids_naming_test environ); do
+	for pid in $(pids_of_test); do
 		kill -9 "$pid" 2>/dev/null || true
 	done
 	sleep 0.2

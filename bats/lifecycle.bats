@@ -133,8 +133,8 @@ load helpers
 
 	# Straight to the stand-in, as clients do with kill(2).
 	kill -USR1 "$(pid_of shim "$ID")"
-	wait_until 5 test "$(grep -c usr1 "$T/out")" -eq 2 ||
-		wait_until 5 sh -c "[ \$(grep -c usr1 '$T/out') -eq 2 ]"
+	twice() { [ "$(grep -c '^usr1$' "$T/out")" -eq 2 ]; }
+	wait_until 5 twice
 	vcrt kill "$ID" KILL
 	wait_until 5 is_status "$ID" stopped
 }
@@ -172,7 +172,7 @@ load helpers
 
 @test "lifecycle: the caller reaps the shim, whose status is the container's" {
 	args sh -c 'exit 23'
-	LIMIT=60 timeout 90 python3 - "$VCRT" "${VCRT_ARGS[@]}" <<-END
+	timeout 90 python3 - "$VCRT" "${VCRT_ARGS[@]}" <<-END
 		import ctypes, os, subprocess, sys
 		ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 		def vcrt(*args):

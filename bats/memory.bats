@@ -11,7 +11,7 @@ pss_of() { # PID
 	start_container "$ID" sleep 1000
 	[ "$(vcrt exec "$ID" echo used)" = used ]
 	# Everything of this test but the VMM: no helper is forgotten.
-	for pid in $(pids_naming_test environ); do
+	for pid in $(pids_of_test); do
 		[ "$pid" -ne "$(pid_of vmm "$ID")" ] || continue
 		pss=$(pss_of "$pid")
 		[ "$pss" -gt 0 ]

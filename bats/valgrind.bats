@@ -14,7 +14,7 @@ under_valgrind() { # ARGUMENT...
 # Remarks in "--PID--" are about system calls that valgrind does not know, and vcrt does without.
 clean() {
 	cat "$T/valgrind.log" >&2
-	[ -z "$(grep -v '^--[0-9]*-- ' "$T/valgrind.log")" ]
+	run -1 grep -v '^--[0-9]*-- ' "$T/valgrind.log"
 }
 
 @test "valgrind: run, and every other verb, are clean" {
