@@ -94,7 +94,9 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(const char *path);
-	} verbs[] = { { "serve", serve }, { "ask", ask }, { "unlinked", unlinked }, { "map", map } };
+	} verbs[] = {
+		{ "serve", serve }, { "ask", ask }, { "unlinked", unlinked }, { "map", map }
+	};
 
 	for (size_t i = 0; argc == 3 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0) {
