@@ -17,6 +17,7 @@ load helpers
 		) 3>&- &
 	done
 	wait
+	tail -n 3 "$T"/err* "$T"/code*
 	for i in {1..20}; do
 		[ "$(cat "$T/out$i")" = "output of $i" ]
 		[ "$(cat "$T/err$i")" = "error of $i" ]
