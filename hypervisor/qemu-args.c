@@ -7,10 +7,12 @@
  * - the TSC is the clock and the timer check is left out (both are calibrations and waits);
  * - the ciphers' self-tests take 0.3 s under emulation;
  * - reboot=t: QEMU ends at once on a triple fault, while the keyboard controller is not there;
- * - panic=-1: a panic ends the VM, so that the host sees it. */
+ * - panic=-1: a panic ends the VM, so that the host sees it; so does a fault in the kernel, which
+ *   would otherwise go on with less (given a bad initramfs it idles for ever). */
 static const char *const kernel_params[] = {
 	"tsc=reliable",      "no_timer_check", "rcupdate.rcu_expedited=1",
 	"cryptomgr.notests", "reboot=t",       "panic=-1",
+	"oops=panic",
 };
 
 static char *build_cmdline(const struct hv_config *cfg)
