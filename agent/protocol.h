@@ -49,6 +49,14 @@
  *   winsize   {container, process?, height, width} -> {}
  *   ps        {container} -> {processes: [{uid, pid, ppid, c, stime, tty, time, cmd, process}]}
  *             process: "" for the container's own process tree, the exec's name for an exec'd one
+ *   update    {container, resources: OCI linux.resources} -> {}
+ *             What is 0, empty or missing stays as it is; after an error everything does.
+ *   stats     {container} -> {cpu?: {usage_usec, user_usec, system_usec, nr_periods, ...},
+ *                  memory?: {current, max?, swap_current?, swap_max?, stat?: {NAME: number}},
+ *                  pids?: {current, max?}, io?: [{major, minor, rbytes, wbytes, rios, wios}],
+ *                  hugetlb?: [{size ("2MB"), current, failures}]}
+ *             Numbers of the container's cgroup, all unsigned; without a "max" there is no limit.
+ *             cpu and memory.stat are cpu.stat and memory.stat as the guest's kernel has them.
  *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
  *   shutdown  {} -> {}               flush file systems and power off
  *
@@ -57,11 +65,12 @@
  *             of CLIENTS.md has it. Sent after all of its output was queued as frames and the
  *             container's file systems were synced. FRAME_EOF of its output streams follows or
  *             precedes; both must have arrived before the process counts as finished.
- *   oom       {container}
+ *   oom       {container}               the kernel has killed a process of it for memory
  *   log       {level: "debug"|"warning", msg}
  *
  * Changing this: raise PROTOCOL_VERSION, change client.c and guest/, say so in this comment, and
- * extend the fuzz corpus. Host and guest always come from the same build; there is no negotiation.
+ * extend the fuzz corpus. A request that is only added needs no other number: an agent that does
+ * not know it says so. Host and guest always come from the same build; there is no negotiation.
  */
 #pragma once
 

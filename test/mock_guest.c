@@ -142,6 +142,32 @@ int guest_freeze(struct guest *g, const char *container, bool frozen, struct err
 	return 0;
 }
 
+int guest_update(struct guest *g, const char *container, struct oci_resources *resources,
+                 struct error *err)
+{
+	int64_t limit = resources->memory ? resources->memory->limit : 0;
+
+	oci_resources_free(resources);
+	if (!find(g, container, ""))
+		return error_set(err, ENOENT, "no container '%s'", container);
+	return limit == MOCK_BAD_LIMIT ? error_set(err, EBUSY, "bad limit") : 0;
+}
+
+struct json *guest_stats(struct guest *g, const char *container, struct error *err)
+{
+	struct json *j, *pids;
+
+	if (!find(g, container, "")) {
+		error_set(err, ENOENT, "no container '%s'", container);
+		return NULL;
+	}
+	j = json_new_object();
+	pids = json_new_object();
+	json_set(pids, "current", json_new_u64(3));
+	json_set(j, "pids", pids);
+	return j;
+}
+
 struct json *guest_ps(struct guest *g, const char *container, struct error *err)
 {
 	if (find(g, container, ""))

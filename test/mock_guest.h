@@ -6,6 +6,8 @@
 
 /* The exit status of a test that powers off. */
 #define MOCK_POWER_OFF 77
+/* The memory limit that cannot be set. */
+#define MOCK_BAD_LIMIT 666
 
 /* The one that the server has made last. */
 struct guest *mock_guest_last(void);

@@ -84,6 +84,21 @@ START_TEST(a_container_is_created_and_started)
 }
 END_TEST
 
+START_TEST(limits_and_statistics_of_a_container_are_at_hand)
+{
+	peer_hello(&peer);
+	ask(CREATE("true", "{}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"update\",\"container\":\"c\",\"resources\":{\"pids\":{\"limit\":5}}"
+	    "}",
+	    "{\"id\":2,\"ok\":{}}");
+	ask("{\"id\":3,\"op\":\"update\",\"container\":\"c\","
+	    "\"resources\":{\"memory\":{\"limit\":666}}}",
+	    "{\"id\":3,\"error\":{\"code\":16,\"msg\":\"bad limit\"}}");
+	ask("{\"id\":4,\"op\":\"stats\",\"container\":\"c\"}",
+	    "{\"id\":4,\"ok\":{\"pids\":{\"current\":3}}}");
+}
+END_TEST
+
 START_TEST(stdio_flows_both_ways_and_ends)
 {
 	peer_hello(&peer);
@@ -201,6 +216,19 @@ static const struct refusal {
 	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
 	{ "{\"id\":1,\"op\":\"ps\",\"container\":\"no\"}",
 	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"stats\",\"container\":\"no\"}",
+	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"stats\"}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"container\\\" in a request\"}}" },
+	{ "{\"id\":1,\"op\":\"update\",\"container\":\"no\",\"resources\":{}}",
+	  "{\"id\":1,\"error\":{\"code\":2,\"msg\":\"no container 'no'\"}}" },
+	{ "{\"id\":1,\"op\":\"update\",\"container\":\"no\",\"resources\":7}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"an \\\"update\\\" without "
+	  "\\\"resources\\\"\"}}" },
+	{ "{\"id\":1,\"op\":\"update\",\"container\":\"no\","
+	  "\"resources\":{\"memory\":{\"limit\":-2}}}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"resources.memory.limit: -2 is less than "
+	  "-1\"}}" },
 	{ "{\"id\":1,\"op\":\"signal\",\"container\":\"no\",\"signal\":65}",
 	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"signal\\\" in a request\"}}" },
 	{ "{\"id\":1,\"op\":\"signal\",\"container\":\"no\",\"signal\":15}",
@@ -312,6 +340,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_container_is_created_and_started);
+	tcase_add_test(tc, limits_and_statistics_of_a_container_are_at_hand);
 	tcase_add_test(tc, stdio_flows_both_ways_and_ends);
 	tcase_add_test(tc, the_exit_comes_with_all_output_and_its_end);
 	tcase_add_test(tc, stdio_may_be_left_out);

@@ -263,6 +263,12 @@ uint64_t cgroup_cpu_weight(uint64_t shares);
 uint64_t cgroup_io_weight(uint16_t weight);
 int cgroup_swap_max(int64_t limit, int64_t swap, int64_t *out, struct error *err);
 
+/* stats.c: the answer to "stats", owned by the caller */
+struct json *cgroup_stats(const struct cgroup *cg);
+/* update.c: as cgroup_limit() for a group in use; after a failure the old limits hold. Fills r up
+ * with what must be written along. */
+int cgroup_update(const struct cgroup *cg, struct oci_resources *r, struct error *err);
+
 /* cgroup-devices.c */
 struct bpf_insn;
 struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n, size_t *len,

@@ -11,6 +11,7 @@ struct guest;
 struct json;
 struct loop;
 struct oci_process;
+struct oci_resources;
 struct oci_spec;
 
 struct guest_events {
@@ -77,6 +78,13 @@ int guest_signal(struct guest *g, const char *container, const char *process, in
 
 /* Freeze or thaw every process of the container; returns when that is so. */
 int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err);
+
+/* Other limits; after a failure the old ones hold. resources is taken. */
+int guest_update(struct guest *g, const char *container, struct oci_resources *resources,
+                 struct error *err);
+
+/* The object that protocol.h describes, owned by the caller; NULL on failure. */
+struct json *guest_stats(struct guest *g, const char *container, struct error *err);
 
 /* An array of the rows that protocol.h describes, owned by the caller; NULL on failure. */
 struct json *guest_ps(struct guest *g, const char *container, struct error *err);

@@ -214,6 +214,37 @@ static int do_ps(struct server *s, struct request *r, struct error *err)
 	return 0;
 }
 
+static int do_update(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	const struct json *text = json_get_object(r->args, "resources");
+	auto_oci_resources struct oci_resources *resources = NULL;
+
+	if (!id)
+		return -err->code;
+	if (!text)
+		return error_set(err, EINVAL, "an \"update\" without \"resources\"");
+	resources = oci_resources_from_json(text, err);
+	if (!resources || oci_resources_validate(resources, err) < 0)
+		return -err->code;
+	return guest_update(s->guest, id, steal_ptr(&resources), err);
+}
+
+static int do_stats(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	struct json *stats;
+
+	if (!id)
+		return -err->code;
+	stats = guest_stats(s->guest, id, err);
+	if (!stats)
+		return -err->code;
+	json_free(r->result);
+	r->result = stats;
+	return 0;
+}
+
 /* Power off once the answer is on its way. */
 static void try_power_off(void *arg)
 {
@@ -239,10 +270,11 @@ static const struct operation {
 	const char *name;
 	request_fn fn;
 } operations[] = {
-	{ "sandbox", do_sandbox }, { "create", do_create },     { "start", do_start },
-	{ "exec", do_exec },       { "signal", do_signal },     { "winsize", do_winsize },
-	{ "pause", do_pause },     { "resume", do_resume },     { "ps", do_ps },
-	{ "delete", do_delete },   { "shutdown", do_shutdown },
+	{ "sandbox", do_sandbox },   { "create", do_create }, { "start", do_start },
+	{ "exec", do_exec },         { "signal", do_signal }, { "winsize", do_winsize },
+	{ "pause", do_pause },       { "resume", do_resume }, { "ps", do_ps },
+	{ "update", do_update },     { "stats", do_stats },   { "delete", do_delete },
+	{ "shutdown", do_shutdown },
 };
 
 request_fn request_find(const char *op)
