@@ -212,6 +212,23 @@ int vcrt_container_resume(struct vcrt *v, const char *id, struct vcrt_error *err
 	return CALL(verb_freeze(v, id, false, &e));
 }
 
+int vcrt_container_update(struct vcrt *v, const char *id, const char *resources_json,
+                          struct vcrt_error *err)
+{
+	return CALL(verb_update(v, id, resources_json, &e));
+}
+
+int vcrt_container_stats(struct vcrt *v, const char *id, char **json, struct vcrt_error *err)
+{
+	return CALL(verb_stats(v, id, json, &e));
+}
+
+int vcrt_container_events(struct vcrt *v, const char *id, unsigned interval_ms, vcrt_event_fn fn,
+                          void *arg, struct vcrt_error *err)
+{
+	return CALL(verb_events(v, id, interval_ms, fn, arg, &e));
+}
+
 int vcrt_container_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
                           struct vcrt_error *err)
 {

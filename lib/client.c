@@ -56,15 +56,19 @@ struct ctl_out client_request(const char *op, const char *id)
 	return out;
 }
 
+int client_timeout(const struct vcrt *v)
+{
+	return (int)(v->config->request_timeout + MONITOR_GRACE) * 1000;
+}
+
 struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
                            struct error *err)
 {
-	int timeout = (int)(v->config->request_timeout + MONITOR_GRACE) * 1000;
 	auto_close int fd = client_connect(r, err);
 	struct ctl_msg *m = NULL;
 
 	if (fd >= 0)
-		m = ctl_call(fd, request, timeout, err);
+		m = ctl_call(fd, request, client_timeout(v), err);
 	ctl_out_done(request);
 	return m;
 }

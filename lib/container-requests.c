@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/monitor-internal.h"
+#include "lib/stats.h"
 #include "lib/vcrt.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
@@ -217,6 +218,69 @@ void container_ps(struct container *ct, struct client *c)
 		vm_call(ct->m, "ps", container_args(ct), on_ps, waiter_new(ct, c, NULL));
 	else
 		client_ok(client_ref(c), NULL);
+}
+
+/* Members: resources, as linux.resources of config.json. */
+void container_update(struct container *ct, struct client *c, const struct json *request)
+{
+	struct json *args;
+
+	if (!container_is_live(ct)) {
+		client_failf(client_ref(c), ESRCH, "container not running");
+		return;
+	}
+	args = container_args(ct);
+	json_set(args, "resources", json_copy(json_get(request, "resources")));
+	vm_call(ct->m, "update", args, on_forwarded, client_ref(c));
+}
+
+static void on_stats(void *arg, const struct json *result, const struct error *err)
+{
+	struct client *c = arg;
+	struct json *answer;
+
+	if (!result) {
+		client_fail(c, err);
+		return;
+	}
+	answer = json_new_object();
+	json_set(answer, "stats", stats_of_guest(result));
+	client_ok(c, answer);
+}
+
+void container_stats(struct container *ct, struct client *c)
+{
+	if (container_is_live(ct))
+		vm_call(ct->m, "stats", container_args(ct), on_stats, client_ref(c));
+	else
+		client_failf(client_ref(c), ESRCH, "container with id %s is not running", ct->id);
+}
+
+void container_watch(struct container *ct, struct client *c)
+{
+	if (!container_is_live(ct)) {
+		client_failf(client_ref(c), ESRCH, "container with id %s is not running", ct->id);
+		return;
+	}
+	free(c->watching);
+	c->watching = str_dup(ct->id);
+	client_ok(client_ref(c), NULL);
+}
+
+void container_tell(struct container *ct, const char *event)
+{
+	for (struct client *c = ct->m->clients; c; c = c->next) {
+		struct json *j;
+
+		if (!c->conn || !str_eq(c->watching, ct->id))
+			continue;
+		/* A guest may have much to tell, and a verb may be slow to read. */
+		if (str_eq(event, "oom") && ctl_conn_is_full(c->conn))
+			continue;
+		j = json_new_object();
+		json_set(j, "event", json_new_string(event));
+		ctl_conn_send(c->conn, j);
+	}
 }
 
 static void on_frozen(void *arg, const struct json *result, const struct error *err)

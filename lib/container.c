@@ -328,6 +328,7 @@ void container_ended(struct container *ct, int code)
 	if (last)
 		share_remove(ct->key);
 	container_publish_or_warn(ct, VCRT_STOPPED);
+	container_tell(ct, "end");
 	vm_phase(ct->m, "stopped", ct->id);
 	json_set(j, "exit", json_new_i64(code));
 	if (ct->processes->shim)

@@ -441,6 +441,13 @@ void ctl_conn_send(struct ctl_conn *c, struct json *json)
 		loop_set_events(c->source, EPOLLIN | (c->out.len ? EPOLLOUT : 0));
 }
 
+#define MAX_QUEUE (64u << 10)
+
+bool ctl_conn_is_full(const struct ctl_conn *c)
+{
+	return c->out.len > MAX_QUEUE;
+}
+
 void ctl_conn_ok(struct ctl_conn *c, struct json *result)
 {
 	struct json *j = json_new_object();

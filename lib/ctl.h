@@ -70,5 +70,7 @@ struct ctl_conn *ctl_conn_new(struct loop *loop, int fd, ctl_message_fn message,
 void ctl_conn_free(struct ctl_conn *c); /* safe in its callbacks; NULL is fine */
 /* Queue a message without descriptors; json is taken. Never blocks. */
 void ctl_conn_send(struct ctl_conn *c, struct json *json);
+/* More is queued than a peer that reads would leave: what can be missed should be. */
+bool ctl_conn_is_full(const struct ctl_conn *c);
 void ctl_conn_ok(struct ctl_conn *c, struct json *result); /* {"ok": result or {}} */
 void ctl_conn_error(struct ctl_conn *c, const struct error *err);

@@ -1,7 +1,8 @@
-/* Verbs that are one request: start, kill, pause, resume, resize, ps, wait. */
+/* Verbs that are one request: start, kill, pause, resume, resize, update, stats, ps, wait. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,12 +12,12 @@
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-/* Load a container that a verb is about; one whose state cannot be read can only be deleted. */
-static struct record *load(struct vcrt *v, const char *id, int *dirfd, struct error *err)
+struct record *verb_load(struct vcrt *v, const char *id, int *dirfd, struct error *err)
 {
 	struct record *r = record_load(v->root, id, dirfd, err);
 
@@ -68,7 +69,7 @@ static void run_poststart(const struct record *r, int dirfd)
 int verb_start(struct vcrt *v, const char *id, struct error *err)
 {
 	auto_close int dirfd = -1;
-	auto_record struct record *r = load(v, id, &dirfd, err);
+	auto_record struct record *r = verb_load(v, id, &dirfd, err);
 	struct ctl_out out;
 
 	if (!r)
@@ -84,7 +85,7 @@ int verb_start(struct vcrt *v, const char *id, struct error *err)
 
 int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error *err)
 {
-	auto_record struct record *r = load(v, id, NULL, err);
+	auto_record struct record *r = verb_load(v, id, NULL, err);
 	struct ctl_out out;
 
 	if (!r)
@@ -99,7 +100,7 @@ int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error
 
 int verb_freeze(struct vcrt *v, const char *id, bool freeze, struct error *err)
 {
-	auto_record struct record *r = load(v, id, NULL, err);
+	auto_record struct record *r = verb_load(v, id, NULL, err);
 	struct ctl_out out;
 
 	if (!r)
@@ -111,7 +112,7 @@ int verb_freeze(struct vcrt *v, const char *id, bool freeze, struct error *err)
 
 int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width, struct error *err)
 {
-	auto_record struct record *r = load(v, id, NULL, err);
+	auto_record struct record *r = verb_load(v, id, NULL, err);
 	struct ctl_out out;
 
 	if (!r)
@@ -120,6 +121,63 @@ int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
 	json_set(out.json, "height", json_new_u64(height));
 	json_set(out.json, "width", json_new_u64(width));
 	return ask(v, r, &out, "container not running", NULL, err);
+}
+
+/* linux.resources of an update, whose zeros mean "as it is". */
+static struct json *read_resources(const char *text, struct error *err)
+{
+	auto_oci_resources struct oci_resources *r = NULL;
+	const struct oci_memory *m;
+
+	if (strlen(text) > VCRT_MAX_RESOURCES) {
+		error_set(err, E2BIG, "more than %u bytes of resources", VCRT_MAX_RESOURCES);
+		return NULL;
+	}
+	r = oci_resources_parse(text, strlen(text), err);
+	if (!r || oci_resources_validate(r, err) < 0)
+		return NULL;
+	m = r->memory;
+	if (m && (m->kernel || m->kernel_tcp))
+		log_warn("Kernel memory settings are ignored and will be removed");
+	if (r->n_devices)
+		log_warn("devices: an update leaves them as they are, ignoring");
+	return oci_resources_to_json(r);
+}
+
+int verb_update(struct vcrt *v, const char *id, const char *resources_json, struct error *err)
+{
+	auto_record struct record *r = verb_load(v, id, NULL, err);
+	struct json *resources;
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	resources = read_resources(resources_json, err);
+	if (!resources)
+		return -err->code;
+	out = client_request("update", id);
+	json_set(out.json, "resources", resources);
+	return ask(v, r, &out, "container not running", NULL, err);
+}
+
+int verb_stats(struct vcrt *v, const char *id, char **json, struct error *err)
+{
+	auto_record struct record *r = verb_load(v, id, NULL, err);
+	auto_free char *stopped = str_fmt("container with id %s is not running", id);
+	auto_ctl_msg struct ctl_msg *answer = NULL;
+	const struct json *stats;
+	struct ctl_out out;
+
+	if (!r)
+		return -err->code;
+	out = client_request("stats", id);
+	if (ask(v, r, &out, stopped, &answer, err) < 0)
+		return -err->code;
+	stats = json_get_object(json_get_object(answer->json, "ok"), "stats");
+	if (!stats)
+		return error_set(err, EPROTO, "the monitor of '%s' gave no statistics", id);
+	*json = json_print(stats, false);
+	return 0;
 }
 
 static void fill_process(struct vcrt_process *p, const struct json *row)
@@ -137,7 +195,7 @@ static void fill_process(struct vcrt_process *p, const struct json *row)
 
 int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out_list, struct error *err)
 {
-	auto_record struct record *r = load(v, id, NULL, err);
+	auto_record struct record *r = verb_load(v, id, NULL, err);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 	const struct json *rows;
 	struct ctl_out out;
@@ -166,7 +224,7 @@ int verb_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code, st
 	uint64_t end = loop_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
 	for (;;) {
-		auto_record struct record *r = load(v, id, NULL, err);
+		auto_record struct record *r = verb_load(v, id, NULL, err);
 		uint64_t now = loop_now_ms();
 
 		if (!r)

@@ -50,6 +50,7 @@ struct client {
 	unsigned refs;
 	struct container *creating; /* dies with the connection until it is committed */
 	struct process *process;    /* whose signals and window sizes it sends */
+	char *watching;             /* id of the container whose events it is told */
 	bool is_starter;            /* the verb that started the monitor */
 	bool is_standin;            /* foreground exec: the process dies with the connection */
 };
@@ -104,6 +105,11 @@ void container_kill(struct container *ct, struct client *c, const struct json *r
 void container_resize(struct container *ct, struct client *c, const struct json *request);
 void container_ps(struct container *ct, struct client *c);
 void container_delete(struct container *ct, struct client *c, bool force);
+void container_update(struct container *ct, struct client *c, const struct json *request);
+void container_stats(struct container *ct, struct client *c);
+void container_watch(struct container *ct, struct client *c);
+/* Tell those who watch it: "oom" or "end". */
+void container_tell(struct container *ct, const char *event);
 void container_freeze(struct container *ct, struct client *c, bool freeze);
 /* Its own process has ended, all output is written. Ends the monitor after the last one. */
 void container_ended(struct container *ct, int code);

@@ -40,6 +40,7 @@ void client_unref(struct client *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	free(c->watching);
 	free(c);
 }
 
@@ -101,6 +102,12 @@ static void handle_for_container(struct monitor *m, struct client *c, const char
 		container_kill(ct, c, msg->json);
 	else if (str_eq(op, "ps"))
 		container_ps(ct, c);
+	else if (str_eq(op, "update"))
+		container_update(ct, c, msg->json);
+	else if (str_eq(op, "stats"))
+		container_stats(ct, c);
+	else if (str_eq(op, "events"))
+		container_watch(ct, c);
 	else if (str_eq(op, "pause") || str_eq(op, "resume"))
 		container_freeze(ct, c, str_eq(op, "pause"));
 	else if (str_eq(op, "resize"))

@@ -172,6 +172,26 @@ VCRT_API int vcrt_container_wait(struct vcrt *v, const char *id, int timeout_ms,
 VCRT_API int vcrt_container_pause(struct vcrt *v, const char *id, struct vcrt_error *err);
 VCRT_API int vcrt_container_resume(struct vcrt *v, const char *id, struct vcrt_error *err);
 
+/* Set other limits. resources_json: linux.resources of the runtime specification, of at most
+ * VCRT_MAX_RESOURCES bytes; what is 0, empty or missing stays as it is. All of it or, after a
+ * failure, none of it. */
+#define VCRT_MAX_RESOURCES (1u << 20)
+VCRT_API int vcrt_container_update(struct vcrt *v, const char *id, const char *resources_json,
+                                   struct vcrt_error *err);
+
+/* What the container uses, as counted in its virtual machine: the "data" of an event of runc's
+ * "events --stats", on one line. Freed with free(). */
+VCRT_API int vcrt_container_stats(struct vcrt *v, const char *id, char **json,
+                                  struct vcrt_error *err);
+
+/* Events of a container until it ends. json is one line: {"type":"oom","id":...} when the kernel
+ * has killed a process of it for want of memory; every interval_ms (0: never)
+ * {"type":"stats","id":...,"data":...}. The function returns 0 to go on, anything else to end the
+ * call, which then returns 0. */
+typedef int (*vcrt_event_fn)(void *arg, const char *json);
+VCRT_API int vcrt_container_events(struct vcrt *v, const char *id, unsigned interval_ms,
+                                   vcrt_event_fn fn, void *arg, struct vcrt_error *err);
+
 /* Size of the terminal of the container's process (process NULL) or of an exec. */
 VCRT_API int vcrt_container_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
                                    struct vcrt_error *err);

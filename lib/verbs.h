@@ -50,9 +50,17 @@ int verb_freeze(struct vcrt *v, const char *id, bool freeze, struct error *err);
 int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width, struct error *err);
 int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err);
 int verb_wait(struct vcrt *v, const char *id, int timeout_ms, int *exit_code, struct error *err);
+int verb_update(struct vcrt *v, const char *id, const char *resources_json, struct error *err);
+int verb_stats(struct vcrt *v, const char *id, char **json, struct error *err);
+int verb_events(struct vcrt *v, const char *id, unsigned interval_ms, vcrt_event_fn fn, void *arg,
+                struct error *err);
 int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out, struct error *err);
 int verb_check(struct vcrt *v, struct vcrt_finding **out, struct error *err);
 int verb_env(struct vcrt *v, char **json, struct error *err);
+
+/* Load a container that a verb is about (lifecycle.c); one whose state cannot be read can only be
+ * deleted. dirfd as record_load() has it. */
+struct record *verb_load(struct vcrt *v, const char *id, int *dirfd, struct error *err);
 
 /* ---- asking a monitor (client.c) ---- */
 
@@ -60,8 +68,9 @@ int verb_env(struct vcrt *v, char **json, struct error *err);
 int client_connect(const struct record *r, struct error *err);
 /* A request {op, container} on its way; add members, then client_ask(). */
 struct ctl_out client_request(const char *op, const char *id);
-/* Connect, ask, return the answer's "ok" object within the message; request is freed. Waits a
- * little longer than the monitor waits for the guest. */
+/* How long a monitor may take to answer, ms: a little longer than it waits for the guest. */
+int client_timeout(const struct vcrt *v);
+/* Connect, ask, return the answer's "ok" object within the message; request is freed. */
 struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
                            struct error *err);
 /* Add a process's stdio to its request (process.c has the members): the terminal tty for all three,

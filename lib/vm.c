@@ -219,6 +219,8 @@ static void on_event(void *arg, const char *name, const struct json *event)
 		log_of_guest(event);
 	else if (str_eq(name, "exit") && p)
 		process_exited(p, (int)json_get_i64(event, "code", 255) & 0xff);
+	else if (str_eq(name, "oom") && ct)
+		container_tell(ct, "oom");
 	else
 		log_debug("event '%s' of the guest is of no concern", name);
 }
