@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cmd/units.h"
 #include "lib/base/error.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -78,6 +79,17 @@ static int opt_store_uint(const struct opt *o, unsigned *at, const char *value, 
 	return 0;
 }
 
+static int opt_store_int(const struct opt *o, int64_t *at, const char *value, struct error *err)
+{
+	int r = o->kind == OPT_TIME ? time_parse(value, at)
+	                            : str_to_i64(value, INT64_MIN, INT64_MAX, at);
+
+	if (r < 0)
+		return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: %s", value,
+		                 o->name, r == -ERANGE ? "value out of range" : "parse error");
+	return 0;
+}
+
 /* value: NULL for a switch without "=". */
 static int opt_store(const struct opt *o, void *values, const char *value, struct error *err)
 {
@@ -91,6 +103,9 @@ static int opt_store(const struct opt *o, void *values, const char *value, struc
 		return 0;
 	case OPT_UINT:
 		return opt_store_uint(o, at, value, err);
+	case OPT_INT:
+	case OPT_TIME:
+		return opt_store_int(o, at, value, err);
 	case OPT_LIST:
 		strv_push(at, value);
 		return 0;
@@ -188,6 +203,8 @@ int opt_parse(const struct opt *opts, void *values, bool stop_early, int argc, c
 	for (o = opts; o && o->kind != OPT_END; o++) {
 		if (o->kind == OPT_STRING)
 			*(const char **)((char *)values + o->at) = o->initial;
+		else if (o->kind == OPT_TIME && opt_store(o, values, o->initial, err) < 0)
+			return -err->code;
 	}
 	while (p.next < argc && !p.help) {
 		if (parse_next(&p, err) < 0)
@@ -224,6 +241,8 @@ static void opt_print_line(const struct opt *o, size_t width, FILE *out)
 	fprintf(out, "   %-*s  %s", (int)width, usage, o->help);
 	if (o->kind == OPT_STRING && o->initial)
 		fprintf(out, " (default: \"%s\")", o->initial);
+	else if (o->initial)
+		fprintf(out, " (default: %s)", o->initial);
 	fputc('\n', out);
 }
 

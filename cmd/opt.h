@@ -19,6 +19,8 @@ enum opt_kind {
 	OPT_BOOL,    /* bool */
 	OPT_STRING,  /* const char *, pointing into argv */
 	OPT_UINT,    /* unsigned */
+	OPT_INT,     /* int64_t */
+	OPT_TIME,    /* int64_t, nanoseconds; written as 1m30s or 500ms */
 	OPT_LIST,    /* char **, see opt_done(); may be given several times */
 	OPT_REFUSED, /* takes a value; known to callers, but we cannot: always an error */
 	OPT_HELP,    /* understood in every table without being in it */
@@ -29,7 +31,7 @@ struct opt {
 	char letter; /* 0: none */
 	enum opt_kind kind;
 	size_t at;           /* offset of the receiving member */
-	const char *initial; /* OPT_STRING: value when not given */
+	const char *initial; /* OPT_STRING, OPT_TIME: value when not given */
 	const char *help;    /* one line; NULL hides the option */
 };
 
