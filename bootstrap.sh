@@ -27,7 +27,7 @@ test_packages=(
 	clang-14 libclang-rt-14-dev llvm-14 # fuzzers and their sanitizers
 	clang clang-format                  # the command names; 14 is Debian 12's
 	valgrind libc6-dbg                  # valgrind needs the loader's symbols
-	bats shellcheck
+	bats parallel shellcheck
 	runc crun hyperfine                 # what vcrt is compared with
 	strace util-linux procps psmisc iproute2 socat python3
 )
@@ -326,6 +326,21 @@ test_image() {
 	count 1 0
 }
 
+# What loads the machine, or takes times, is run alone; the rest on every processor.
+bats_alone=(crash parallel memory)
+
+run_bats() {
+	local -a alone=("${bats_alone[@]/#/bats/}") rest
+	local status=0
+
+	alone=("${alone[@]/%/.bats}")
+	mapfile -t rest < <(printf '%s\n' bats/*.bats | grep -vxF "$(printf '%s\n' "${alone[@]}")")
+	# Stopped before CI would stop everything, so that the log and the count are still seen.
+	timeout 2400 bats --jobs "$(nproc)" --timing --tap "${rest[@]}" || status=1
+	timeout 1200 bats --timing --tap "${alone[@]}" || status=1
+	return "$status"
+}
+
 test_bats() {
 	local log=$logs/bats.log ok bad status=0
 
@@ -333,9 +348,7 @@ test_bats() {
 		absent 'no tests in bats'
 		return
 	fi
-	# Stopped before CI would stop everything, so that the log and the count are still seen.
-	PATH=$PWD/build/cmd:$PATH timeout 3000 bats --timing --tap bats/ </dev/null 2>&1 |
-		tee "$log" || status=1
+	PATH=$PWD/build/cmd:$PATH run_bats </dev/null 2>&1 | tee "$log" || status=1
 	ok=$(grep -c '^ok ' "$log") || true
 	bad=$(grep -c '^not ok ' "$log") || true
 	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
