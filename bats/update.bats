@@ -85,8 +85,9 @@ all_limits() {
 	vcrt update --memory 60M --memory-swap 90M --cpu-quota 30000 "$ID"
 	before=$(all_limits)
 	is_refused "invalid value for memory: invalid size: '5x'" --memory 5x "$ID"
-	is_refused 'invalid value for cpu-period: ' --cpu-period abc "$ID"
-	is_refused 'invalid value for cpu-quota: ' --cpu-quota 99999999999999999999 "$ID"
+	is_refused 'invalid value for cpu-period: strconv.ParseUint: parsing \"abc\": invalid syntax' --cpu-period abc "$ID"
+	is_refused 'invalid value for cpu-quota: strconv.ParseInt: parsing \"99999999999999999999\": value out of range' \
+		--cpu-quota 99999999999999999999 "$ID"
 	is_refused 'invalid value "abc" for flag -pids-limit: parse error' --pids-limit abc "$ID"
 	is_refused 'blockIO.weight: 70000 is out of range' --blkio-weight 70000 "$ID"
 	is_refused 'Intel RDT/CAT: l3 cache schema is not enabled' --l3-cache-schema L3:0=1 "$ID"

@@ -94,7 +94,9 @@ static struct json *number(const struct row *row, const char *s, struct error *e
 	r = row->kind == SIGNED ? str_to_i64(s, INT64_MIN, INT64_MAX, &n)
 	                        : str_to_u64(s, 0, UINT64_MAX, &u);
 	if (r < 0) {
-		error_set(err, EINVAL, "invalid value for %s: parsing \"%s\": %s", row->option, s,
+		/* The words of runc, to the letter. */
+		error_set(err, EINVAL, "invalid value for %s: strconv.%s: parsing \"%s\": %s",
+		          row->option, row->kind == SIGNED ? "ParseInt" : "ParseUint", s,
 		          r == -ERANGE ? "value out of range" : "invalid syntax");
 		return NULL;
 	}
