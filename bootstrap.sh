@@ -323,6 +323,11 @@ test_fuzzers() {
 }
 
 test_image() {
+	local bytes
+
+	bytes=$(stat -c %s build/agent/vcrt-agent)
+	say "    the agent has $bytes bytes (less than 2 MiB)"
+	[ "$bytes" -lt $((2 << 20)) ] || return 1
 	agent/image/boot-test.sh build/image || return 1
 	count 1 0
 }

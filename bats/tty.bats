@@ -102,3 +102,29 @@ terminal_bundle() {
 	[ "$status" -eq 255 ]
 	[[ $output == *'cannot allocate tty if runc will detach without setting console socket'* ]]
 }
+
+@test "tty: a start that takes long is told at the terminal, and the line goes away again" {
+	local code=0
+	printf '#!/bin/sh\nsleep 4\nexit 1\n' >"$T/slow-vmm"
+	chmod +x "$T/slow-vmm"
+	configure vmm_path "\"$T/slow-vmm\""
+	timeout 60 terminal.py run 24x80 expect='waiting for the virtual machine to start' \
+		expect=$'\x1b[K' expect='virtual machine has ended' -- \
+		"$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" >"$T/out" || code=$?
+	cat -A "$T/out" >&2
+	[ "$code" -eq 1 ]
+	assert_nothing_left
+}
+
+@test "tty: ^C ends a start that takes long" {
+	local code=0
+	printf '#!/bin/sh\nexec sleep 60\n' >"$T/slow-vmm"
+	chmod +x "$T/slow-vmm"
+	configure vmm_path "\"$T/slow-vmm\""
+	timeout 60 terminal.py run 24x80 expect='waiting for the virtual machine' send='\x03' \
+		expect=interrupted -- \
+		"$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" >"$T/out" || code=$?
+	cat -A "$T/out" >&2
+	[ "$code" -eq 1 ]
+	assert_nothing_left
+}
