@@ -267,6 +267,7 @@ test_sanitizers() {
 # are about. The sanitizers see all of them.
 valgrind_cannot=(
 	base_fs_root guest_root  # openat2
+	base_child_kill          # pidfd_send_signal
 	guest_seccomp            # seccomp
 	hypervisor_mock lib_life lib_fs_server # pidfd_open
 	lib_share                # open_tree, move_mount

@@ -14,7 +14,7 @@ LIMIT=90 # seconds, for each call of vcrt
 
 setup() {
 	unset T ID
-	VCRT=${VCRT:-$(command -v vcrt)}
+	VCRT=${VCRT:-$(type -P vcrt)}
 	[ -x "$VCRT" ] || fail "there is no vcrt in PATH, and VCRT does not name it" || return 1
 	VCRT=$(realpath "$VCRT")
 	T=$(mktemp -d /tmp/vb.XXXXXX)
