@@ -298,8 +298,6 @@ END_TEST
 
 static int serves_share(void)
 {
-	auto_close int dir = clone_of("dir", true, SHARE_WRITABLE, NULL);
-
 	enter();
 	CHECK(unshare(CLONE_NEWNS) == 0 && share_prepare_server(&err) == 0);
 	CHECK(fs_exists("/proc/self/fd") && fs_exists("/proc/sys/fs/file-max"));
