@@ -236,6 +236,7 @@ int record_make(const char *root, const struct record *r, struct error *err)
  * after it was complete, or dies by itself (state.h). */
 static int merge_journal(struct record *r, const char *text, struct error *err)
 {
+	bool is_first_torn = !strchr(text, '\n');
 	size_t merged = 0;
 
 	for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
@@ -246,7 +247,10 @@ static int merge_journal(struct record *r, const char *text, struct error *err)
 		if (j && record_merge(r, j, &line_err) == 0)
 			merged++;
 	}
-	return merged ? 0 : error_set(err, EINVAL, "the journal has no complete line");
+	/* Killed in its very first line, a create has made nothing yet. */
+	if (!merged && !is_first_torn)
+		return error_set(err, EINVAL, "the journal has no complete line");
+	return 0;
 }
 
 static void merge_state(struct record *r, int dirfd)

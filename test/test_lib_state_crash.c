@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(a_journal_without_a_whole_line_is_a_problem_that_delete_can_handle)
 {
-	static const char *const journals[] = { "", "\n", "{\"ociVer", "not json\n" };
+	static const char *const journals[] = { "\n", "not json\n", "{}\n{\"ociVer" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(journals); i++) {
 		auto_record struct record *r = load_lines(journals[i]);
@@ -103,6 +103,21 @@ START_TEST(a_journal_without_a_whole_line_is_a_problem_that_delete_can_handle)
 		ck_assert_str_eq(r->oci->id, "c");
 		ck_assert_msg(r->problem && strstr(r->problem, "journal"), "'%s'", journals[i]);
 		ck_assert_str_eq(record_status(r), VCRT_STOPPED);
+	}
+}
+END_TEST
+
+START_TEST(a_create_that_was_killed_in_its_first_line_is_half_made)
+{
+	static const char *const journals[] = { "", "{\"ociVer", LINE(7) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(journals); i++) {
+		auto_record struct record *r = load_lines(journals[i]);
+
+		ck_assert_str_eq(r->oci->id, "c");
+		ck_assert_ptr_null(r->problem);
+		ck_assert_str_eq(record_status(r), VCRT_STOPPED);
+		ck_assert_int_eq(r->shim.pid, 0);
 	}
 }
 END_TEST
@@ -267,6 +282,7 @@ int main(void)
 	tcase_add_test(tc, every_way_to_tear_the_last_line_is_survived);
 	tcase_add_test(tc, lines_that_say_nothing_are_left_out);
 	tcase_add_test(tc, a_journal_without_a_whole_line_is_a_problem_that_delete_can_handle);
+	tcase_add_test(tc, a_create_that_was_killed_in_its_first_line_is_half_made);
 	tcase_add_test(tc, a_corrupt_state_leaves_what_the_journal_knows);
 	tcase_add_test(tc, a_whole_state_is_enough);
 	tcase_add_test(tc, journal_and_state_may_both_be_damaged);
