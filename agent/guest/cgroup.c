@@ -198,9 +198,12 @@ int cgroup_freeze(const struct cgroup *cg, bool frozen, struct error *err)
 		struct pollfd p = { .fd = events, .events = POLLPRI };
 		char buf[256];
 
-		if (loop_now_ms() > end)
+		if (loop_now_ms() > end) {
+			/* What is not paused must run. */
+			fs_write_value_at(cg->fd, "cgroup.freeze", "0", err);
 			return error_set(err, ETIMEDOUT, "the cgroup '%s' does not %s in time",
 			                 cg->path, frozen ? "freeze" : "thaw");
+		}
 		poll(&p, 1, 20);
 		if (pread(events, buf, sizeof(buf), 0) < 0) /* arms the notification again */
 			return error_sys(err, "read 'cgroup.events'");

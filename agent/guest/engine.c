@@ -168,17 +168,19 @@ static int signal_all(struct container *ct, int signo, struct error *err)
 {
 	auto_error struct error thaw = { 0 };
 	auto_free pid_t *pids = NULL;
+	bool was_frozen;
 	size_t n;
 	int ret;
 
 	if (signo == SIGKILL)
 		return cgroup_kill(&ct->cgroup, err);
-	/* Frozen, so that nobody forks away from the signal. */
+	/* Frozen, so that nobody forks away from the signal; a paused container stays so. */
+	was_frozen = cgroup_stat(&ct->cgroup, "cgroup.events", "frozen") != 0;
 	ret = cgroup_freeze(&ct->cgroup, true, err);
 	pids = ret == 0 ? cgroup_pids(&ct->cgroup, &n, err) : NULL;
 	for (size_t i = 0; pids && i < n; i++)
 		kill(pids[i], signo); /* it may have died: nothing to say */
-	if (cgroup_freeze(&ct->cgroup, false, &thaw) < 0 && !err->code)
+	if (!was_frozen && cgroup_freeze(&ct->cgroup, false, &thaw) < 0 && !err->code)
 		return error_move(err, &thaw);
 	return -err->code;
 }
