@@ -11,6 +11,7 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
+#define MAX_PS_ROWS 4096
 #define MAX_PS_TEXT 4096 /* bytes of a column */
 
 /* A verb that waits for the guest's answer. The container, and the process, may be gone by then. */
@@ -18,6 +19,7 @@ struct waiter {
 	struct monitor *m;
 	struct client *client;
 	char *container, *process;
+	bool freeze; /* of pause and resume */
 };
 
 static struct waiter *waiter_new(struct container *ct, struct client *c, const char *process)
@@ -54,6 +56,8 @@ static void on_started(void *arg, const struct json *result, const struct error 
 	struct waiter *w = arg;
 	struct container *ct = waiter_container(w);
 
+	if (result && ct)
+		ct->is_started = true;
 	/* It may have ended already. */
 	if (result && ct && str_eq(ct->record->oci->status, VCRT_CREATED))
 		container_publish_or_warn(ct, VCRT_RUNNING);
@@ -199,7 +203,7 @@ static void on_ps(void *arg, const struct json *result, const struct error *err)
 	const struct json *rows = json_get_array(result, "processes");
 	struct json *answer = json_new_object(), *list = json_new_array();
 
-	for (size_t i = 0; rows && i < json_len(rows); i++) {
+	for (size_t i = 0; rows && i < json_len(rows) && i < MAX_PS_ROWS; i++) {
 		const char *name = json_get_string(json_at(rows, i), "process");
 		struct process *p = ct && name ? process_find(ct, name) : NULL;
 		struct json *row = clean_row(json_at(rows, i));
@@ -287,23 +291,29 @@ static void on_frozen(void *arg, const struct json *result, const struct error *
 {
 	struct waiter *w = arg;
 	struct container *ct = waiter_container(w);
+	const char *status = VCRT_PAUSED;
 
+	if (ct && !w->freeze)
+		status = ct->is_started ? VCRT_RUNNING : VCRT_CREATED;
 	if (result && ct && container_is_live(ct))
-		container_publish_or_warn(ct, str_eq(ct->record->oci->status, VCRT_PAUSED)
-		                                      ? VCRT_RUNNING
-		                                      : VCRT_PAUSED);
+		container_publish_or_warn(ct, status);
 	waiter_end(w, NULL, err);
 }
 
 void container_freeze(struct container *ct, struct client *c, bool freeze)
 {
 	const char *status = ct->record->oci->status;
+	struct waiter *w;
 
-	if (!freeze && !str_eq(status, VCRT_PAUSED))
+	if (!freeze && !str_eq(status, VCRT_PAUSED)) {
 		client_failf(client_ref(c), EINVAL, "container not paused");
-	else if (freeze && !str_eq(status, VCRT_RUNNING) && !str_eq(status, VCRT_CREATED))
+		return;
+	}
+	if (freeze && !str_eq(status, VCRT_RUNNING) && !str_eq(status, VCRT_CREATED)) {
 		client_failf(client_ref(c), EINVAL, "container not running");
-	else
-		vm_call(ct->m, freeze ? "pause" : "resume", container_args(ct), on_frozen,
-		        waiter_new(ct, c, NULL));
+		return;
+	}
+	w = waiter_new(ct, c, NULL);
+	w->freeze = freeze;
+	vm_call(ct->m, freeze ? "pause" : "resume", container_args(ct), on_frozen, w);
 }

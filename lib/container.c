@@ -368,7 +368,7 @@ void container_delete(struct container *ct, struct client *c, bool force)
 	const char *status = ct->record->oci->status;
 	struct json *args;
 
-	if (ct->deleter || (!container_is_live(ct) && ct->is_committed)) {
+	if (ct->deleter || str_eq(status, VCRT_STOPPED)) {
 		/* Stopped: on its way out of this process, or gone with the next request. */
 		client_ok(client_ref(c), NULL);
 		return;

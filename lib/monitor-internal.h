@@ -37,6 +37,7 @@ struct monitor {
 	struct client *clients;
 	struct container *containers;
 	struct call *calls;
+	size_t logged;    /* bytes of the guest's own warnings in our log */
 	uint64_t started; /* ms, loop_now_ms() */
 	bool is_ready;    /* the guest has said hello */
 	bool is_ending;
@@ -95,7 +96,7 @@ struct container {
 	struct client *deleter;    /* waits for the container to be gone */
 	struct loop_source *kill_timer;
 	unsigned hook_seconds; /* how long its hooks in the guest may run */
-	bool is_committed, is_in_guest;
+	bool is_committed, is_in_guest, is_started;
 };
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
 void container_send_create(struct container *ct); /* once the guest is ready */

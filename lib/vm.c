@@ -23,8 +23,9 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-#define MUTUAL_END_MS 300 /* from the end of one process to that of those that need it */
-#define MAX_LOG_TAIL 600  /* bytes of the VMM's log that a message quotes */
+#define MUTUAL_END_MS 300         /* from the end of one process to that of those that need it */
+#define MAX_GUEST_LOG (64u << 10) /* bytes: the log lies in memory */
+#define MAX_LOG_TAIL 600          /* bytes of the VMM's log that a message quotes */
 
 /* A question to the agent that has no answer yet. */
 struct call {
@@ -194,13 +195,18 @@ static void on_ready(void *arg, const struct json *hello)
 }
 
 /* What the agent warns of. */
-static void log_of_guest(const struct json *event)
+static void log_of_guest(struct monitor *m, const struct json *event)
 {
 	const char *level = json_get_string(event, "level"), *msg = json_get_string(event, "msg");
 	auto_free char *clean = str_ndup(msg ? msg : "", MAX_LOG_TAIL);
 
 	str_clean(clean, strlen(clean));
-	if (str_eq(level, "warning"))
+	if (m->logged > MAX_GUEST_LOG)
+		return;
+	m->logged += strlen(clean);
+	if (m->logged > MAX_GUEST_LOG)
+		log_warn("the guest has too much to say, ignoring it from now on");
+	else if (str_eq(level, "warning"))
 		log_warn("guest: %s", clean);
 	else
 		log_debug("guest: %s", clean);
@@ -216,7 +222,7 @@ static void on_event(void *arg, const char *name, const struct json *event)
 
 	vm_phase(m, "event", name);
 	if (str_eq(name, "log"))
-		log_of_guest(event);
+		log_of_guest(m, event);
 	else if (str_eq(name, "exit") && p)
 		process_exited(p, (int)json_get_i64(event, "code", 255) & 0xff);
 	else if (str_eq(name, "oom") && ct)
