@@ -64,11 +64,17 @@ int client_timeout(const struct vcrt *v)
 struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
                            struct error *err)
 {
+	return client_ask_within(client_timeout(v), r, request, err);
+}
+
+struct ctl_msg *client_ask_within(int timeout_ms, const struct record *r, struct ctl_out *request,
+                                  struct error *err)
+{
 	auto_close int fd = client_connect(r, err);
 	struct ctl_msg *m = NULL;
 
 	if (fd >= 0)
-		m = ctl_call(fd, request, client_timeout(v), err);
+		m = ctl_call(fd, request, timeout_ms, err);
 	ctl_out_done(request);
 	return m;
 }
@@ -143,7 +149,7 @@ int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
 	if (p->pid <= 0)
 		return 0;
 	fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-	if (fd < 0 && errno == ENOSYS)
+	if (fd < 0 && errno != ESRCH)
 		return poll_gone(p, timeout_ms);
 	if (fd < 0 || !proc_ref_is_alive(p))
 		return 0;

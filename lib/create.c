@@ -363,23 +363,32 @@ static int make(struct creation *c, struct error *err)
 	return commit(c, err);
 }
 
+/* Somebody may have deleted the container meanwhile, even created the id anew: then what there is
+ * under the id is theirs, also the duty to run the hooks. */
+static void take_back_files(struct creation *c)
+{
+	auto_free char *dir = str_fmt("%s/%s", c->v->root, c->o->id);
+	auto_error struct error err = { 0 };
+	int e = record_lock(c->v->root, c->o->id, c->launch.dirfd);
+
+	if (e == 0 && c->has_run_hooks)
+		hooks_run_poststop(c->spec->hooks, c->record->oci);
+	if (e < 0 && fs_exists(dir))
+		log_warn("clean up after a failed create: '%s' is in use again, ignoring", dir);
+	else if (cleanup_container(c->v, c->record, &err) < 0)
+		log_warn("clean up after a failed create: %s, ignoring", err.msg);
+}
+
 /* The monitor takes everything back when we leave it; then nothing of ours is in use any more. */
 static void take_back(struct creation *c)
 {
-	auto_error struct error err = { 0 };
-
 	close_fd(&c->launch.monitor);
 	shim_abort(&c->shim);
 	c->record->shim.pid = 0;
 	client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
-	if (c->has_run_hooks)
-		hooks_run_poststop(c->spec->hooks, c->record->oci);
-	/* Somebody may have deleted it meanwhile, and even created it anew. */
-	if (record_lock(c->v->root, c->o->id, c->launch.dirfd) == 0 &&
-	    cleanup_container(c->v, c->record, &err) < 0)
-		log_warn("clean up after a failed create: %s, ignoring", err.msg);
+	take_back_files(c);
 	if (c->launch.monitor_pid > 0)
-		waitpid(c->launch.monitor_pid, NULL, 0);
+		waitpid(c->launch.monitor_pid, NULL, WNOHANG);
 }
 
 static void creation_done(struct creation *c)

@@ -69,6 +69,8 @@ static int delete_locked(struct vcrt *v, const char *id, int dirfd, bool force, 
 
 	if (e == -ENOENT)
 		return error_set(err, ENOENT, "container does not exist");
+	if (e == -ETIMEDOUT)
+		return error_set(err, ETIMEDOUT, "another delete of container '%s' is at work", id);
 	if (e < 0)
 		return error_set(err, -e, "lock container '%s': %s", id, strerror(-e));
 	r = record_load(v->root, id, NULL, err);

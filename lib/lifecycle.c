@@ -32,8 +32,8 @@ struct record *verb_load(struct vcrt *v, const char *id, int *dirfd, struct erro
 }
 
 /* Ask, with the text for a container that is stopped or whose monitor ends meanwhile. */
-static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, const char *stopped,
-               struct ctl_msg **answer, struct error *err)
+static int ask_within(int timeout_ms, const struct record *r, struct ctl_out *out,
+                      const char *stopped, struct ctl_msg **answer, struct error *err)
 {
 	struct ctl_msg *m;
 
@@ -41,7 +41,7 @@ static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, cons
 		ctl_out_done(out);
 		return error_set(err, ESRCH, "%s", stopped);
 	}
-	m = client_ask(v, r, out, err);
+	m = client_ask_within(timeout_ms, r, out, err);
 	if (!m && client_is_gone(err))
 		return error_set(err, ESRCH, "%s", stopped);
 	if (answer)
@@ -49,6 +49,12 @@ static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, cons
 	else
 		ctl_msg_free(m);
 	return err->code ? -err->code : 0;
+}
+
+static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, const char *stopped,
+               struct ctl_msg **answer, struct error *err)
+{
+	return ask_within(client_timeout(v), r, out, stopped, answer, err);
 }
 
 static void run_poststart(const struct record *r, int dirfd)
@@ -77,7 +83,8 @@ int verb_start(struct vcrt *v, const char *id, struct error *err)
 	if (str_eq(record_status(r), VCRT_CREATING))
 		return error_set(err, EBUSY, "cannot start a container that is being created");
 	out = client_request("start", id);
-	if (ask(v, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
+	/* No limit here: hooks in the guest may take long, and the monitor knows how long. */
+	if (ask_within(-1, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
 		return -err->code;
 	run_poststart(r, dirfd);
 	return 0;
@@ -203,9 +210,10 @@ int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out_list, stru
 
 	if (!r)
 		return -err->code;
-	*out_list = NULL;
-	if (str_eq(record_status(r), VCRT_STOPPED))
+	if (str_eq(record_status(r), VCRT_STOPPED)) {
+		*out_list = NULL;
 		return 0;
+	}
 	out = client_request("ps", id);
 	if (ask(v, r, &out, "container not running", &answer, err) < 0)
 		return -err->code;

@@ -126,7 +126,8 @@ int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, s
 		*exit_code = 0;
 		return -err->code;
 	}
-	/* From the first moment signals are the container's; what comes early waits for it. */
+	/* From the first moment signals are the container's: what comes early waits for it, but for
+	 * those that end a start (create.c). */
 	sigprocmask(SIG_SETMASK, NULL, &before);
 	standin_block_signals();
 	if (verb_create(v, &o->create, true, &c, err) == 0)

@@ -22,7 +22,7 @@
 #define JOURNAL "vcrt.journal"
 #define STATE "state.json"
 #define MAX_STATE (4u << 20) /* bytes of a journal or state.json */
-#define LOCK_TIMEOUT 30000   /* ms */
+#define LOCK_TIMEOUT 100000  /* ms: a delete waits for the guest, and runs hooks */
 #define MAX_ID 1024          /* as runc */
 
 struct proc_ref proc_ref_of(pid_t pid)

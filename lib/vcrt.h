@@ -192,7 +192,7 @@ typedef int (*vcrt_event_fn)(void *arg, const char *json);
 VCRT_API int vcrt_container_events(struct vcrt *v, const char *id, unsigned interval_ms,
                                    vcrt_event_fn fn, void *arg, struct vcrt_error *err);
 
-/* Size of the terminal of the container's process (process NULL) or of an exec. */
+/* Size of the terminal of the container's own process. */
 VCRT_API int vcrt_container_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
                                    struct vcrt_error *err);
 

@@ -73,6 +73,9 @@ int client_timeout(const struct vcrt *v);
 /* Connect, ask, return the answer's "ok" object within the message; request is freed. */
 struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_out *request,
                            struct error *err);
+/* The same with a time limit of its own, negative: none. */
+struct ctl_msg *client_ask_within(int timeout_ms, const struct record *r, struct ctl_out *request,
+                                  struct error *err);
 /* Add a process's stdio to its request (process.c has the members): the terminal tty for all three,
  * or with tty -1 the descriptors that are open. in_background: what is typed at the caller's
  * terminal stays the caller's, a monitor that reads ahead would swallow it. */
