@@ -44,7 +44,7 @@ load helpers
 	vcrt kill "$ID" KILL
 	wait_for 10 "$pid"
 	jq -e -s --arg id "$ID" 'all(.id == $id) and (map(select(.type == "stats")) | length > 1)
-		and all(.type == "oom" or (.type == "stats" and .data.pids.limit != 0))' "$T/events"
+		and all(.type == "oom" or (.type == "stats" and .data.memory.usage.limit == 33554432))' "$T/events"
 
 	run vcrt events "$ID"
 	[ "$status" -eq 1 ]

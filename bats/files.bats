@@ -24,13 +24,6 @@ load helpers
 	assert_nothing_left
 }
 
-@test "files: a fifo can be made, and links two processes" {
-	run_container -- sh -c 'mkfifo -m 640 /fifo && (echo through >/fifo & cat /fifo)'
-	[ "$code" -eq 0 ]
-	[ "$(cat "$T/out")" = through ]
-	[ "$(stat -c '%F %a' "$B/rootfs/fifo")" = 'fifo 640' ]
-}
-
 @test "files: a bind mount of a directory, of a file, read-only, and through links" {
 	mkdir -p "$T/dir/sub" "$B/rootfs/real"
 	echo from-host >"$T/dir/sub/file"

@@ -85,7 +85,7 @@ hook() { # KIND NAME
 	assert_nothing_left
 }
 
-@test "hooks: startContainer and createContainer run in the guest" {
+@test "hooks: startContainer runs in the guest" {
 	cat >"$B/rootfs/bin/hook" <<-'END'
 		#!/bin/sh
 		cat >/tmp/$1.state
