@@ -219,7 +219,7 @@ assert_ends_cleanly() {
 	configure virtiofsd_path '"/no/virtiofsd"'
 	run_container -- true
 	[ "$code" -eq 1 ]
-	grep -q "virtiofsd cannot be run: '/no/virtiofsd': No such file" "$T/err"
+	grep -q "virtiofsd is missing: '/no/virtiofsd'" "$T/err"
 	run vcrt check
 	[ "$status" -ne 0 ]
 	[[ $output == *'/no/virtiofsd'* ]]

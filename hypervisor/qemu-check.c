@@ -14,6 +14,14 @@
 /* The note that carries the 32-bit PVH entry (XEN_ELFNOTE_PHYS32_ENTRY of the Xen ELF notes). */
 enum { PVH_NOTE_TYPE = 18, MAX_PROGRAM_HEADERS = 64, MAX_NOTES = 64 << 10 };
 
+/* Clients take the system's words for a missing file to be about the container's program. */
+static int missing(const char *what, const char *path, struct error *err)
+{
+	if (errno == ENOENT || errno == ENOTDIR)
+		return error_set(err, errno, "%s is missing: '%s'", what, path);
+	return error_sys(err, "%s cannot be opened: '%s'", what, path);
+}
+
 static int check_binary(const struct hv_config *cfg, struct error *err)
 {
 	struct stat st;
@@ -22,11 +30,11 @@ static int check_binary(const struct hv_config *cfg, struct error *err)
 		return error_set(err, EINVAL, "the path of QEMU is not absolute: '%s'",
 		                 cfg->path ? cfg->path : "");
 	if (stat(cfg->path, &st) < 0)
-		return error_sys(err, "QEMU not found: '%s'", cfg->path);
+		return missing("QEMU", cfg->path, err);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EACCES, "QEMU is not a file: '%s'", cfg->path);
 	if (access(cfg->path, X_OK) < 0)
-		return error_sys(err, "QEMU cannot be run: '%s'", cfg->path);
+		return error_set(err, errno, "QEMU is not an executable file: '%s'", cfg->path);
 	return 0;
 }
 
@@ -57,7 +65,7 @@ static int open_file(const char *what, const char *path, struct error *err)
 	if (!path)
 		return error_set(err, EINVAL, "no %s is configured", what);
 	if (fd < 0)
-		return error_sys(err, "%s not found: '%s'", what, path);
+		return missing(what, path, err);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close_fd(&fd);
 		return error_set(err, EINVAL, "%s is not a file: '%s'", what, path);

@@ -42,7 +42,9 @@ bool fs_server_is_wanted(const struct config *c)
 int fs_server_check(const struct config *c, struct error *err)
 {
 	if (fs_server_is_wanted(c) && access(c->virtiofsd_path, X_OK) < 0)
-		return error_sys(err, "virtiofsd cannot be run: '%s'", c->virtiofsd_path);
+		return error_set(err, errno, "virtiofsd is %s: '%s'",
+		                 errno == ENOENT ? "missing" : "not an executable file",
+		                 c->virtiofsd_path);
 	return 0;
 }
 

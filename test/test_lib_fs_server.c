@@ -76,7 +76,7 @@ START_TEST(a_missing_program_matters_only_when_it_is_wanted)
 	use("virtiofs", "/no/such");
 	ck_assert(fs_server_is_wanted(config));
 	ck_assert_int_eq(fs_server_check(config, &err), -ENOENT);
-	ck_assert_str_eq(err.msg, "virtiofsd cannot be run: '/no/such': No such file or directory");
+	ck_assert_str_eq(err.msg, "virtiofsd is missing: '/no/such'");
 }
 END_TEST
 
