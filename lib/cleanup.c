@@ -22,6 +22,14 @@ static int end_process(const struct proc_ref *p, const char *what, struct error 
 	return r < 0 ? error_set(err, -r, "end the %s %d: it does not die", what, (int)p->pid) : 0;
 }
 
+/* A parent that others have come to use stays without a word; the container's own should not. */
+static void warn_of_cgroups(const struct record *r)
+{
+	for (char **dir = r->cgroups; dir && *dir; dir++)
+		if (r->cgroup_path && str_ends(*dir, r->cgroup_path) && fs_exists(*dir))
+			log_warn("a foreign process is in the cgroup '%s', ignoring", *dir);
+}
+
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 {
 	/* The monitor's death takes VMM and file server with it; that they are listed as well
@@ -32,6 +40,7 @@ int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 		return -err->code;
 	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)
 		return -err->code;
+	warn_of_cgroups(r);
 	if (r->sandbox_dir && str_starts(r->sandbox_dir, "/") &&
 	    fs_remove_tree_at(AT_FDCWD, r->sandbox_dir, err) < 0)
 		return error_wrap(err, "remove the sandbox's directory");
