@@ -27,6 +27,9 @@ has_ticked() { # COUNT-BEFORE
 	run vcrt exec "$ID" true
 	[ "$status" -eq 255 ]
 	[[ $output == *"cannot exec in a paused container (use --ignore-paused to override)"* ]]
+	run vcrt exec --ignore-paused "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *"--ignore-paused is not supported"* ]]
 	# A signal waits; SIGKILL does not.
 	vcrt kill "$ID" 0
 	vcrt resume "$ID"

@@ -102,9 +102,16 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 	struct json *args, *io;
 	struct process *p;
 
-	if (str_eq(status, VCRT_PAUSED) && !json_get_bool(msg->json, "ignore_paused", false)) {
-		client_failf(client_ref(c), EINVAL,
-		             "cannot exec in a paused container (use --ignore-paused to override)");
+	if (str_eq(status, VCRT_PAUSED)) {
+		/* A process born in a frozen cgroup cannot even be set up. */
+		if (json_get_bool(msg->json, "ignore_paused", false))
+			client_failf(client_ref(c), ENOTSUP,
+			             "cannot exec in a paused container: --ignore-paused is not "
+			             "supported");
+		else
+			client_failf(client_ref(c), EINVAL,
+			             "cannot exec in a paused container (use --ignore-paused to "
+			             "override)");
 		return;
 	}
 	if (!container_is_live(ct)) {

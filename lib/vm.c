@@ -24,6 +24,7 @@
 #include "lib/base/str.h"
 
 #define MUTUAL_END_MS 300         /* from the end of one process to that of those that need it */
+#define MAX_QUEUED 300u           /* seconds that earlier calls add to the limit of a call */
 #define MAX_GUEST_LOG (64u << 10) /* bytes: the log lies in memory */
 #define MAX_LOG_TAIL 600          /* bytes of the VMM's log that a message quotes */
 
@@ -284,7 +285,12 @@ void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned
 {
 	unsigned limit = m->config->request_timeout + more_seconds;
 	struct call *c = xzalloc(sizeof(*c));
+	unsigned queued = 0;
 
+	/* The agent takes one at a time: what was asked before may use its own time first. */
+	for (const struct call *before = m->calls; before; before = before->next)
+		queued += before->limit;
+	limit += queued < MAX_QUEUED ? queued : MAX_QUEUED;
 	*c = (struct call){ .m = m, .op = op, .limit = limit, .fn = fn, .arg = arg };
 	c->next = m->calls;
 	c->timer = loop_add_timer(m->loop, limit * 1000, on_call_timeout, c);

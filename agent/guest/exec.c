@@ -100,6 +100,9 @@ pid_t guest_exec(struct guest *g, const char *container, const char *process,
 		return error_set(err, ENOENT, "container '%s' does not exist", container);
 	if (!init || ct->delete_done)
 		return error_set(err, ESRCH, "cannot exec in a stopped container");
+	/* A process born in a frozen cgroup would never report that it is set up. */
+	if (cgroup_stat(&ct->cgroup, "cgroup.events", "frozen") != 0)
+		return error_set(err, EBUSY, "cannot exec in a paused container");
 	if (!process[0] || process_find(ct, process))
 		return error_set(err, EEXIST, "process name '%s' is in use", process);
 	if (oci_process_validate(spec, err) < 0 || check_process(spec, err) < 0)
