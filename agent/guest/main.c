@@ -16,6 +16,8 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
+#define LATE_MS 1000
+
 struct init {
 	struct loop *loop;
 	struct server *server;
@@ -43,12 +45,24 @@ static int watch_children(struct init *in, struct error *err)
 	return 0;
 }
 
+/* The host brings entropy of its own with its first request: the device's can wait until the first
+ * container has had its start. */
+static void load_late_modules(void *arg)
+{
+	auto_error struct error err = { 0 };
+
+	(void)arg;
+	if (boot_modules("late", &err) < 0)
+		log_warn("%s, ignoring", err.msg);
+}
+
 static int prepare(struct init *in, struct error *err)
 {
 	if (boot_finish(err) < 0 || boot_modules("early", err) < 0)
 		return -err->code;
 	if (watch_children(in, err) < 0)
 		return -err->code;
+	loop_add_timer(in->loop, LATE_MS, load_late_modules, NULL);
 	return server_start(in->server, err);
 }
 

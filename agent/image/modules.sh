@@ -2,7 +2,7 @@
 # Collect the modules named in modules.list: modules.sh TREE DIR
 #
 # TREE is a kernel's lib/modules/RELEASE. DIR receives the stripped modules, flat, and the files
-# `order`, `early` and `lazy`, in load order, with one line for each module:
+# `order`, `early`, `late` and `lazy`, in load order, with one line for each module:
 #
 #     NAME PATH [DEPENDENCY]...
 #
@@ -75,7 +75,7 @@ collect() { # TREE DIR
 		read -r _ name extra <<<"$wanted"
 		extra_of[$name]=$extra
 	done
-	for stage in order early lazy; do
+	for stage in order early late lazy; do
 		: >"$2/$stage"
 		for wanted in "${lines[@]}"; do
 			[ "${wanted%% *}" = "$stage" ] || continue
