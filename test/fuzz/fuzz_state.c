@@ -76,8 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	first = record_to_json(r);
 	again = record_new("c", "");
 	again->creator = (struct proc_ref){ 0 };
-	/* A record that nothing was understood of is no whole state. */
-	if (r->problem)
+	/* A record of which nothing was understood, or of a create that was killed in its first
+	 * line, is no whole state. */
+	if (r->problem || !*r->oci->bundle)
 		return 0;
 	must(record_merge(again, first, &err) == 0);
 	second = record_to_json(again);
