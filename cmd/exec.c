@@ -34,7 +34,7 @@ static const struct opt exec_opts[] = {
 	{ "cgroup", 0, OPT_STRING, EXEC(cgroup), NULL,
 	  "run in this cgroup below that of the container" },
 	{ "ignore-paused", 0, OPT_BOOL, EXEC(ignore_paused), NULL,
-	  "allow it in a paused container, where it waits until that is resumed" },
+	  "for compatibility: an exec into a paused container is refused" },
 	{ "pid-file", 0, OPT_STRING, EXEC(pid_file), NULL,
 	  "file that receives the pid of the process's stand-in" },
 	{ "console-socket", 0, OPT_STRING, EXEC(console_socket), NULL,

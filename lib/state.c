@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -100,10 +101,15 @@ static void ref_from_json(struct proc_ref *p, const struct json *vcrt, const cha
 {
 	const struct json *j = json_get_object(vcrt, key);
 
+	int64_t pid = json_get_i64(j, "pid", 0), start = json_get_i64(j, "start", 0);
+
 	if (!j)
 		return;
-	p->pid = (pid_t)json_get_i64(j, "pid", 0);
-	p->start = (unsigned long long)json_get_i64(j, "start", 0);
+	/* Numbers that name no process must not be cut down to those of one. */
+	if (pid < 1 || pid > INT32_MAX || start < 1)
+		pid = start = 0;
+	p->pid = (pid_t)pid;
+	p->start = (unsigned long long)start;
 }
 
 struct json *record_to_json(const struct record *r)
@@ -139,6 +145,7 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	auto_json struct json *copy = json_copy(j);
 	const struct json *v = json_get_object(j, "vcrt");
 	auto_oci_state struct oci_state *oci = NULL;
+	int64_t exit_code;
 	char **cgroups;
 
 	if (!v)
@@ -164,7 +171,8 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 		strv_free(r->cgroups);
 		r->cgroups = cgroups;
 	}
-	r->exit_code = (int)json_get_i64(v, "exitCode", -1);
+	exit_code = json_get_i64(v, "exitCode", -1);
+	r->exit_code = exit_code < 0 || exit_code > UINT8_MAX ? -1 : (int)exit_code;
 	return 0;
 }
 
