@@ -98,7 +98,7 @@ static int container_prepare(struct container *ct, struct error *err)
 	    sysctl_apply(x->sysctl, x->n_sysctl, true, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
-	                                             : str_fmt("/vcrt/%s", ct->id);
+	                                             : str_fmt("/%s", ct->id);
 	if (cgroup_create(&ct->cgroup, ct->guest->cgroup_root, path, err) < 0 ||
 	    cgroup_limit(&ct->cgroup, x->resources, err) < 0)
 		return -err->code;
