@@ -42,11 +42,28 @@ median() {
 
 make_bundle '["/bin/true"]'
 "${vcrt[@]}" run --bundle "$work" "$id" # caches are warm for both
-for ((i = 0; i < rounds; i++)); do
+time_raw() {
 	"$build/test/bench/raw-boot" ${config:+"$config"} >>"$work/raw"
+}
+
+time_run() {
+	local start
+
 	start=$(now_ms)
 	"${vcrt[@]}" run --bundle "$work" "$id"
 	echo "$(($(now_ms) - start))" >>"$work/run"
+}
+
+# What ran before has an effect (memory that was just freed, caches): each side comes after itself
+# as often as after the other one.
+for ((i = 0; i < rounds; i++)); do
+	if ((i % 2)); then
+		time_run
+		time_raw
+	else
+		time_raw
+		time_run
+	fi
 done
 
 raw=$(median <"$work/raw")
