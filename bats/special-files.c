@@ -28,6 +28,7 @@ static void serve(const char *path)
 {
 	struct sockaddr_un addr;
 	int fd = unix_socket(path, &addr), client;
+	char end;
 
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		err(1, "bind");
@@ -38,6 +39,10 @@ static void serve(const char *path)
 	client = accept(fd, NULL, NULL);
 	if (client < 0 || write(client, "answer\n", 7) != 7)
 		err(1, "answer");
+	/* The container ends with this process, and the client with the container: not before it
+	 * has passed the answer on and hung up. */
+	if (read(client, &end, 1) != 0)
+		err(1, "wait for the client's end");
 }
 
 static void ask(const char *path)
