@@ -38,7 +38,7 @@ const struct command cmd_create = {
 	.args = "<container-id>",
 	.help = "create a container",
 	.description =
-		"Starts a virtual machine (or finds that of the pod) and makes the container's\n"
+		"Starts a virtual machine and makes the container's\n"
 		"process in it. The process waits; \"vcrt start\" lets it run. The id is a name "
 		"of\n"
 		"your choice that no other container has.",

@@ -32,7 +32,7 @@ static const struct opt exec_opts[] = {
 	{ "process-label", 0, OPT_STRING, EXEC(process_label), NULL,
 	  "SELinux label of the process" },
 	{ "cgroup", 0, OPT_STRING, EXEC(cgroup), NULL,
-	  "run in this cgroup below that of the container" },
+	  "for compatibility: anything but an empty one is refused" },
 	{ "ignore-paused", 0, OPT_BOOL, EXEC(ignore_paused), NULL,
 	  "for compatibility: an exec into a paused container is refused" },
 	{ "pid-file", 0, OPT_STRING, EXEC(pid_file), NULL,
@@ -40,7 +40,7 @@ static const struct opt exec_opts[] = {
 	{ "console-socket", 0, OPT_STRING, EXEC(console_socket), NULL,
 	  "unix socket that receives the master end of the terminal" },
 	{ "preserve-fds", 0, OPT_UINT, EXEC(preserve_fds), NULL,
-	  "hand over so many descriptors more, from 3 (plus $LISTEN_FDS) up" },
+	  "for compatibility: anything but 0 is refused, as is $LISTEN_FDS" },
 	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL },
 	{ 0 },
 };
