@@ -205,16 +205,6 @@ said() { # NAME
 	[ "$(said memory)" -gt 204800 ]
 }
 
-@test "config: cgroupsPath names the host's cgroup" {
-	edit --arg p "/$ID-parent/leaf" '.linux.cgroupsPath = $p'
-	start_container "$ID" sleep 1000
-	for name in shim monitor vmm; do
-		grep -q ":memory:/$ID-parent/leaf$" "/proc/$(pid_of "$name" "$ID")/cgroup"
-	done
-	vcrt delete --force "$ID"
-	assert_nothing_left
-}
-
 @test "config: keys that are unknown or wrong are named with their line" {
 	configure no_such_key 1
 	run vcrt run --bundle "$B" "$ID"

@@ -16,10 +16,36 @@
 #include "oci/oci.h"
 
 #define MAX_PROC_FILE (16u << 20)
+#define SLICE ".slice"
+#define DEFAULT_SLICE "system" SLICE
+
+/* "a-b.slice" is a child of "a.slice" (systemd.slice(5)); "-.slice" is the root. */
+static char *expand_slice(const char *slice)
+{
+	size_t n = strlen(slice) - strlen(SLICE);
+	auto_buf struct buf path = { 0 };
+
+	if (str_eq(slice, "-" SLICE))
+		return str_dup("");
+	for (size_t i = 1; i <= n; i++)
+		if (i == n || slice[i] == '-')
+			buf_addf(&path, "/%.*s" SLICE, (int)i, slice);
+	return buf_steal(&path);
+}
+
+static bool is_slice(const char *s)
+{
+	const size_t n = strlen(s), end = strlen(SLICE);
+
+	if (n <= end || !str_ends(s, SLICE) || strchr(s, '/'))
+		return false;
+	return str_eq(s, "-" SLICE) || (s[0] != '-' && s[n - end - 1] != '-' && !strstr(s, "--"));
+}
 
 static char *systemd_path(const char *spec_path, const char *id, struct error *err)
 {
 	auto_strv char **parts = str_split(spec_path ? spec_path : "", ':');
+	auto_free char *parents = NULL;
 
 	if (!fs_exists("/run/systemd/system")) {
 		error_set(err, ENOTSUP,
@@ -27,31 +53,36 @@ static char *systemd_path(const char *spec_path, const char *id, struct error *e
 		return NULL;
 	}
 	if (!spec_path || !*spec_path)
-		return str_fmt("/system.slice/vcrt-%s.scope", id);
-	if (strv_len(parts) != 3 || strchr(spec_path, '/') || str_eq(parts[0], "..") ||
-	    !*parts[2]) {
+		return str_fmt("/" DEFAULT_SLICE "/vcrt-%s.scope", id);
+	if (strv_len(parts) != 3 || strchr(spec_path, '/') || !*parts[2]) {
 		error_set(err, EINVAL,
 		          "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd "
 		          "cgroups, got \"%s\" instead",
 		          spec_path);
 		return NULL;
 	}
-	return str_fmt("/%s/%s-%s.scope", *parts[0] ? parts[0] : "system.slice", parts[1],
-	               parts[2]);
+	if (*parts[0] && !is_slice(parts[0])) {
+		error_set(err, EINVAL, "linux.cgroupsPath: invalid slice name: %s", parts[0]);
+		return NULL;
+	}
+	parents = expand_slice(*parts[0] ? parts[0] : DEFAULT_SLICE);
+	/* The name of a slice is that of a unit already. */
+	if (str_ends(parts[2], SLICE))
+		return str_fmt("%s/%s", parents, parts[2]);
+	return str_fmt("%s/%s-%s.scope", parents, parts[1], parts[2]);
 }
 
 char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err)
 {
 	const char *p = spec->linux_ ? spec->linux_->cgroups_path : NULL;
+	bool is_absolute = p && *p == '/';
 	auto_strv char **parts = NULL;
 	struct buf clean = { 0 };
 
 	if (systemd)
 		return systemd_path(p, id, err);
-	if (!p || !*p)
-		return str_fmt("/%s", id);
 	/* ".." would leave the hierarchy: clean the path as runc does, from its root. */
-	parts = str_split(p, '/');
+	parts = str_split(p ? p : "", '/');
 	for (char **c = parts; *c; c++) {
 		if (str_eq(*c, "..")) {
 			char *slash = clean.len ? strrchr(clean.data, '/') : NULL;
@@ -65,33 +96,116 @@ char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, str
 	}
 	if (!clean.len)
 		buf_addf(&clean, "/%s", id);
+	if (!is_absolute)
+		buf_drop(&clean, 1);
 	return buf_steal(&clean);
 }
 
-/* Mount points of all cgroup hierarchies, from our own mount table. */
-static char **hierarchies(struct error *err)
-{
-	auto_free char *text = NULL;
-	char **points = xzalloc(sizeof(*points));
-	char *save = NULL;
+/* ---- hierarchies ---- */
 
-	if (fs_read("/proc/self/mountinfo", MAX_PROC_FILE, &text, NULL, err) < 0) {
-		free(points);
+struct hierarchy {
+	char *root, *mount, *options; /* of a line of mountinfo; options: the controllers */
+	bool is_v2;
+};
+
+static void hierarchy_done(struct hierarchy *h)
+{
+	free(h->root);
+	free(h->mount);
+	free(h->options);
+	*h = (struct hierarchy){ 0 };
+}
+
+/* mountinfo: id parent major:minor root mount-point options ... - type source super-options. A
+ * hierarchy may be mounted several times, in containers for example: the first one counts. */
+static bool read_hierarchy(const char *line, struct hierarchy *h, char ***seen)
+{
+	auto_free char *device = NULL;
+	const char *type = strstr(line, " - cgroup");
+
+	*h = (struct hierarchy){ 0 };
+	if (!type || sscanf(line, "%*d %*d %ms %ms %ms", &device, &h->root, &h->mount) != 3 ||
+	    sscanf(type, " - %*s %*s %ms", &h->options) != 1 || strv_has(*seen, device)) {
+		hierarchy_done(h);
+		return false;
+	}
+	h->is_v2 = str_starts(type, " - cgroup2 ");
+	strv_push(seen, device);
+	return true;
+}
+
+static bool is_of(const struct hierarchy *h, const char *controllers)
+{
+	auto_strv char **options = str_split(h->options, ',');
+	auto_strv char **names = str_split(controllers, ',');
+
+	return h->is_v2 ? !*controllers : *controllers && strv_has(options, names[0]);
+}
+
+/* Our own cgroup in a hierarchy, as a path below its mount point. cgroups: /proc/self/cgroup, with
+ * lines of the form "number:controllers:path". */
+static char *own_cgroup(const struct hierarchy *h, const char *cgroups)
+{
+	auto_strv char **lines = str_split(cgroups, '\n');
+	size_t n = str_eq(h->root, "/") ? 0 : strlen(h->root);
+
+	for (char **line = lines; *line; line++) {
+		char *controllers = strchr(*line, ':');
+		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		if (!is_of(h, controllers + 1))
+			continue;
+		/* Of a mount that shows a part of the hierarchy, what is in it. */
+		if (strncmp(path, h->root, n) == 0 && (!path[n] || path[n] == '/'))
+			return str_dup(path + n);
+	}
+	return str_dup("");
+}
+
+/* Where a path is in a hierarchy. A relative one is below the caller's own cgroup, as with runc.
+ * Alone, version 2 lets no cgroup with processes have children with controllers: there it is
+ * beside the caller's own. */
+static char *resolve(const struct hierarchy *h, const char *path, const char *cgroups, bool alone)
+{
+	auto_free char *own = NULL;
+	char *slash;
+
+	if (*path == '/')
+		return str_fmt("%s%s", h->mount, path);
+	own = own_cgroup(h, cgroups);
+	slash = strrchr(own, '/');
+	if (slash && (alone || !slash[1]))
+		*slash = '\0';
+	return str_fmt("%s%s/%s", h->mount, own, path);
+}
+
+/* The directory of a path in each hierarchy of our mount table. */
+static char **directories(const char *path, struct error *err)
+{
+	auto_free char *mounts = NULL, *cgroups = NULL;
+	auto_strv char **lines = NULL, **seen = NULL;
+	char **dirs = xzalloc(sizeof(*dirs));
+	bool alone;
+
+	if (fs_read("/proc/self/mountinfo", MAX_PROC_FILE, &mounts, NULL, err) < 0 ||
+	    fs_read("/proc/self/cgroup", MAX_PROC_FILE, &cgroups, NULL, err) < 0) {
+		strv_free(dirs);
 		return NULL;
 	}
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *type = strstr(line, " - ");
-		char root[2], *point = NULL;
+	alone = str_starts(cgroups, "0::");
+	lines = str_split(mounts, '\n');
+	for (char **line = lines; *line; line++) {
+		struct hierarchy h;
 
-		/* Fields: id parent major:minor root mount-point options ... - type ... */
-		if (!type || !str_starts(type + 3, "cgroup"))
+		if (!read_hierarchy(*line, &h, &seen))
 			continue;
-		if (sscanf(line, "%*d %*d %*s %1s %ms", root, &point) == 2 &&
-		    !strv_has(points, point))
-			strv_push(&points, point);
-		free(point);
+		strv_take(&dirs, resolve(&h, path, cgroups, alone));
+		hierarchy_done(&h);
 	}
-	return points;
+	return dirs;
 }
 
 /* A fresh v1 cpuset is empty and takes no process: inherit from the parent. */
@@ -119,36 +233,25 @@ static int fill_cpuset(const char *parent, const char *dir, struct error *err)
 	return 0;
 }
 
-/* Each step of the path below mount that is not there yet, outermost first. */
-static void plan_in(const char *mount, const char *path, char ***missing)
+/* Each step of a directory that is not there yet, outermost first. */
+static void add_missing(const char *dir, char ***missing)
 {
-	auto_free char *dir = str_fmt("%s%s", mount, path);
+	for (const char *end = dir; end; end = strchr(end + 1, '/')) {
+		auto_free char *step = str_ndup(dir, (size_t)(end - dir));
 
-	for (char *p = dir + strlen(mount) + 1;; p++) {
-		char saved = *p;
-
-		if (saved && saved != '/')
-			continue;
-		*p = '\0';
-		if (!fs_exists(dir))
-			strv_push(missing, dir);
-		*p = saved;
-		if (!saved)
-			return;
+		if (*step && !fs_exists(step))
+			strv_push(missing, step);
 	}
+	if (!fs_exists(dir))
+		strv_push(missing, dir);
 }
 
 int cgroup_plan(const char *path, char ***all, char ***missing, struct error *err)
 {
-	auto_strv char **mounts = hierarchies(err);
-
-	if (!mounts)
-		return -err->code;
-	for (char **m = mounts; *m; m++) {
-		plan_in(*m, path, missing);
-		strv_pushf(all, "%s%s", *m, path);
-	}
-	return 0;
+	*all = directories(path, err);
+	for (char **dir = *all; dir && *dir; dir++)
+		add_missing(*dir, missing);
+	return -err->code;
 }
 
 int cgroup_make(char *const *missing, struct error *err)
@@ -200,18 +303,4 @@ int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err)
 		}
 	}
 	return 0;
-}
-
-char **cgroup_find(const char *path, struct error *err)
-{
-	auto_strv char **mounts = hierarchies(err);
-	char **dirs = xzalloc(sizeof(*dirs));
-
-	for (char **m = mounts; m && *m; m++) {
-		auto_free char *dir = str_fmt("%s%s", *m, path);
-
-		if (fs_exists(dir))
-			strv_push(&dirs, dir);
-	}
-	return dirs;
 }

@@ -9,19 +9,19 @@
 struct error;
 struct oci_spec;
 
-/* The path for this container below the root of each hierarchy, starting with "/"; owned by the
- * caller. cgroupsPath, or "/ID" as runc has it. systemd: "slice:prefix:name" is understood; NULL
- * and runc's error when systemd does not run here. */
+/* The path for this container, owned by the caller: cgroupsPath, cleaned, or the id
+ * (config-linux.md, "Cgroups Path"). With a slash in front it is below the root of each hierarchy,
+ * without one below the cgroup that the caller itself is in. systemd: "slice:prefix:name" becomes
+ * the path of that scope; NULL and runc's error when systemd does not run here. */
 char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err);
 
-/* What the path means on this host: its directory in each hierarchy is appended to *all, each
- * directory that has to be made for it to *missing, outermost first. */
+/* What the path means on this host for the calling process: its directory in each hierarchy is put
+ * into the empty *all, each directory that has to be made for it is appended to *missing, outermost
+ * first. */
 int cgroup_plan(const char *path, char ***all, char ***missing, struct error *err);
 /* Make them. Journal them before: those that are there afterwards are ours to remove. */
 int cgroup_make(char *const *missing, struct error *err);
 /* Move a process in. */
 int cgroup_attach(char *const *all, pid_t pid, struct error *err);
-/* The directories of a path that exist, in all hierarchies; owned by the caller. */
-char **cgroup_find(const char *path, struct error *err);
 /* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */
 int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err);

@@ -26,7 +26,7 @@ static int end_process(const struct proc_ref *p, const char *what, struct error 
 static void warn_of_cgroups(const struct record *r)
 {
 	for (char **dir = r->cgroups; dir && *dir; dir++)
-		if (r->cgroup_path && str_ends(*dir, r->cgroup_path) && fs_exists(*dir))
+		if (strv_has(r->cgroup_dirs, *dir) && fs_exists(*dir))
 			log_warn("a foreign process is in the cgroup '%s', ignoring", *dir);
 }
 

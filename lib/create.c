@@ -198,7 +198,7 @@ static int start_shim(struct creation *c, struct error *err)
 	c->record->oci->pid = c->shim.pid;
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
 		return -err->code;
-	return cgroup_attach(c->launch.cgroups, c->shim.pid, err);
+	return cgroup_attach(c->record->cgroup_dirs, c->shim.pid, err);
 }
 
 static int run_hooks(struct creation *c, struct error *err)
@@ -229,7 +229,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 	json_set(out.json, "rootfs", json_new_string(c->rootfs));
 	json_set(out.json, "readonly", json_new_bool(root->has_readonly && root->readonly));
 	json_set(out.json, "mounts", mounts);
-	c->guest_spec = guest_spec(c->spec, c->bundle, c->key, mounts, err);
+	c->guest_spec = guest_spec(c->spec, c->bundle, c->key, c->launch.cgroup_path, mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
 		c->trees = shim_setup(&c->shim, &out, err);
 	ctl_out_done(&out);
@@ -401,7 +401,7 @@ static void creation_done(struct creation *c)
 	json_free(c->guest_spec);
 	ctl_msg_free(c->trees);
 	config_free(c->launch.config);
-	strv_free(c->launch.cgroups);
+	free(c->launch.cgroup_path);
 	record_free(c->record);
 	oci_spec_free(c->spec);
 	free(c->bundle);

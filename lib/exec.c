@@ -194,16 +194,6 @@ static int open_namespaces(const struct record *r, struct shim_namespaces *ns, i
 	return proc_ref_is_alive(&r->shim) ? 0 : error_set(err, ESRCH, STOPPED);
 }
 
-static int join_cgroup(struct execution *x, struct error *err)
-{
-	auto_strv char **dirs = NULL;
-
-	if (!x->record->cgroup_path)
-		return 0;
-	dirs = cgroup_find(x->record->cgroup_path, err);
-	return err->code ? -err->code : cgroup_attach(dirs, x->shim.pid, err);
-}
-
 static int start_shim(struct execution *x, struct error *err)
 {
 	struct shim_namespaces ns = { 0 };
@@ -221,7 +211,7 @@ static int start_shim(struct execution *x, struct error *err)
 	for (size_t i = 0; i < ns.n_join; i++)
 		close_fd(&ns.join[i]);
 	if (r == 0)
-		r = join_cgroup(x, err);
+		r = cgroup_attach(x->record->cgroup_dirs, x->shim.pid, err);
 	json_set(out.json, "args", json_new_strv(x->process->args));
 	if (r == 0)
 		r = ctl_out_fd(&out, NULL, "tty", x->tty_slave, err);

@@ -176,7 +176,7 @@ static void strip_host_parts(struct oci_spec *guest)
 }
 
 struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const char *key,
-                        struct json *mounts, struct error *err)
+                        const char *cgroup, struct json *mounts, struct error *err)
 {
 	auto_oci_spec struct oci_spec *guest = oci_spec_copy(spec);
 
@@ -184,6 +184,9 @@ struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const c
 		return NULL;
 	strip_host_parts(guest);
 	share_mounts(guest, bundle, key, mounts);
+	if (guest->linux_) /* the agent is in the root of the guest's only hierarchy */
+		set(&guest->linux_->cgroups_path,
+		    str_fmt("%s%s", *cgroup == '/' ? "" : "/", cgroup));
 	set(&guest->root->path, str_fmt("%s/%s/rootfs", PROTOCOL_SHARE, key));
 	return oci_spec_to_json(guest);
 }

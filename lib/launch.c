@@ -127,13 +127,13 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 {
 	struct record *r = l->record;
 
-	r->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
-	if (!r->cgroup_path)
+	l->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
+	if (!l->cgroup_path)
 		return -err->code;
-	if (cgroup_plan(r->cgroup_path, &l->cgroups, &r->cgroups, err) < 0 ||
+	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
 	    record_journal(l->dirfd, r, err) < 0 || cgroup_make(r->cgroups, err) < 0)
 		return -err->code;
-	return cgroup_attach(l->cgroups, l->monitor_pid, err);
+	return cgroup_attach(r->cgroup_dirs, l->monitor_pid, err);
 }
 
 static int open_log(int dirfd, const char *name, struct error *err)

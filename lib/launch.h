@@ -17,7 +17,7 @@ struct launch {
 	int dirfd;             /* ROOT/ID */
 	int monitor;           /* connection; -1 before */
 	pid_t monitor_pid;
-	char **cgroups; /* all directories of the host cgroup */
+	char *cgroup_path; /* see cgroup_path() */
 };
 /* VM start is under way when this returns. On failure the caller cleans up by the record. */
 int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *err);

@@ -43,8 +43,8 @@ void record_free(struct record *r)
 	oci_state_free(r->oci);
 	free(r->sandbox);
 	free(r->sandbox_dir);
-	free(r->cgroup_path);
 	free(r->problem);
+	strv_free(r->cgroup_dirs);
 	strv_free(r->cgroups);
 	free(r);
 }
@@ -123,7 +123,7 @@ struct json *record_to_json(const struct record *r)
 	json_set(v, "vmm", ref_to_json(&r->vmm));
 	json_set(v, "virtiofsd", ref_to_json(&r->fs_server));
 	json_set(v, "shim", ref_to_json(&r->shim));
-	json_set(v, "cgroupPath", json_new_string(r->cgroup_path));
+	json_set(v, "cgroupDirs", json_new_strv(r->cgroup_dirs));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
 	json_set(v, "exitCode", json_new_i64(r->exit_code));
 	json_set(j, "vcrt", v);
@@ -140,13 +140,22 @@ static void take_string(char **to, const struct json *j, const char *key)
 	*to = str_dup(s);
 }
 
+static void take_strv(char ***to, const struct json *j, const char *key)
+{
+	char **v = json_get_strv(j, key);
+
+	if (!v)
+		return;
+	strv_free(*to);
+	*to = v;
+}
+
 int record_merge(struct record *r, const struct json *j, struct error *err)
 {
 	auto_json struct json *copy = json_copy(j);
 	const struct json *v = json_get_object(j, "vcrt");
 	auto_oci_state struct oci_state *oci = NULL;
 	int64_t exit_code;
-	char **cgroups;
 
 	if (!v)
 		return error_set(err, EINVAL, "not a state of vcrt");
@@ -160,17 +169,13 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	r->oci = steal_ptr(&oci);
 	take_string(&r->sandbox, v, "sandbox");
 	take_string(&r->sandbox_dir, v, "sandboxDir");
-	take_string(&r->cgroup_path, v, "cgroupPath");
 	ref_from_json(&r->creator, v, "creator");
 	ref_from_json(&r->monitor, v, "monitor");
 	ref_from_json(&r->vmm, v, "vmm");
 	ref_from_json(&r->fs_server, v, "virtiofsd");
 	ref_from_json(&r->shim, v, "shim");
-	cgroups = json_get_strv(v, "cgroups");
-	if (cgroups) {
-		strv_free(r->cgroups);
-		r->cgroups = cgroups;
-	}
+	take_strv(&r->cgroup_dirs, v, "cgroupDirs");
+	take_strv(&r->cgroups, v, "cgroups");
 	exit_code = json_get_i64(v, "exitCode", -1);
 	r->exit_code = exit_code < 0 || exit_code > UINT8_MAX ? -1 : (int)exit_code;
 	return 0;

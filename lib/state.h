@@ -32,9 +32,9 @@ struct record {
 	char *sandbox;         /* id of its sandbox */
 	char *sandbox_dir;
 	struct proc_ref creator, monitor, vmm, fs_server, shim;
-	char *cgroup_path; /* below each hierarchy of the host */
-	char **cgroups;    /* directories made for it on the host, in the order of making */
-	int exit_code;     /* -1: not known */
+	char **cgroup_dirs; /* its directory in each hierarchy of the host */
+	char **cgroups;     /* directories made for it on the host, in the order of making */
+	int exit_code;      /* -1: not known */
 	char *problem; /* why state.json could not be used, NULL: it could, or is not there yet */
 };
 #define auto_record auto_(record_freep)

@@ -58,14 +58,6 @@ static bool is_sysctl(const char *s)
 	return before != '.' && before != '/';
 }
 
-static bool has_no_dotdot(const char *s)
-{
-	for (const char *p = strstr(s, ".."); p; p = strstr(p + 1, ".."))
-		if ((p == s || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
-			return false;
-	return true;
-}
-
 static const struct oci_rule rule_namespace = { .what = "namespace type",
 	                                        .names = oci_namespace_types };
 static const struct oci_rule rule_propagation = { .what = "propagation", .names = propagations };
@@ -81,8 +73,6 @@ static const struct oci_rule rule_interface = { .what = "must be a name of a net
 	                                        .is_ok = is_interface };
 static const struct oci_rule rule_sysctl = { .what = "must be a name such as net.ipv4.ip_forward",
 	                                     .is_ok = is_sysctl };
-static const struct oci_rule rule_cgroup = { .what = "must be a path without \"..\"",
-	                                     .is_ok = has_no_dotdot };
 
 static const struct oci_field oci_namespace_fields[] = {
 	F_STR(oci_namespace, type, "type", .required = true, .rule = &rule_namespace),
@@ -199,7 +189,7 @@ static const struct oci_field oci_linux_fields[] = {
 	F_ARRAY(oci_linux, gid_mappings, "gidMappings", oci_id_mapping),
 	F_MAP(oci_linux, sysctl, "sysctl", .rule = &rule_sysctl),
 	F_OBJ(oci_linux, resources, "resources", oci_resources),
-	F_STR(oci_linux, cgroups_path, "cgroupsPath", .rule = &rule_cgroup),
+	F_STR(oci_linux, cgroups_path, "cgroupsPath"),
 	F_ARRAY(oci_linux, namespaces, "namespaces", oci_namespace),
 	F_ARRAY(oci_linux, devices, "devices", oci_device),
 	F_KEYED(oci_linux, net_devices, "netDevices", oci_net_device, .rule = &rule_interface),

@@ -92,16 +92,17 @@ START_TEST(without_a_path_the_id_is_it)
 	auto_error struct error err = { 0 };
 	auto_free char *path = cgroup_path(&spec, "id", false, &err);
 
-	ck_assert_str_eq(path, "/id");
-	assert_path(NULL, "/id");
-	assert_path("", "/id");
+	ck_assert_str_eq(path, "id");
+	assert_path(NULL, "id");
+	assert_path("", "id");
 }
 END_TEST
 
 START_TEST(paths_are_cleaned)
 {
 	assert_path("/a/b", "/a/b");
-	assert_path("a/b", "/a/b");
+	assert_path("a/b", "a/b");
+	assert_path("./a//b", "a/b");
 	assert_path("//a///b/", "/a/b");
 	assert_path("/a/./b/.", "/a/b");
 	assert_path("/a/../b", "/b");
@@ -112,13 +113,13 @@ END_TEST
 
 START_TEST(no_path_leads_out_of_the_hierarchy)
 {
-	assert_path("../../x", "/x");
+	assert_path("../../x", "x");
 	assert_path("/../../../etc", "/etc");
 	assert_path("/a/../../b", "/b");
 	assert_path("/..", "/id");
 	assert_path("/", "/id");
-	assert_path("a/..", "/id");
-	assert_path("..a/b..", "/..a/b..");
+	assert_path("a/..", "id");
+	assert_path("..a/b..", "..a/b..");
 }
 END_TEST
 
@@ -143,6 +144,11 @@ START_TEST(with_systemd_the_path_has_three_parts)
 	} paths[] = {
 		{ "system.slice:docker:abc", "/system.slice/docker-abc.scope" },
 		{ ":cri:x", "/system.slice/cri-x.scope" },
+		{ "-.slice:cri:x", "/cri-x.scope" },
+		{ "kubepods-burstable-pod1.slice:cri:x",
+		  "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/"
+		  "cri-x.scope" },
+		{ "machine.slice:none:own.slice", "/machine.slice/own.slice" },
 		{ NULL, "/system.slice/vcrt-id.scope" },
 	};
 	struct oci_linux l = { 0 };
@@ -170,7 +176,9 @@ END_TEST
 START_TEST(a_systemd_path_stays_within_the_hierarchy)
 {
 	static const char *const bad[] = { "../..:a:b",      "a/b:c:d",           "..:a:b",
-		                           "s.slice:../x:y", "s.slice:a:../../b", "s.slice:a:" };
+		                           "s.slice:../x:y", "s.slice:a:../../b", "s.slice:a:",
+		                           "user:a:b",       "-a.slice:b:c",      "a--b.slice:c:d",
+		                           "a-.slice:b:c",   ".slice:a:b" };
 	struct oci_linux l = { 0 };
 	struct oci_spec spec = { .linux_ = &l };
 
@@ -192,7 +200,6 @@ START_TEST(directories_are_made_in_every_hierarchy_and_removed)
 {
 	auto_error struct error err = { 0 };
 	auto_free char *path = str_fmt("%s/sub", name);
-	auto_strv char **found = NULL;
 
 	make(path);
 	ck_assert_uint_eq(strv_len(made), 2 * strv_len(all));
@@ -200,14 +207,82 @@ START_TEST(directories_are_made_in_every_hierarchy_and_removed)
 		ck_assert_msg(str_ends(*dir, path), "%s", *dir);
 		ck_assert_msg(fs_exists(*dir), "%s", *dir);
 	}
-	found = cgroup_find(path, &err);
-	ck_assert_uint_eq(strv_len(found), strv_len(all));
 	ck_assert_int_eq(cgroup_remove(made, 2000, &err), 0);
 	for (char **dir = made; *dir; dir++)
 		ck_assert_msg(!fs_exists(*dir), "%s", *dir);
 	/* Again: nothing to do. */
 	ck_assert_int_eq(cgroup_remove(made, 2000, &err), 0);
 	ck_assert_int_eq(cgroup_remove(NULL, 0, &err), 0);
+}
+END_TEST
+
+/* The lines of /proc/PID/cgroup that end in this. */
+static size_t cgroups_ending(pid_t pid, const char *end)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *proc = str_fmt("/proc/%d/cgroup", (int)pid), *text = NULL;
+	auto_strv char **lines = NULL;
+	size_t n = 0;
+
+	ck_assert_int_eq(fs_read(proc, 1 << 16, &text, NULL, &err), 0);
+	lines = str_split(text, '\n');
+	for (char **line = lines; *line; line++)
+		n += str_ends(*line, end);
+	return n;
+}
+
+/* In a process that is in the cgroup name: does "rel" mean these directories? */
+static bool is_resolved(char *const *expected)
+{
+	auto_strv char **dirs = NULL, **missing = NULL;
+	auto_error struct error err = { 0 };
+
+	if (cgroup_attach(all, getpid(), &err) < 0 || cgroup_plan("rel", &dirs, &missing, &err) < 0)
+		return false;
+	for (size_t i = 0; i < strv_len(expected); i++)
+		if (!str_eq(dirs[i], expected[i]) || !strv_has(missing, expected[i]))
+			return false;
+	return strv_len(dirs) == strv_len(expected);
+}
+
+START_TEST(a_relative_path_is_below_our_own_cgroup)
+{
+	auto_strv char **expected = NULL;
+	int status;
+
+	make(name);
+	for (char **dir = all; *dir; dir++) {
+		/* Version 2 alone: beside our own. */
+		size_t n = all[1] ? strlen(*dir) : (size_t)(strrchr(*dir, '/') - *dir);
+
+		strv_pushf(&expected, "%.*s/rel", (int)n, *dir);
+	}
+	child = fork();
+	if (child == 0)
+		_exit(is_resolved(expected) ? 0 : 1);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	child = 0;
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* A further mount of a hierarchy, as one of a container on the host, is no further hierarchy. */
+START_TEST(each_hierarchy_counts_once)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **before = NULL, **after = NULL, **none = NULL;
+
+	make(name);
+	ck_assert_int_eq(cgroup_plan("/x", &before, &none, &err), 0);
+	scratch_new();
+	scratch_unshare_mounts();
+	ck_assert_int_eq(mount(all[0], scratch_root(), NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(cgroup_plan("/x", &after, &none, &err), 0);
+	umount2(scratch_root(), MNT_DETACH);
+	scratch_remove();
+	ck_assert_uint_eq(strv_len(after), strv_len(before));
+	for (size_t i = 0; before[i]; i++)
+		ck_assert_str_eq(after[i], before[i]);
 }
 END_TEST
 
@@ -229,17 +304,11 @@ END_TEST
 START_TEST(a_process_is_moved_in_every_hierarchy)
 {
 	auto_error struct error err = { 0 };
-	auto_free char *proc = NULL, *text = NULL;
-	size_t n = 0;
 
 	make(name);
 	start_child();
 	ck_assert_msg(cgroup_attach(all, child, &err) == 0, "%s", err.msg);
-	proc = str_fmt("/proc/%d/cgroup", (int)child);
-	ck_assert_int_eq(fs_read(proc, 1 << 16, &text, NULL, &err), 0);
-	for (const char *at = text; (at = strstr(at, name)); at++)
-		n++;
-	ck_assert_uint_eq(n, strv_len(all));
+	ck_assert_uint_eq(cgroups_ending(child, name), strv_len(all));
 }
 END_TEST
 
@@ -320,6 +389,8 @@ int main(void)
 	tcase_add_test(tc, with_systemd_the_path_has_three_parts);
 	tcase_add_test(tc, a_systemd_path_stays_within_the_hierarchy);
 	tcase_add_test(tc, directories_are_made_in_every_hierarchy_and_removed);
+	tcase_add_test(tc, a_relative_path_is_below_our_own_cgroup);
+	tcase_add_test(tc, each_hierarchy_counts_once);
 	tcase_add_test(tc, what_was_there_before_is_not_ours_to_remove);
 	tcase_add_test(tc, a_process_is_moved_in_every_hierarchy);
 	tcase_add_test(tc, a_process_that_is_gone_cannot_be_moved);

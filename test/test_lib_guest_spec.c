@@ -44,7 +44,7 @@ static void make(const char *members)
 	auto_error struct error err = { 0 };
 
 	parse(members);
-	guest = guest_spec(spec, "/bundle", "key", mounts, &err);
+	guest = guest_spec(spec, "/bundle", "key", "c/g", mounts, &err);
 	ck_assert_msg(guest != NULL, "%s", err.msg);
 }
 
@@ -54,6 +54,13 @@ static void assert_json(const struct json *j, const char *expected)
 
 	ck_assert_str_eq(text, expected);
 }
+
+START_TEST(the_cgroup_is_below_the_guests_root)
+{
+	make(",\"linux\":{\"cgroupsPath\":\"x:y:z\"}");
+	ck_assert_str_eq(json_get_string(json_get_object(guest, "linux"), "cgroupsPath"), "/c/g");
+}
+END_TEST
 
 START_TEST(the_root_is_in_the_share)
 {
@@ -165,7 +172,7 @@ START_TEST(other_namespaces_of_the_host_are_refused)
 		                types[i]);
 
 		parse(members);
-		ck_assert_ptr_null(guest_spec(spec, "/bundle", "key", mounts, &err));
+		ck_assert_ptr_null(guest_spec(spec, "/bundle", "key", "c/g", mounts, &err));
 		ck_assert_str_eq(err.msg, msg);
 		oci_spec_freep(&spec);
 	}
@@ -201,6 +208,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, the_root_is_in_the_share);
+	tcase_add_test(tc, the_cgroup_is_below_the_guests_root);
 	tcase_add_test(tc, sources_of_binds_become_paths_in_the_share);
 	tcase_add_test(tc, a_relative_source_is_in_the_bundle);
 	tcase_add_test(tc, what_the_guest_mounts_itself_stays);

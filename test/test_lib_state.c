@@ -31,7 +31,7 @@ static struct record *full(const char *id)
 	r->monitor = (struct proc_ref){ 11, 111 };
 	r->vmm = (struct proc_ref){ 13, 18446744073709 };
 	r->shim = (struct proc_ref){ 12, 112 };
-	r->cgroup_path = str_dup("/one/two");
+	strv_push(&r->cgroup_dirs, "/cg/one/two");
 	strv_push(&r->cgroups, "/cg/one");
 	strv_push(&r->cgroups, "/cg/one/two");
 	r->exit_code = 42;

@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# linux.cgroupsPath and the cgroup namespace: which cgroup it is on the host, and which in the guest.
+# shellcheck disable=SC2016,SC2030,SC2031 # the guest's shell expands; every test is a subshell
+load helpers
+
+# A container that says which cgroup it is in, without and with a cgroup namespace of its own.
+start_in() { # CGROUPSPATH [NAMESPACE]
+	edit --arg p "$1" --arg n "${2:-}" '.linux.cgroupsPath = $p | .linux.namespaces |=
+		map(select(.type != "cgroup")) + (if $n == "" then [] else [{type: $n}] end)'
+	start_container "$ID" sh -c 'cat /proc/self/cgroup; ls -A /sys/fs/cgroup | sed "s/^/file: /"
+		echo end; sleep 1000'
+	wait_until 60 has_line "$T/$ID.out" end
+}
+
+# Every process of the container on the host is at these paths, and nowhere else.
+assert_cgroups() { # LINES-OF-/proc/PID/cgroup
+	local name
+
+	for name in shim monitor vmm; do
+		diff <(echo "$1") "/proc/$(pid_of "$name" "$ID")/cgroup" >&2 ||
+			fail "the $name is elsewhere" || return 1
+	done
+}
+
+# What /proc/PID/cgroup says of a cgroup below our own: of version 2 alone, beside our own.
+below_own() { # PATH
+	if [ "$(wc -l </proc/self/cgroup)" = 1 ]; then
+		sed "s|/[^/]*\$|/$1|" /proc/self/cgroup
+	else
+		sed "s|:/\$|:|; s|\$|/$1|" /proc/self/cgroup
+	fi
+}
+
+@test "cgroups: an absolute path is below the root of each hierarchy, on the host and in the guest" {
+	start_in "/$ID-parent/./x//leaf"
+	assert_cgroups "$(sed "s|:[^:]*\$|:/$ID-parent/x/leaf|" /proc/self/cgroup)"
+	[ "$(head -n 1 "$T/$ID.out")" = "0::/$ID-parent/x/leaf" ]
+
+	# So is what is exec'd.
+	[ "$(vcrt exec "$ID" cat /proc/self/cgroup)" = "0::/$ID-parent/x/leaf" ]
+	vcrt delete --force "$ID"
+	assert_nothing_left
+}
+
+@test "cgroups: a relative path is below the caller's own cgroup, one with dots does not lead out" {
+	start_in "../../$ID-parent/y/../leaf"
+	assert_cgroups "$(below_own "$ID-parent/leaf")"
+	[ "$(head -n 1 "$T/$ID.out")" = "0::/$ID-parent/leaf" ]
+	vcrt delete --force "$ID"
+	assert_nothing_left
+}
+
+@test "cgroups: without a path the id is the name; a namespace hides it and shows its own files" {
+	start_in '' cgroup
+	assert_cgroups "$(below_own "$ID")"
+	[ "$(head -n 1 "$T/$ID.out")" = 0::/ ]
+	has_line "$T/$ID.out" 'file: memory.max' # the root of a hierarchy has none
+	[ "$(vcrt exec "$ID" cat /proc/self/cgroup)" = 0::/ ]
+	vcrt delete --force "$ID"
+	assert_nothing_left
+}
+
+@test "cgroups: slice:prefix:name is the path of a scope where systemd runs, refused elsewhere" {
+	edit --arg p "$ID-sub.slice:x:$ID" '.linux.cgroupsPath = $p |
+		.linux.namespaces |= map(select(.type != "cgroup"))'
+	if [ ! -d /run/systemd/system ]; then
+		run -1 vcrt --systemd-cgroup run --bundle "$B" "$ID"
+		[[ $output == *'systemd not running on this host, cannot use systemd cgroups manager'* ]]
+		assert_nothing_left
+	fi
+
+	args cat /proc/self/cgroup
+
+	run_beside_systemd() {
+		unshare --mount sh -c 'mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "$@"' \
+			sh "$VCRT" "${VCRT_ARGS[@]}" --systemd-cgroup run --bundle "$B" "$ID" </dev/null
+	}
+	run -0 run_beside_systemd
+	echo "$output"
+	[ "${lines[-1]}" = "0::/$ID.slice/$ID-sub.slice/x-$ID.scope" ]
+	assert_nothing_left
+
+	edit --arg p "$ID" '.linux.cgroupsPath = $p'
+	run -1 run_beside_systemd
+	[[ $output == *"expected cgroupsPath to be of format"*"slice:prefix:name"*"$ID"* ]]
+	assert_nothing_left
+}
