@@ -63,7 +63,7 @@ static int joined_pidns(const struct ns_plan *ns)
 
 static int container_launch(struct container *ct, struct guest_io *io, struct error *err)
 {
-	auto_close int pidfd = -1;
+	auto_close int pidfd = -1, devices = -1;
 	struct launch l = {
 		.ct = ct,
 		.spec = ct->spec,
@@ -73,12 +73,16 @@ static int container_launch(struct container *ct, struct guest_io *io, struct er
 		.clone_flags = namespaces_of_clone(&ct->ns),
 		.pidns = joined_pidns(&ct->ns),
 		.target = -1,
+		.devices = -1,
 		.wait_ms = setup_time(ct->spec),
 		.master = -1,
 	};
 	pid_t pid;
 
 	caps_from_oci(ct->spec->process->capabilities, true, &l.caps);
+	devices = l.devices = devices_store(ct->spec->linux_, err);
+	if (devices < 0)
+		return devices;
 	pid = launch_start(&l, &pidfd, &ct->sync, err);
 	if (pid < 0)
 		return pid;

@@ -109,8 +109,9 @@ struct launch {
 	struct caps caps;
 	void (*child)(struct launch *l); /* does not return */
 	unsigned clone_flags;
-	int pidns;  /* to be born in, -1: the agent's or a new one */
-	int target; /* exec: pidfd of the container's process, else -1 */
+	int pidns;   /* to be born in, -1: the agent's or a new one */
+	int target;  /* exec: pidfd of the container's process, else -1 */
+	int devices; /* see devices_store(), else -1 */
 	unsigned wait_ms;
 
 	/* child */
@@ -189,12 +190,18 @@ int mount_bind_fd(int source, int target, bool recursive, const char *path, stru
 int copy_tree(int from, int to, struct error *err);
 
 /* rootfs.c, child */
+int mount_tmpfs(unsigned attributes,
+                struct error *err); /* a new one, mounted nowhere: descriptor */
 int rootfs_prepare(struct mount_state *ms, struct error *err);
 int rootfs_hide(struct mount_state *ms, struct error *err); /* masked and readonly paths */
 int rootfs_enter(struct mount_state *ms, struct error *err);
 
-/* devices.c, child */
-int devices_make(struct mount_state *ms, struct error *err);
+/* devices.c */
+/* Parent: a file system, mounted nowhere yet, with all device nodes. Returns its descriptor. */
+int devices_store(const struct oci_linux *x, struct error *err);
+/* Child, with the agent's files in sight: only what its mount namespace has can be bound. */
+int devices_attach_store(int store, struct error *err);
+int devices_make(struct mount_state *ms, struct error *err); /* child */
 
 /* console.c, child, inside the container's root */
 int console_open(struct launch *l, bool on_dev_console, struct error *err);

@@ -64,6 +64,7 @@ static pid_t exec_launch(struct container *ct, const char *name, const struct pr
 		.child = exec_child,
 		.pidns = -1,
 		.target = init->pidfd,
+		.devices = -1,
 		.wait_ms = EXEC_SETUP_MS,
 		.master = -1,
 	};

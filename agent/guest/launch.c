@@ -159,12 +159,14 @@ static void sort(int *v, size_t n)
  * process that may wait for its start for hours. */
 static void child_close(struct launch *l)
 {
-	int keep[6 + NS_MAX_JOIN];
+	int keep[7 + NS_MAX_JOIN];
 	size_t n = 0;
 
 	keep[n++] = l->sync;
 	if (l->target >= 0)
 		keep[n++] = l->target;
+	if (l->devices >= 0)
+		keep[n++] = l->devices;
 	for (int i = 0; i < 3; i++)
 		if (l->stdio[i] > 2)
 			keep[n++] = l->stdio[i];

@@ -28,16 +28,16 @@ int rootfs_prepare(struct mount_state *ms, struct error *err)
 	return 0;
 }
 
-/* A directory nobody can write to or see anything in. */
-static int empty_dir(struct error *err)
+int mount_tmpfs(unsigned attributes, struct error *err)
 {
 	auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	bool is_readonly = attributes & MOUNT_ATTR_RDONLY;
 	int fd;
 
-	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	if (fs < 0 || (is_readonly && fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0) ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return error_sys(err, "create an empty tmpfs");
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
 	return fd < 0 ? error_sys(err, "mount an empty tmpfs") : fd;
 }
 
@@ -50,7 +50,7 @@ static int mask(int target, int null, const char *path, struct error *err)
 		return error_sys(err, "examine '%s'", path);
 	if (!S_ISDIR(st.st_mode))
 		return mount_bind_fd(null, target, false, path, err);
-	dir = empty_dir(err);
+	dir = mount_tmpfs(MOUNT_ATTR_RDONLY, err); /* empty for good */
 	if (dir < 0)
 		return dir;
 	return mount_attach(dir, target, path, err);

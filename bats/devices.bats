@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# linux.devices and the default devices.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # the guest's shell expands; every test is a subshell
+load helpers
+
+# Type, mode, owner and numbers (in hexadecimal) as the container sees them.
+FACTS='facts() { stat -c "%n: %F %a %u:%g %t:%T" "$@"; }'
+
+refused() { # MESSAGE DEVICE...
+	local message=$1
+
+	shift
+	edit "$(printf '.linux.devices = [%s]' "$(
+		IFS=,
+		echo "$*"
+	)")"
+	run_container -- true
+	[ "$code" -eq 1 ]
+	grep -qF -- "$message" "$T/err"
+	assert_nothing_left
+}
+
+@test "devices: each type with its mode, owner and numbers, anywhere" {
+	edit '.linux.devices = [
+			{path: "/dev/c", type: "c", major: 1, minor: 5, fileMode: 416, uid: 3, gid: 4},
+			{path: "/dev/deep/er/u", type: "u", major: 1, minor: 3},
+			{path: "/dev/b", type: "b", major: 240, minor: 1048575, fileMode: 24960},
+			{path: "/dev/p", type: "p", fileMode: 402, uid: 5},
+			{path: "/dev/full", type: "c", major: 1, minor: 5, fileMode: 292},
+			{path: "/srv/outside/null", type: "c", major: 1, minor: 3, uid: 6, fileMode: 438}] |
+		.linux.resources.devices = [{allow: true, access: "rwm"}] | .process.user.umask = 63 |
+		.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE"])'
+	run_container -- sh -c "$FACTS"'; facts /dev/c /dev/deep/er/u /dev/b /dev/p /dev/full /srv/outside/null /dev/zero
+		head -c 3 /dev/c | wc -c; head -c 2 /dev/full | wc -c; echo gone >/dev/deep/er/u && echo u written
+		(echo through the pipe >/dev/p &); cat /dev/p; echo x >/srv/outside/null && echo null written'
+	[ "$code" -eq 0 ]
+	diff - "$T/out" <<-'OUT'
+		/dev/c: character special file 640 3:4 1:5
+		/dev/deep/er/u: character special file 666 0:0 1:3
+		/dev/b: block special file 600 0:0 f0:fffff
+		/dev/p: fifo 622 5:0 0:0
+		/dev/full: character special file 444 0:0 1:5
+		/srv/outside/null: character special file 666 6:0 1:3
+		/dev/zero: character special file 666 0:0 1:5
+		3
+		2
+		u written
+		through the pipe
+		null written
+	OUT
+	# Again with the same root file system, which has kept something of those outside of /dev.
+	run_container -- sh -c "$FACTS"'; facts /srv/outside/null'
+	[ "$(cat "$T/out")" = '/srv/outside/null: character special file 666 6:0 1:3' ]
+}
+
+@test "devices: the default ones are there in a root file system without any mount" {
+	edit '.mounts = [] | .linux.maskedPaths = [] | .linux.readonlyPaths = []'
+	for _ in first second; do
+		run_container -- sh -c "$FACTS"'; facts /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty
+			echo lost >/dev/null; head -c 4 /dev/zero | tr "\0" 0; head -c 9 /dev/urandom | wc -c
+			for link in fd stdin stdout stderr ptmx; do echo "$link $(readlink /dev/$link)"; done'
+		[ "$code" -eq 0 ]
+		diff - "$T/out" <<-'OUT'
+			/dev/null: character special file 666 0:0 1:3
+			/dev/zero: character special file 666 0:0 1:5
+			/dev/full: character special file 666 0:0 1:7
+			/dev/random: character special file 666 0:0 1:8
+			/dev/urandom: character special file 666 0:0 1:9
+			/dev/tty: character special file 666 0:0 5:0
+			00009
+			fd /proc/self/fd
+			stdin /proc/self/fd/0
+			stdout /proc/self/fd/1
+			stderr /proc/self/fd/2
+			ptmx pts/ptmx
+		OUT
+	done
+}
+
+@test "devices: what is in the way is an error, as is what the specification does not allow" {
+	echo content >"$B/rootfs/etc/file"
+	refused "linux.devices[0]: '/etc/file' exists and is something else" \
+		'{path: "/etc/file", type: "c", major: 1, minor: 3}'
+	[ "$(cat "$B/rootfs/etc/file")" = content ]
+	refused "linux.devices[1]: '/dev/x' exists and is something else" \
+		'{path: "/dev/x", type: "c", major: 1, minor: 3}' '{path: "/dev/x", type: "b", major: 1, minor: 3}'
+
+	# These do not take a VM.
+	refused 'linux.devices[0].major: required, but missing' '{path: "/dev/x", type: "c", minor: 3}'
+	refused 'linux.devices[0].minor: required, but missing' '{path: "/dev/x", type: "b", major: 3}'
+	refused 'linux.devices[0].type: unknown device type' '{path: "/dev/x", type: "x", major: 1, minor: 3}'
+	refused 'linux.devices[0].path: must be an absolute path' '{path: "dev/x", type: "p"}'
+	refused 'linux.devices[0].major: 4096 is out of range' '{path: "/dev/x", type: "c", major: 4096, minor: 3}'
+}
