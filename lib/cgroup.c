@@ -11,6 +11,7 @@
 #include "lib/cgroup.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -233,6 +234,21 @@ static int fill_cpuset(const char *parent, const char *dir, struct error *err)
 	return 0;
 }
 
+/* In version 2 a cgroup has the files of those controllers only that its parent hands down. What
+ * cannot be had (cpu, while there are real-time processes) is left to the guest. */
+static void hand_down(const char *parent)
+{
+	static const char *const names[] = { "+memory", "+cpu", "+cpuset", "+pids", "+io" };
+	auto_free char *file = str_fmt("%s/cgroup.subtree_control", parent);
+
+	for (size_t i = 0; fs_exists(file) && i < ARRAY_SIZE(names); i++) {
+		auto_error struct error failed = { 0 };
+
+		if (fs_write_value(file, names[i], &failed) < 0)
+			log_debug("cgroup controller '%s': %s", names[i], failed.msg);
+	}
+}
+
 /* Each step of a directory that is not there yet, outermost first. */
 static void add_missing(const char *dir, char ***missing)
 {
@@ -262,6 +278,7 @@ int cgroup_make(char *const *missing, struct error *err)
 
 		if (mkdir(*missing, 0755) < 0 && errno != EEXIST)
 			return error_sys(err, "make the cgroup '%s'", *missing);
+		hand_down(parent);
 		if (fill_cpuset(parent, *missing, err) < 0)
 			return -err->code;
 	}

@@ -301,6 +301,27 @@ START_TEST(what_was_there_before_is_not_ours_to_remove)
 }
 END_TEST
 
+/* As containers of other runtimes have it. */
+START_TEST(a_part_of_a_hierarchy_shown_elsewhere_is_not_another)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **all2 = NULL, **made2 = NULL;
+	auto_free char *path = str_fmt("%s/sub", name);
+	auto_free char *point = NULL;
+
+	make(name);
+	scratch_unshare_mounts();
+	scratch_new();
+	point = scratch_path("part");
+	ck_assert_int_eq(mkdir(point, 0755), 0);
+	ck_assert_int_eq(mount(all[0], point, NULL, MS_BIND, NULL), 0);
+	ck_assert_msg(cgroup_plan(path, &all2, &made2, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(umount(point), 0);
+	scratch_remove();
+	ck_assert_uint_eq(strv_len(all2), strv_len(all));
+}
+END_TEST
+
 START_TEST(a_process_is_moved_in_every_hierarchy)
 {
 	auto_error struct error err = { 0 };
@@ -392,6 +413,7 @@ int main(void)
 	tcase_add_test(tc, a_relative_path_is_below_our_own_cgroup);
 	tcase_add_test(tc, each_hierarchy_counts_once);
 	tcase_add_test(tc, what_was_there_before_is_not_ours_to_remove);
+	tcase_add_test(tc, a_part_of_a_hierarchy_shown_elsewhere_is_not_another);
 	tcase_add_test(tc, a_process_is_moved_in_every_hierarchy);
 	tcase_add_test(tc, a_process_that_is_gone_cannot_be_moved);
 	tcase_add_test(tc, removing_waits_for_processes_to_end);
