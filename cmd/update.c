@@ -186,8 +186,9 @@ const struct command cmd_update = {
 	.args = "<container-id>",
 	.help = "update container resource constraints",
 	.description =
-		"The limits hold in the container's virtual machine, whose own size does not\n"
-		"change. What is not given, or given as 0, stays as it is.\n"
+		"The limits hold in the container's virtual machine, and with what that needs\n"
+		"itself on the host; its size does not change. What is not given, or given as 0,\n"
+		"stays as it is.\n"
 		"\n"
 		"The resources are the object \"linux.resources\" of config.json:\n"
 		"\n"

@@ -20,6 +20,8 @@ enum {
 	HV_CAP_FS_VIRTIO = 1 << 4,
 };
 
+#define HV_TCG_CODE_MIB 256 /* what a VMM that emulates keeps of translated code, at most */
+
 struct hv_config {
 	const char *name;      /* of the VM, as ps shows it; NULL: "vcrt" */
 	const char *path;      /* of the VMM's binary, absolute */

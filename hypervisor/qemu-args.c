@@ -62,7 +62,11 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off%s",
 	           cfg->machine ? cfg->machine : "q35",
 	           cfg->share_fd >= 0 ? ",memory-backend=ram" : "");
-	push2(v, "-accel", kvm ? "kvm" : "tcg");
+	strv_push(v, "-accel");
+	if (kvm)
+		strv_push(v, "kvm");
+	else
+		strv_pushf(v, "tcg,tb-size=%d", HV_TCG_CODE_MIB);
 	push2(v, "-cpu", cfg->cpu_model ? cfg->cpu_model : kvm ? "host" : "max");
 	strv_push(v, "-smp");
 	strv_pushf(v, "%u", cfg->cpus);

@@ -20,7 +20,7 @@ struct config {
 	char *shared_fs, *virtiofsd_path;
 	char *runtime_dir;
 	char **enable_annotations, **allowed_paths;
-	unsigned memory_mib, cpus;
+	unsigned memory_mib, memory_max_mib, memory_overhead_mib, cpus;
 	unsigned boot_timeout, request_timeout; /* seconds */
 	bool debug;
 };

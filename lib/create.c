@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/cgroup.h"
+#include "lib/cgroup-limits.h"
 #include "lib/config.h"
 #include "lib/console.h"
 #include "lib/ctl.h"
@@ -229,7 +230,12 @@ static int set_up_shim(struct creation *c, struct error *err)
 	json_set(out.json, "rootfs", json_new_string(c->rootfs));
 	json_set(out.json, "readonly", json_new_bool(root->has_readonly && root->readonly));
 	json_set(out.json, "mounts", mounts);
-	c->guest_spec = guest_spec(c->spec, c->bundle, c->key, c->launch.cgroup_path, mounts, err);
+	c->guest_spec = guest_spec(c->spec,
+	                           &(struct guest_place){ .bundle = c->bundle,
+	                                                  .key = c->key,
+	                                                  .cgroup = c->launch.cgroup_path,
+	                                                  .cpus = c->launch.config->cpus },
+	                           mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
 		c->trees = shim_setup(&c->shim, &out, err);
 	ctl_out_done(&out);
@@ -360,6 +366,9 @@ static int make(struct creation *c, struct error *err)
 		return -err->code;
 	if (ask_monitor(c, err) < 0)
 		return error_wrap(err, "unable to start container process");
+	/* Now that the VM has booted. */
+	if (cgroup_limit_speed(c->record->cgroup_dirs, oci_resources_of(c->spec), NULL, err) < 0)
+		return -err->code;
 	return commit(c, err);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/vfs.h>
 
 #include "agent/protocol.h"
+#include "lib/resources.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -175,18 +176,19 @@ static void strip_host_parts(struct oci_spec *guest)
 	guest->hooks = keep;
 }
 
-struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const char *key,
-                        const char *cgroup, struct json *mounts, struct error *err)
+struct json *guest_spec(const struct oci_spec *spec, const struct guest_place *place,
+                        struct json *mounts, struct error *err)
 {
 	auto_oci_spec struct oci_spec *guest = oci_spec_copy(spec);
 
 	if (localise_namespaces(guest, err) < 0)
 		return NULL;
 	strip_host_parts(guest);
-	share_mounts(guest, bundle, key, mounts);
+	resources_for_guest(oci_resources_of(guest), place->cpus);
+	share_mounts(guest, place->bundle, place->key, mounts);
 	if (guest->linux_) /* the agent is in the root of the guest's only hierarchy */
 		set(&guest->linux_->cgroups_path,
-		    str_fmt("%s%s", *cgroup == '/' ? "" : "/", cgroup));
-	set(&guest->root->path, str_fmt("%s/%s/rootfs", PROTOCOL_SHARE, key));
+		    str_fmt("%s%s", *place->cgroup == '/' ? "" : "/", place->cgroup));
+	set(&guest->root->path, str_fmt("%s/%s/rootfs", PROTOCOL_SHARE, place->key));
 	return oci_spec_to_json(guest);
 }

@@ -9,9 +9,11 @@
 
 #include "hypervisor/hypervisor.h"
 #include "lib/cgroup.h"
+#include "lib/cgroup-limits.h"
 #include "lib/config.h"
 #include "lib/ctl.h"
 #include "lib/launch.h"
+#include "lib/resources.h"
 #include "lib/verbs.h"
 #include "lib/vm-config.h"
 #include "lib/base/child.h"
@@ -122,6 +124,22 @@ static int spawn_monitor(struct launch *l, struct error *err)
 	return record_journal(l->dirfd, l->record, err);
 }
 
+/* The VM's size, and what it may cost on the host: the VMM needs memory of its own for requests
+ * under way, the tables of the guest's memory (1/512, twice) and code that it translates. */
+static void size_vm(struct launch *l, const struct oci_spec *spec)
+{
+	struct config *c = l->config;
+	bool is_emulated = str_eq(c->accel, hv_accel_name(HV_ACCEL_TCG));
+
+	c->memory_mib =
+		resources_vm_memory(oci_resources_of(spec), c->memory_mib, c->memory_max_mib);
+	l->record->vm_cpus = c->cpus;
+	l->record->room.vm = (uint64_t)c->memory_mib << 20;
+	l->record->room.vmm = ((uint64_t)c->memory_overhead_mib + c->memory_mib / 256 +
+	                       (is_emulated ? HV_TCG_CODE_MIB : 0))
+	                      << 20;
+}
+
 /* Before the VMM is started, so that all its memory is charged there. */
 static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
 {
@@ -132,6 +150,9 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 		return -err->code;
 	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
 	    record_journal(l->dirfd, r, err) < 0 || cgroup_make(r->cgroups, err) < 0)
+		return -err->code;
+	resources_warn(oci_resources_of(spec), r->cgroup_dirs);
+	if (cgroup_limit_space(r->cgroup_dirs, oci_resources_of(spec), &r->room, NULL, err) < 0)
 		return -err->code;
 	return cgroup_attach(r->cgroup_dirs, l->monitor_pid, err);
 }
@@ -177,6 +198,7 @@ int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *
 		return -err->code;
 	if (make_directory(l, err) < 0 || resolve_accel(l->config, err) < 0)
 		return -err->code;
+	size_vm(l, spec);
 	if (spawn_monitor(l, err) < 0 || join_cgroup(l, spec, err) < 0)
 		return -err->code;
 	return send_boot(l, err);

@@ -7,9 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/cgroup-limits.h"
 #include "lib/ctl.h"
+#include "lib/resources.h"
 #include "lib/hooks.h"
 #include "lib/verbs.h"
+#include "lib/base/changes.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -131,10 +134,9 @@ int verb_resize(struct vcrt *v, const char *id, unsigned height, unsigned width,
 }
 
 /* linux.resources of an update, whose zeros mean "as it is". */
-static struct json *read_resources(const char *text, struct error *err)
+static struct oci_resources *read_resources(const char *text, struct error *err)
 {
 	auto_oci_resources struct oci_resources *r = NULL;
-	const struct oci_memory *m;
 
 	if (strlen(text) > VCRT_MAX_RESOURCES) {
 		error_set(err, E2BIG, "more than %u bytes of resources", VCRT_MAX_RESOURCES);
@@ -143,28 +145,42 @@ static struct json *read_resources(const char *text, struct error *err)
 	r = oci_resources_parse(text, strlen(text), err);
 	if (!r || oci_resources_validate(r, err) < 0)
 		return NULL;
-	m = r->memory;
-	if (m && (m->kernel || m->kernel_tcp))
-		log_warn("Kernel memory settings are ignored and will be removed");
 	if (r->n_devices)
 		log_warn("devices: an update leaves them as they are, ignoring");
-	return oci_resources_to_json(r);
+	return steal_ptr(&r);
+}
+
+/* Ask the guest; resources become the guest's. */
+static int update_guest(struct vcrt *v, const struct record *r, struct oci_resources *resources,
+                        struct error *err)
+{
+	struct ctl_out out = client_request("update", r->oci->id);
+
+	resources_for_guest(resources, r->vm_cpus);
+	json_set(out.json, "resources", oci_resources_to_json(resources));
+	return ask(v, r, &out, "container not running", NULL, err);
 }
 
 int verb_update(struct vcrt *v, const char *id, const char *resources_json, struct error *err)
 {
 	auto_record struct record *r = verb_load(v, id, NULL, err);
-	struct json *resources;
-	struct ctl_out out;
+	auto_oci_resources struct oci_resources *resources = NULL;
+	auto_changes struct changes done = { 0 };
 
 	if (!r)
 		return -err->code;
+	if (str_eq(record_status(r), VCRT_STOPPED))
+		return error_set(err, ESRCH, "container not running");
 	resources = read_resources(resources_json, err);
 	if (!resources)
 		return -err->code;
-	out = client_request("update", id);
-	json_set(out.json, "resources", resources);
-	return ask(v, r, &out, "container not running", NULL, err);
+	resources_warn(resources, r->cgroup_dirs);
+	resources_vm_memory(resources, (unsigned)(r->room.vm >> 20), 1); /* warns */
+	if (cgroup_limit_space(r->cgroup_dirs, resources, &r->room, &done, err) < 0 ||
+	    cgroup_limit_speed(r->cgroup_dirs, resources, &done, err) < 0 ||
+	    update_guest(v, r, resources, err) < 0)
+		changes_undo(&done);
+	return -err->code;
 }
 
 int verb_stats(struct vcrt *v, const char *id, char **json, struct error *err)

@@ -125,6 +125,9 @@ struct json *record_to_json(const struct record *r)
 	json_set(v, "shim", ref_to_json(&r->shim));
 	json_set(v, "cgroupDirs", json_new_strv(r->cgroup_dirs));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
+	json_set(v, "vmMemory", json_new_u64(r->room.vm));
+	json_set(v, "vmmMemory", json_new_u64(r->room.vmm));
+	json_set(v, "vmCpus", json_new_u64(r->vm_cpus));
 	json_set(v, "exitCode", json_new_i64(r->exit_code));
 	json_set(j, "vcrt", v);
 	return j;
@@ -148,6 +151,13 @@ static void take_strv(char ***to, const struct json *j, const char *key)
 		return;
 	strv_free(*to);
 	*to = v;
+}
+
+static uint64_t take_number(const struct json *j, const char *key, int64_t max)
+{
+	int64_t n = json_get_i64(j, key, 0);
+
+	return n > 0 && n <= max ? (uint64_t)n : 0;
 }
 
 int record_merge(struct record *r, const struct json *j, struct error *err)
@@ -176,6 +186,9 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	ref_from_json(&r->shim, v, "shim");
 	take_strv(&r->cgroup_dirs, v, "cgroupDirs");
 	take_strv(&r->cgroups, v, "cgroups");
+	r->room.vm = take_number(v, "vmMemory", INT64_MAX);
+	r->room.vmm = take_number(v, "vmmMemory", INT64_MAX);
+	r->vm_cpus = (unsigned)take_number(v, "vmCpus", UINT16_MAX);
 	exit_code = json_get_i64(v, "exitCode", -1);
 	r->exit_code = exit_code < 0 || exit_code > UINT8_MAX ? -1 : (int)exit_code;
 	return 0;

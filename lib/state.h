@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/cgroup-limits.h"
 #include "lib/base/mem.h"
 
 struct error;
@@ -34,7 +35,9 @@ struct record {
 	struct proc_ref creator, monitor, vmm, fs_server, shim;
 	char **cgroup_dirs; /* its directory in each hierarchy of the host */
 	char **cgroups;     /* directories made for it on the host, in the order of making */
-	int exit_code;      /* -1: not known */
+	struct cgroup_room room;
+	unsigned vm_cpus;
+	int exit_code; /* -1: not known */
 	char *problem; /* why state.json could not be used, NULL: it could, or is not there yet */
 };
 #define auto_record auto_(record_freep)

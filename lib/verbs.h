@@ -105,7 +105,13 @@ int fds_check_preserved(unsigned preserve_fds, struct error *err);
 unsigned guest_hook_seconds(const struct oci_spec *spec);
 bool mount_is_bind(const struct oci_mount *m);
 char *mount_source(const struct oci_mount *m, const char *bundle); /* absolute */
-/* The document for the guest, owned by the caller. cgroup: see cgroup_path(). What of the host it
- * needs is added to mounts, an array, for the stand-in (shim.c). */
-struct json *guest_spec(const struct oci_spec *spec, const char *bundle, const char *key,
-                        const char *cgroup, struct json *mounts, struct error *err);
+/* Where a container is. */
+struct guest_place {
+	const char *bundle, *key;
+	const char *cgroup; /* see cgroup_path() */
+	unsigned cpus;      /* that the guest has */
+};
+/* The document for the guest, owned by the caller. What of the host it needs is added to mounts, an
+ * array, for the stand-in (shim.c). */
+struct json *guest_spec(const struct oci_spec *spec, const struct guest_place *place,
+                        struct json *mounts, struct error *err);

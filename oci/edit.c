@@ -48,6 +48,11 @@ static struct oci_pair *find_annotation(const struct oci_spec *spec, const char 
 	return NULL;
 }
 
+struct oci_resources *oci_resources_of(const struct oci_spec *spec)
+{
+	return spec->linux_ ? spec->linux_->resources : NULL;
+}
+
 const char *oci_annotation_get(const struct oci_spec *spec, const char *key)
 {
 	const struct oci_pair *pair = find_annotation(spec, key);

@@ -537,11 +537,24 @@ int oci_process_validate(const struct oci_process *process, struct error *err);
 int oci_resources_validate(const struct oci_resources *resources, struct error *err);
 int oci_state_validate(const struct oci_state *state, struct error *err);
 
+/* ---- cgroup version 2 (cgroup2.c) ---- */
+
+uint64_t oci_cpu_weight(uint64_t shares); /* [2, 262144] to [1, 10000]; 0 is "not set" */
+uint64_t oci_io_weight(uint16_t weight);  /* [10, 1000] to [1, 10000]; 0 is "not set" */
+/* Version 1 counts memory and swap together, version 2 swap alone. 1: *max is the limit of swap
+ * that is asked for, -1 for none; 0: nothing is; -EINVAL. */
+int oci_swap_max(const struct oci_memory *m, int64_t *max, struct error *err);
+/* The text for cpu.max, owned by the caller; NULL when neither quota nor period is asked for. now:
+ * what the file says, to keep the one that is not; may be NULL. */
+char *oci_cpu_max(const struct oci_cpu *c, const char *now);
+
 /* ---- finding and changing ---- */
 
 /* First element with that key or type, NULL when there is none (or no array at all). */
 struct oci_mount *oci_spec_find_mount(const struct oci_spec *spec, const char *destination);
 struct oci_namespace *oci_namespace_find(const struct oci_spec *spec, const char *type);
+/* linux.resources, NULL when there is none. */
+struct oci_resources *oci_resources_of(const struct oci_spec *spec);
 const char *oci_annotation_get(const struct oci_spec *spec, const char *key);
 
 void oci_annotation_set(struct oci_spec *spec, const char *key, const char *value); /* copies */
@@ -559,6 +572,8 @@ void oci_spec_del_device(struct oci_spec *spec, size_t i);
 void oci_spec_del_namespace(struct oci_spec *spec, size_t i);
 
 /* Parts that must not reach the guest; _freep sets the pointer to NULL. */
+void oci_block_io_free(struct oci_block_io *block_io);
+void oci_block_io_freep(struct oci_block_io **block_io);
 void oci_hooks_free(struct oci_hooks *hooks);
 void oci_hooks_freep(struct oci_hooks **hooks);
 void oci_vm_free(struct oci_vm *vm);

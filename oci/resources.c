@@ -151,7 +151,7 @@ static const struct oci_field oci_block_io_fields[] = {
 	F_THROTTLE(throttle_read_iops_device, "throttleReadIOPSDevice"),
 	F_THROTTLE(throttle_write_iops_device, "throttleWriteIOPSDevice"),
 };
-static OCI_TYPE(oci_block_io);
+OCI_TYPE(oci_block_io);
 
 static const struct oci_field oci_hugepage_limit_fields[] = {
 	F_STR(oci_hugepage_limit, page_size, "pageSize", .required = true, .rule = &rule_page_size),

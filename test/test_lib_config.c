@@ -50,6 +50,8 @@ static const struct {
 	{ "initrd", "\"/i\"" },
 	{ "kernel_params", "\"quiet\"" },
 	{ "memory", "300" },
+	{ "memory_max", "400" },
+	{ "memory_overhead", "70" },
 	{ "cpus", "3" },
 	{ "shared_fs", "\"virtiofs\"" },
 	{ "virtiofsd_path", "\"/v\"" },

@@ -10,6 +10,9 @@
 #include "oci/oci.h"
 #include "test/scratch.h"
 
+static const struct guest_place place = {
+	.bundle = "/bundle", .key = "key", .cgroup = "c/g", .cpus = 2
+};
 static struct oci_spec *spec;
 static struct json *mounts, *guest;
 
@@ -44,7 +47,7 @@ static void make(const char *members)
 	auto_error struct error err = { 0 };
 
 	parse(members);
-	guest = guest_spec(spec, "/bundle", "key", "c/g", mounts, &err);
+	guest = guest_spec(spec, &place, mounts, &err);
 	ck_assert_msg(guest != NULL, "%s", err.msg);
 }
 
@@ -172,7 +175,7 @@ START_TEST(other_namespaces_of_the_host_are_refused)
 		                types[i]);
 
 		parse(members);
-		ck_assert_ptr_null(guest_spec(spec, "/bundle", "key", "c/g", mounts, &err));
+		ck_assert_ptr_null(guest_spec(spec, &place, mounts, &err));
 		ck_assert_str_eq(err.msg, msg);
 		oci_spec_freep(&spec);
 	}

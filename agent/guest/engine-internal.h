@@ -12,6 +12,7 @@
 #include "lib/base/error.h"
 #include "lib/base/mem.h"
 
+struct changes;
 struct loop_source;
 struct oci_capabilities;
 struct oci_device_cgroup;
@@ -264,17 +265,14 @@ pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err); /* wi
 uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key);
 int cgroup_open_of(const char *root, pid_t pid, struct error *err); /* where pid is now */
 
-/* cgroup-limits.c */
-int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct error *err);
-uint64_t cgroup_cpu_weight(uint64_t shares);
-uint64_t cgroup_io_weight(uint16_t weight);
-int cgroup_swap_max(int64_t limit, int64_t swap, int64_t *out, struct error *err);
+/* cgroup-limits.c. undo: to take it back, may be NULL. */
+int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct changes *undo,
+                 struct error *err);
 
 /* stats.c: the answer to "stats", owned by the caller */
 struct json *cgroup_stats(const struct cgroup *cg);
-/* update.c: as cgroup_limit() for a group in use; after a failure the old limits hold. Fills r up
- * with what must be written along. */
-int cgroup_update(const struct cgroup *cg, struct oci_resources *r, struct error *err);
+/* update.c: as cgroup_limit() for a group in use; after a failure the old limits hold. */
+int cgroup_update(const struct cgroup *cg, const struct oci_resources *r, struct error *err);
 
 /* cgroup-devices.c */
 struct bpf_insn;

@@ -1,0 +1,333 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "lib/cgroup-limits.h"
+#include "lib/base/changes.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+
+#define FIELD "linux.resources."
+#define FILE_MAX 4096
+#define DEFAULT_PERIOD 100000 /* microseconds */
+/* Threads of the VMM: 64 for files, as many in virtiofsd, one for each processor, some more; each
+ * exec has a shim, and a process in the guest that counts there. */
+#define PIDS_ROOM 256
+#define QUOTA_PART 5 /* at least a fifth of a processor */
+
+struct target {
+	char *const *dirs;
+	struct changes *undo;
+};
+
+/* Write to this file of each hierarchy that has it: how many that were, or -errno. otherwise: as
+ * of changes_write(). */
+static int put_line(const struct target *t, const char *field, const char *file, const char *value,
+                    const char *otherwise, struct error *err)
+{
+	int n = 0;
+
+	for (char *const *dir = t->dirs; dir && *dir; dir++) {
+		auto_free char *path = str_fmt("%s/%s", *dir, file);
+
+		if (!fs_exists(path))
+			continue;
+		if (changes_write(t->undo, AT_FDCWD, path, value, otherwise, err) < 0)
+			return error_wrap(err, FIELD "%s", field);
+		n++;
+	}
+	return n;
+}
+
+static int put(const struct target *t, const char *field, const char *file, const char *value,
+               struct error *err)
+{
+	return put_line(t, field, file, value, NULL, err);
+}
+
+static int put_number(const struct target *t, const char *field, const char *file, int64_t value,
+                      struct error *err)
+{
+	auto_free char *text = str_fmt("%" PRId64, value);
+
+	return put(t, field, file, text, err);
+}
+
+/* Version 2 (and pids everywhere) has a word for "no limit". */
+static int put_v2(const struct target *t, const char *field, const char *file, int64_t value,
+                  struct error *err)
+{
+	return value < 0 ? put(t, field, file, "max", err) : put_number(t, field, file, value, err);
+}
+
+/* The first line of a file, NULL when no hierarchy has it. */
+static char *get(const struct target *t, const char *file)
+{
+	for (char *const *dir = t->dirs; dir && *dir; dir++) {
+		auto_free char *path = str_fmt("%s/%s", *dir, file);
+		auto_error struct error ignored = { 0 };
+		char *text = NULL;
+
+		if (fs_read(path, FILE_MAX, &text, NULL, &ignored) < 0)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		return text;
+	}
+	return NULL;
+}
+
+/* ---- memory ---- */
+
+static int64_t sum(uint64_t a, uint64_t b)
+{
+	return a > INT64_MAX - b ? INT64_MAX : (int64_t)(a + b);
+}
+
+/* Whether version 1 has a limit of memory and swap that is less than bytes. */
+static bool swap_is_below(const struct target *t, int64_t bytes)
+{
+	auto_free char *now = get(t, "memory.memsw.limit_in_bytes");
+	uint64_t n;
+
+	return now && bytes > 0 && str_to_u64(now, 0, UINT64_MAX, &n) == 0 && n < (uint64_t)bytes;
+}
+
+/* In version 1 memory and swap together must never be less than memory. both: their new limit, 0:
+ * as it is. */
+static int limit_v1(const struct target *t, int64_t limit, int64_t both, struct error *err)
+{
+	static const char memsw[] = "memory.memsw.limit_in_bytes";
+	bool both_first = limit < 0 || swap_is_below(t, limit);
+
+	if (both == 0 && both_first)
+		both = limit;
+	if (both && both_first && put_number(t, "memory.swap", memsw, both, err) < 0)
+		return -err->code;
+	if (limit && put_number(t, "memory.limit", "memory.limit_in_bytes", limit, err) < 0)
+		return -err->code;
+	return both && !both_first ? put_number(t, "memory.swap", memsw, both, err) : 0;
+}
+
+static int limit_memory(const struct target *t, const struct oci_memory *m,
+                        const struct cgroup_room *room, struct error *err)
+{
+	int64_t limit = m->limit, swap;
+	int has_swap = oci_swap_max(m, &swap, err);
+
+	if (has_swap < 0)
+		return has_swap;
+	if (limit > 0)
+		limit = sum((uint64_t)limit > room->vm ? (uint64_t)limit : room->vm, room->vmm);
+	if (limit_v1(t, limit,
+	             !has_swap  ? 0
+	             : swap < 0 ? -1
+	                        : sum((uint64_t)limit, (uint64_t)swap),
+	             err) < 0)
+		return -err->code;
+	if (has_swap && put_v2(t, "memory.swap", "memory.swap.max", swap, err) < 0)
+		return -err->code;
+	if (limit && put_v2(t, "memory.limit", "memory.max", limit, err) < 0)
+		return -err->code;
+	/* Neither takes anything away from anybody. */
+	if (m->reservation &&
+	    (put_number(t, "memory.reservation", "memory.soft_limit_in_bytes", m->reservation,
+	                err) < 0 ||
+	     put_v2(t, "memory.reservation", "memory.low", m->reservation, err) < 0))
+		return -err->code;
+	if (m->has_swappiness &&
+	    put_number(t, "memory.swappiness", CGROUP_SWAPPINESS, (int64_t)m->swappiness, err) < 0)
+		return -err->code;
+	return 0;
+}
+
+int cgroup_limit_space(char *const *dirs, const struct oci_resources *r,
+                       const struct cgroup_room *room, struct changes *undo, struct error *err)
+{
+	const struct target t = { .dirs = dirs, .undo = undo };
+	const struct oci_cpu *c = r ? r->cpu : NULL;
+
+	if (!r)
+		return 0;
+	if (r->memory && limit_memory(&t, r->memory, room, err) < 0)
+		return -err->code;
+	if (c && c->cpus && *c->cpus && put(&t, "cpu.cpus", "cpuset.cpus", c->cpus, err) < 0)
+		return -err->code;
+	if (c && c->mems && *c->mems && put(&t, "cpu.mems", "cpuset.mems", c->mems, err) < 0)
+		return -err->code;
+	if (r->pids && r->pids->limit &&
+	    put_v2(&t, "pids.limit", "pids.max",
+	           r->pids->limit < 0 ? -1 : sum((uint64_t)r->pids->limit, PIDS_ROOM), err) < 0)
+		return -err->code;
+	return 0;
+}
+
+/* ---- processors ---- */
+
+static uint64_t present_period(const struct target *t)
+{
+	auto_free char *v1 = get(t, "cpu.cfs_period_us"), *v2 = get(t, "cpu.max");
+	const char *space = v2 ? strchr(v2, ' ') : NULL;
+	uint64_t n;
+
+	if (v1 && str_to_u64(v1, 1, INT64_MAX, &n) == 0)
+		return n;
+	if (space && str_to_u64(space + 1, 1, INT64_MAX, &n) == 0)
+		return n;
+	return DEFAULT_PERIOD;
+}
+
+static int limit_quota(const struct target *t, const struct oci_cpu *c, struct error *err)
+{
+	static const char v1_quota[] = "cpu.cfs_quota_us", v1_period[] = "cpu.cfs_period_us";
+	int64_t least = (int64_t)((c->period ? c->period : present_period(t)) / QUOTA_PART);
+	struct oci_cpu host = { .quota = c->quota, .period = c->period };
+	auto_free char *now = get(t, "cpu.max"), *text = NULL;
+
+	if (host.quota > 0 && host.quota < least)
+		host.quota = least;
+	/* Which of them may go first depends on what there was, and on the parent. */
+	if (c->period && put_number(t, "cpu.period", v1_period, (int64_t)c->period, err) < 0 &&
+	    !c->quota)
+		return -err->code;
+	if (c->quota && put_number(t, "cpu.quota", v1_quota, host.quota, err) < 0)
+		return -err->code;
+	if (err->code) {
+		error_clear(err);
+		if (put_number(t, "cpu.period", v1_period, (int64_t)c->period, err) < 0)
+			return -err->code;
+	}
+	text = oci_cpu_max(&host, now);
+	return text ? put(t, "cpu.quota", "cpu.max", text, err) : 0;
+}
+
+static int limit_cpu(const struct target *t, const struct oci_cpu *c, struct error *err)
+{
+	if (c->has_idle && put_number(t, "cpu.idle", "cpu.idle", c->idle, err) < 0)
+		return -err->code;
+	/* An idle group has no weight. */
+	if (c->shares && !c->idle &&
+	    (put_number(t, "cpu.shares", "cpu.shares", sum(c->shares, 0), err) < 0 ||
+	     put_number(t, "cpu.shares", "cpu.weight", (int64_t)oci_cpu_weight(c->shares), err) <
+	             0))
+		return -err->code;
+	if (limit_quota(t, c, err) < 0)
+		return -err->code;
+	if (c->burst &&
+	    (put_number(t, "cpu.burst", "cpu.cfs_burst_us", sum(c->burst, 0), err) < 0 ||
+	     put_number(t, "cpu.burst", "cpu.max.burst", sum(c->burst, 0), err) < 0))
+		return -err->code;
+	return 0;
+}
+
+/* ---- block devices ---- */
+
+/* BFQ has version 1's range of weights, also in version 2. device: "" or "8:0 ". */
+static int limit_weight(const struct target *t, const char *field, const char *device,
+                        uint16_t weight, struct error *err)
+{
+	const bool all = !*device;
+	const char *const bfq_v1 = all ? "blkio.bfq.weight" : "blkio.bfq.weight_device";
+	const struct {
+		const char *file, *otherwise;
+	} files[] = { { all ? "blkio.weight" : "blkio.weight_device", "0" },
+		      { bfq_v1, "0" },
+		      { "io.bfq.weight", "default" } };
+	auto_free char *text = str_fmt("%s%u", device, (unsigned)weight);
+	auto_free char *v2 =
+		str_fmt("%s%" PRIu64, all ? "default " : device, oci_io_weight(weight));
+	auto_free char *v2_default = str_fmt("%sdefault", device);
+	int n, sum_n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		auto_free char *otherwise = str_fmt("%s%s", device, files[i].otherwise);
+
+		n = put_line(t, field, files[i].file, text, all ? NULL : otherwise, err);
+		if (n < 0)
+			return n;
+		sum_n += n;
+	}
+	n = put_line(t, field, "io.weight", v2, all ? NULL : v2_default, err);
+	return n < 0 ? n : sum_n + n;
+}
+
+static int refuse_device(const char *field, struct error *err)
+{
+	return error_set(err, ENOTSUP, FIELD "%s: the host has no cgroup that can do that", field);
+}
+
+struct throttle {
+	const char *field, *v1, *v2;
+	const struct oci_throttle_device *devices;
+	size_t n;
+};
+
+static int limit_device(const struct target *t, const struct throttle *th,
+                        const struct oci_throttle_device *d, struct error *err)
+{
+	auto_free char *id = str_fmt("%" PRId64 ":%" PRId64, d->major, d->minor);
+	auto_free char *v1 = str_fmt("%s %" PRIu64, id, d->rate), *v1_none = str_fmt("%s 0", id);
+	auto_free char *v2 = d->rate ? str_fmt("%s %s=%" PRIu64, id, th->v2, d->rate)
+	                             : str_fmt("%s %s=max", id, th->v2);
+	auto_free char *v2_none = str_fmt("%s rbps=max wbps=max riops=max wiops=max", id);
+	int a = put_line(t, th->field, th->v1, v1, v1_none, err);
+	int b = a < 0 ? a : put_line(t, th->field, "io.max", v2, v2_none, err);
+
+	if (b < 0)
+		return b;
+	return a + b > 0 ? 0 : refuse_device(th->field, err);
+}
+
+static int limit_devices(const struct target *t, const struct oci_block_io *b, struct error *err)
+{
+	const struct throttle all[] = {
+		{ "blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps",
+		  b->throttle_read_bps_device, b->n_throttle_read_bps_device },
+		{ "blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps",
+		  b->throttle_write_bps_device, b->n_throttle_write_bps_device },
+		{ "blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops",
+		  b->throttle_read_iops_device, b->n_throttle_read_iops_device },
+		{ "blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops",
+		  b->throttle_write_iops_device, b->n_throttle_write_iops_device },
+	};
+
+	for (const struct throttle *th = all; th < all + ARRAY_SIZE(all); th++)
+		for (size_t i = 0; i < th->n; i++)
+			if (limit_device(t, th, &th->devices[i], err) < 0)
+				return -err->code;
+	return 0;
+}
+
+static int limit_io(const struct target *t, const struct oci_block_io *b, struct error *err)
+{
+	/* Without a file for it the guest, which has one, does what it can. */
+	if (b->weight && limit_weight(t, "blockIO.weight", "", b->weight, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < b->n_weight_device; i++) {
+		const struct oci_weight_device *w = &b->weight_device[i];
+		const char *field = "blockIO.weightDevice";
+		auto_free char *device = str_fmt("%" PRId64 ":%" PRId64 " ", w->major, w->minor);
+		int n;
+
+		if (w->leaf_weight)
+			return error_set(err, ENOTSUP, FIELD "%s: leafWeight is not supported",
+			                 field);
+		n = w->weight ? limit_weight(t, field, device, w->weight, err) : 1;
+		if (n <= 0)
+			return n < 0 ? n : refuse_device(field, err);
+	}
+	return limit_devices(t, b, err);
+}
+
+int cgroup_limit_speed(char *const *dirs, const struct oci_resources *r, struct changes *undo,
+                       struct error *err)
+{
+	const struct target t = { .dirs = dirs, .undo = undo };
+
+	if (r && r->cpu && limit_cpu(&t, r->cpu, err) < 0)
+		return -err->code;
+	return r && r->block_io ? limit_io(&t, r->block_io, err) : 0;
+}
