@@ -39,6 +39,23 @@ terminal_bundle() {
 	[ "$code" -eq 9 ]
 }
 
+@test "tty: what run and exec read and write may be redirected, the terminal has the size" {
+	edit '.process.terminal = true'
+	args sh -c 'test -t 0 && test -t 1 && stty size && read -r line && echo "read $line"'
+	timeout 100 terminal.py run 31x99 -- sh -c 'out=$1; shift; echo typed | "$@" >"$out" 2>&1' - \
+		"$T/out" "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID"
+	cat -A "$T/out" >&2
+	grep -q $'^31 99\r$' "$T/out"
+	grep -q $'^read typed\r$' "$T/out"
+	# An end of input is none of the terminal.
+	edit '.process.terminal = false'
+	start_container "$ID" sleep 1000
+	timeout 60 terminal.py run 32x98 -- sh -c 'out=$1; shift; "$@" </dev/null >"$out" 2>&1' - \
+		"$T/out" "$VCRT" "${VCRT_ARGS[@]}" exec -t "$ID" sh -c 'sleep 1; tty; stty size'
+	cat -A "$T/out" >&2
+	grep -q $'^32 98\r$' "$T/out"
+}
+
 @test "tty: create sends exactly one terminal to the console socket" {
 	terminal_bundle
 	edit '.process.consoleSize = {height: 21, width: 77}'

@@ -109,16 +109,17 @@ int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool 
                      struct error *err)
 {
 	static const char *const keys[] = { "stdin", "stdout", "stderr" };
+	bool is_own_tty = tty >= 0 && !in_background;
 	unsigned short h, w;
 
-	if (tty >= 0) {
-		if (console_size(tty, &h, &w)) {
-			json_set(request->json, "height", json_new_u64(h));
-			json_set(request->json, "width", json_new_u64(w));
-		}
-		return ctl_out_fd(request, NULL, "tty", tty, err);
+	if (tty >= 0 && console_size(tty, &h, &w)) {
+		json_set(request->json, "height", json_new_u64(h));
+		json_set(request->json, "width", json_new_u64(w));
 	}
-	for (int i = 0; i < 3; i++) {
+	if (tty >= 0 && in_background)
+		return ctl_out_fd(request, NULL, "tty", tty, err);
+	json_set(request->json, "terminal", json_new_bool(is_own_tty));
+	for (int i = 0; i < (is_own_tty ? 2 : 3); i++) {
 		if (fcntl(stdio[i], F_GETFD) < 0 || (i == 0 && in_background && isatty(stdio[0])))
 			continue;
 		if (ctl_out_fd(request, NULL, keys[i], stdio[i], err) < 0)

@@ -79,12 +79,21 @@ int console_send(const char *socket_path, int master, struct error *err)
 	return 0;
 }
 
-int console_find(const int stdio[3])
+int console_find(const int stdio[3], struct error *err)
 {
-	for (int i = 0; i < 3; i++)
-		if (isatty(stdio[i]))
-			return stdio[i];
-	return -1;
+	int fd = -1;
+
+	for (int i = 3; i-- > 0;) {
+		if (isatty(stdio[i])) {
+			fd = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+			return fd < 0 ? error_sys(err, "duplicate a descriptor") : fd;
+		}
+	}
+	fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, "the process wants a terminal, but none of standard input, "
+		                      "output and error is one: open '/dev/tty'");
+	return fd;
 }
 
 bool console_size(int fd, unsigned short *height, unsigned short *width)

@@ -12,8 +12,9 @@ int console_open(unsigned short height, unsigned short width, int *master, int *
                  struct error *err);
 /* Send the master to the socket at path, as runc does: one message, one descriptor. */
 int console_send(const char *socket_path, int master, struct error *err);
-/* A descriptor among 0-2 that is a terminal, or -1. */
-int console_find(const int stdio[3]);
+/* The caller's terminal: a new descriptor of that among stdio which is one (runc's order: standard
+ * error first), or of the controlling one. */
+int console_find(const int stdio[3], struct error *err);
 /* Make a terminal raw, remembering its settings. */
 int console_make_raw(int fd, struct termios *saved, struct error *err);
 /* Its size; false when it has none. */

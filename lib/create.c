@@ -96,14 +96,9 @@ static int check_console(struct creation *c, bool own_tty, struct error *err)
 		return error_set(
 			err, EINVAL,
 			"cannot use console socket if runc will not detach or allocate tty");
-	if (terminal && own_tty) {
-		c->own_tty = console_find(c->o->stdio);
-		if (c->own_tty < 0)
-			return error_set(err, ENOTTY,
-			                 "the container wants a terminal, but none of standard "
-			                 "input, output and error is one");
-	}
-	return 0;
+	if (terminal && own_tty)
+		c->own_tty = console_find(c->o->stdio, err);
+	return -err->code;
 }
 
 static struct record *make_record(const struct creation *c)
@@ -405,6 +400,7 @@ static void creation_done(struct creation *c)
 	shim_done(&c->shim);
 	close_fd(&c->tty_master);
 	close_fd(&c->tty_slave);
+	close_fd(&c->own_tty);
 	close_fd(&c->launch.monitor);
 	close_fd(&c->launch.dirfd);
 	json_free(c->guest_spec);
@@ -456,7 +452,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 		*created = (struct created){ .shim = c.shim.pid,
 			                     .monitor_pid = c.launch.monitor_pid,
 			                     .monitor = steal_fd(&c.launch.monitor),
-			                     .tty = c.own_tty };
+			                     .tty = steal_fd(&c.own_tty) };
 	creation_done(&c);
 	if (err->code)
 		return error_wrap(err, "vcrt create failed");
@@ -466,4 +462,5 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 void created_done(struct created *c)
 {
 	close_fd(&c->monitor);
+	close_fd(&c->tty);
 }

@@ -154,12 +154,8 @@ static int check_console(struct execution *x, struct error *err)
 			x->process->console_size ? (unsigned short)x->process->console_size->width
 						 : 0,
 			&x->tty_master, &x->tty_slave, err);
-	x->own_tty = console_find(x->o->stdio);
-	if (x->own_tty < 0)
-		return error_set(err, ENOTTY,
-		                 "the process wants a terminal, but none of standard "
-		                 "input, output and error is one");
-	return 0;
+	x->own_tty = console_find(x->o->stdio, err);
+	return -err->code;
 }
 
 /* ---- the stand-in of a detached one ---- */
@@ -323,6 +319,7 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 	close_fd(&x.conn);
 	close_fd(&x.tty_master);
 	close_fd(&x.tty_slave);
+	close_fd(&x.own_tty);
 	record_free(x.record);
 	oci_process_free(x.process);
 	free(x.name);

@@ -1,7 +1,8 @@
 /* Members of a verb's request that describe a process:
  *
  *   stdin, stdout, stderr   descriptors; missing: /dev/null in the guest
- *   tty                     descriptor of a terminal, used for both directions instead
+ *   terminal                the process has a terminal: what it writes there goes to stdout
+ *   tty                     descriptor of a terminal, used for both directions of one instead
  *   height, width           of the terminal, may be missing
  *   shim, shim_pid          control socket of its stand-in; without, the verb itself is it
  */
@@ -151,12 +152,12 @@ struct process *process_new(struct container *ct, const char *name, struct clien
 
 	p->ct = ct;
 	p->name = str_dup(name);
-	p->has_tty = tty >= 0;
+	p->has_tty = tty >= 0 || json_get_bool(msg->json, "terminal", false);
 	p->height = (unsigned short)json_get_i64(msg->json, "height", 0);
 	p->width = (unsigned short)json_get_i64(msg->json, "width", 0);
 	for (int i = 0; i < 3; i++)
-		p->fds[i] = p->has_tty ? -1 : ctl_msg_take_fd(msg, keys[i]);
-	if (p->has_tty) {
+		p->fds[i] = tty >= 0 ? -1 : ctl_msg_take_fd(msg, keys[i]);
+	if (tty >= 0) {
 		p->fds[0] = tty;
 		p->fds[1] = fcntl(tty, F_DUPFD_CLOEXEC, 3);
 	}

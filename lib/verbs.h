@@ -76,9 +76,11 @@ struct ctl_msg *client_ask(struct vcrt *v, const struct record *r, struct ctl_ou
 /* The same with a time limit of its own, negative: none. */
 struct ctl_msg *client_ask_within(int timeout_ms, const struct record *r, struct ctl_out *request,
                                   struct error *err);
-/* Add a process's stdio to its request (process.c has the members): the terminal tty for all three,
- * or with tty -1 the descriptors that are open. in_background: what is typed at the caller's
- * terminal stays the caller's, a monitor that reads ahead would swallow it. */
+/* Add a process's stdio to its request (process.c has the members): the descriptors that are open,
+ * or in_background with a terminal tty that instead. In the foreground tty is the caller's own
+ * terminal, which only has the size: as with runc, input and output may be redirected.
+ * in_background: what is typed at the caller's terminal stays the caller's, a monitor that reads
+ * ahead would swallow it. */
 int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,
                      struct error *err);
 /* Whether the error says that a monitor has gone while (or before) it was asked. */

@@ -132,11 +132,23 @@ END_TEST
 
 START_TEST(a_terminal_among_the_standard_descriptors_is_found)
 {
-	auto_close int null = open("/dev/null", O_RDWR);
+	auto_close int null = open("/dev/null", O_RDWR), controlling = open("/dev/tty", O_RDWR);
+	const int some[][3] = { { null, null, slave }, { slave, null, null }, { null, slave, -1 } };
+	auto_error struct error err = { 0 };
+	struct stat expected, st;
 
-	ck_assert_int_eq(console_find((const int[]){ null, null, slave }), slave);
-	ck_assert_int_eq(console_find((const int[]){ slave, null, null }), slave);
-	ck_assert_int_eq(console_find((const int[]){ null, -1, null }), -1);
+	ck_assert_int_eq(fstat(slave, &expected), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
+		auto_close int fd = console_find(some[i], &err);
+
+		ck_assert_msg(fd > 2 && fd != slave, "%s", err.msg);
+		ck_assert_int_eq(fstat(fd, &st), 0);
+		ck_assert_uint_eq(st.st_rdev, expected.st_rdev);
+	}
+	if (controlling >= 0)
+		ck_assert_int_eq(ioctl(controlling, TIOCNOTTY), 0);
+	ck_assert_int_eq(console_find((const int[]){ null, -1, null }, &err), -ENXIO);
+	ck_assert_msg(strstr(err.msg, "wants a terminal") != NULL, "%s", err.msg);
 }
 END_TEST
 
