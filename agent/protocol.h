@@ -60,6 +60,8 @@
  *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
  *   shutdown  {} -> {}               flush file systems and power off
  *
+ * What was warned about while a request was carried out is in its answer, too: warnings: [TEXT].
+ *
  * Events:
  *   exit      {container, process, code}    process "" is the container's own; code 0-255 as rule 2
  *             of CLIENTS.md has it. Sent after all of its output was queued as frames and the

@@ -18,12 +18,15 @@
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
 /* The monitor gives up a guest that does not answer; we only guard against a stuck monitor. */
 #define MONITOR_GRACE 30 /* seconds */
+#define MAX_WARNINGS 64  /* of one request */
+#define MAX_WARNING 1024 /* bytes */
 
 int client_connect(const struct record *r, struct error *err)
 {
@@ -77,6 +80,20 @@ struct ctl_msg *client_ask_within(int timeout_ms, const struct record *r, struct
 		m = ctl_call(fd, request, timeout_ms, err);
 	ctl_out_done(request);
 	return m;
+}
+
+/* The texts are the guest's. */
+void client_log_warnings(const struct ctl_msg *answer)
+{
+	const struct json *list = json_get_array(json_get_object(answer->json, "ok"), "warnings");
+
+	for (size_t i = 0; list && i < json_len(list) && i < MAX_WARNINGS; i++) {
+		const char *text = json_string(json_at(list, i));
+		auto_free char *clean = str_ndup(text ? text : "", MAX_WARNING);
+
+		str_clean(clean, strlen(clean));
+		log_warn("%s", clean);
+	}
 }
 
 bool client_is_gone(const struct error *err)

@@ -88,7 +88,7 @@ static void on_exec_started(void *arg, const struct json *result, const struct e
 		process_free(p);
 	if (!result)
 		error_set(&wrapped, err->code, "unable to start container process: %s", err->msg);
-	waiter_end(w, NULL, &wrapped);
+	waiter_end(w, container_warnings(result), &wrapped);
 	if (result && p)
 		process_answered(p);
 }

@@ -100,6 +100,16 @@ struct json *container_args(const struct container *ct)
 	return args;
 }
 
+struct json *container_warnings(const struct json *result)
+{
+	const struct json *list = json_get_array(result, "warnings");
+	struct json *answer = list ? json_new_object() : NULL;
+
+	if (list)
+		json_set(answer, "warnings", json_copy(list));
+	return answer;
+}
+
 /* ---- create ---- */
 
 static int take_trees(struct container *ct, struct ctl_msg *msg, struct error *err)
@@ -201,7 +211,7 @@ static void on_created(void *arg, const struct json *result, const struct error 
 		container_abort(ct, &failed);
 		return;
 	}
-	client_ok(client_ref(ct->creator), NULL);
+	client_ok(client_ref(ct->creator), container_warnings(result));
 	process_answered(ct->processes);
 }
 

@@ -331,6 +331,8 @@ static int ask_monitor(struct creation *c, struct error *err)
 		answer = wait_for_monitor(c, err);
 	}
 	ctl_out_done(&out);
+	if (answer)
+		client_log_warnings(answer);
 	return answer ? 0 : -err->code;
 }
 

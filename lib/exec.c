@@ -240,6 +240,8 @@ static int ask_monitor(struct execution *x, struct error *err)
 	close_fd(&x->shim.control);
 	if (!answer && client_is_gone(err))
 		return error_set(err, ESRCH, STOPPED);
+	if (answer)
+		client_log_warnings(answer);
 	return answer ? 0 : -err->code;
 }
 

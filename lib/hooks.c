@@ -17,18 +17,18 @@
 #define MAX_OUTPUT (64u << 10)       /* kept of a hook's output, for the error message */
 #define MAX_TIMEOUT (INT_MAX / 1000) /* seconds: the longest wait there is */
 
-/* As Go has the texts of the system: "killed", "no such file or directory". */
-static char *lower(const char *text)
+/* As Go has it: "killed". */
+static char *signal_text(int signo)
 {
-	char *s = str_dup(text);
+	char *text = str_dup(strsignal(signo));
 
-	*s = (char)tolower((unsigned char)*s);
-	return s;
+	*text = (char)tolower((unsigned char)*text);
+	return text;
 }
 
 static int report(size_t index, int status, const char *out, const char *errout, struct error *err)
 {
-	auto_free char *signal = WIFSIGNALED(status) ? lower(strsignal(WTERMSIG(status))) : NULL;
+	auto_free char *signal = WIFSIGNALED(status) ? signal_text(WTERMSIG(status)) : NULL;
 	auto_free char *how = signal ? str_fmt("signal: %s", signal)
 	                             : str_fmt("exit status %d", WEXITSTATUS(status));
 
@@ -63,7 +63,7 @@ static int run_one(const struct oci_hook *hook, size_t index, const char *input,
 			"error running hook #%zu: hook ran past specified timeout of %.1fs", index,
 			(double)hook->timeout);
 	log_debug("hook '%s': %s", hook->path, err->msg);
-	text = lower(strerror(-r));
+	text = error_text(-r);
 	return error_set(err, -r, "error running hook #%zu: fork/exec %s: %s", index, hook->path,
 	                 text);
 }

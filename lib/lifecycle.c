@@ -47,6 +47,8 @@ static int ask_within(int timeout_ms, const struct record *r, struct ctl_out *ou
 	m = client_ask_within(timeout_ms, r, out, err);
 	if (!m && client_is_gone(err))
 		return error_set(err, ESRCH, "%s", stopped);
+	if (m)
+		client_log_warnings(m);
 	if (answer)
 		*answer = m;
 	else

@@ -126,6 +126,8 @@ int container_publish(struct container *ct, const char *status, struct error *er
 /* The same where a failure can only be logged. */
 void container_publish_or_warn(struct container *ct, const char *status);
 struct json *container_args(const struct container *ct); /* a request to the agent about it */
+/* The answer for a verb: what the guest warned about when it carried out the request, or NULL. */
+struct json *container_warnings(const struct json *result);
 
 /* ---- process.c ---- */
 

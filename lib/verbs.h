@@ -83,6 +83,8 @@ struct ctl_msg *client_ask_within(int timeout_ms, const struct record *r, struct
  * ahead would swallow it. */
 int client_add_stdio(struct ctl_out *request, const int stdio[3], int tty, bool in_background,
                      struct error *err);
+/* Log what the guest warned about, according to the monitor's answer. */
+void client_log_warnings(const struct ctl_msg *answer);
 /* Whether the error says that a monitor has gone while (or before) it was asked. */
 bool client_is_gone(const struct error *err);
 /* Write a pid as runc does: the bare number, by way of ".NAME" in the same directory. path may be

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
@@ -93,6 +94,36 @@ static int index_of(const char *const *names, size_t n, const char *name)
 int oci_rlimit_number(const char *type)
 {
 	return index_of(rlimit_names, ARRAY_SIZE(rlimit_names), type);
+}
+
+/* A number up to OCI_MAX_CPU; NULL when there is none. */
+static const char *cpu_number(const char *s, unsigned *n)
+{
+	size_t digits = strspn(s, "0123456789");
+
+	if (digits == 0 || digits > 4)
+		return NULL;
+	*n = (unsigned)strtoul(s, NULL, 10);
+	return *n <= OCI_MAX_CPU ? s + digits : NULL;
+}
+
+int oci_next_cpus(const char **list, unsigned *first, unsigned *last)
+{
+	const char *s = *list + strspn(*list, " ,");
+
+	if (!*s)
+		return 0;
+	s = cpu_number(s, first);
+	*last = *first;
+	if (s && *s == '-')
+		s = cpu_number(s + 1, last);
+	if (!s || *last < *first)
+		return -EINVAL;
+	s += strspn(s, " ");
+	if (*s && *s != ',')
+		return -EINVAL;
+	*list = s;
+	return 1;
 }
 
 int oci_cap_number(const char *name)

@@ -587,9 +587,13 @@ int oci_signal_parse(const char *s, struct error *err);
 const char *oci_signal_name(int number); /* "SIGKILL"; NULL: no name */
 
 int oci_namespace_flag(const char *type); /* CLONE_NEW*, 0: unknown */
-int oci_rlimit_number(const char *type);  /* RLIMIT_*, -1: unknown */
-int oci_cap_number(const char *name);     /* "CAP_KILL": 5; -1: unknown */
-const char *oci_cap_name(int number);     /* NULL: unknown */
+/* The next range of a list of CPUs such as "0-3, 7", in which blanks and empty elements do not
+ * matter. 1: *first to *last, at most OCI_MAX_CPU; 0: there is no more; -EINVAL: not a list. */
+#define OCI_MAX_CPU 1023
+int oci_next_cpus(const char **list, unsigned *first, unsigned *last);
+int oci_rlimit_number(const char *type); /* RLIMIT_*, -1: unknown */
+int oci_cap_number(const char *name);    /* "CAP_KILL": 5; -1: unknown */
+const char *oci_cap_name(int number);    /* NULL: unknown */
 
 /* All names the specification and this code know, NULL-terminated (for "features"). Capabilities
  * are indexed by their number. */

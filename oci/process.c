@@ -21,10 +21,39 @@ static bool is_rlimit(const char *s)
 	return oci_rlimit_number(s) >= 0;
 }
 
-/* A list such as "0-3,7", in the alphabet of the schema. */
 static bool is_cpu_list(const char *s)
 {
-	return s[strspn(s, "0123456789, -")] == '\0';
+	unsigned first, last;
+	size_t n = 0;
+	int r;
+
+	while ((r = oci_next_cpus(&s, &first, &last)) == 1)
+		n++;
+	return r == 0 && n > 0;
+}
+
+/* (uid_t)-1 means "as it is" to the kernel; the limit is runc's. */
+static int check_id(uint32_t id, const struct oci_at *at, const char *name, struct error *err)
+{
+	if (id > INT32_MAX)
+		return oci_fail(at, name, err, "uids and gids must be in range 0-2147483647");
+	return 0;
+}
+
+static int check_user(const void *obj, const struct oci_at *at, struct error *err)
+{
+	const struct oci_at groups = { .up = at, .name = "additionalGids" };
+	const struct oci_user *u = obj;
+
+	if (check_id(u->uid, at, "uid", err) < 0 || check_id(u->gid, at, "gid", err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < u->n_additional_gids; i++) {
+		const struct oci_at here = { .up = &groups, .index = i };
+
+		if (check_id(u->additional_gids[i], &here, NULL, err) < 0)
+			return -err->code;
+	}
+	return 0;
 }
 
 static const struct oci_rule rule_rlimit = { .what = "must be a known resource limit",
@@ -46,7 +75,7 @@ static const struct oci_field oci_user_fields[] = {
 	F_U32(oci_user, umask, "umask"),       F_U32S(oci_user, additional_gids, "additionalGids"),
 	F_STR(oci_user, username, "username"),
 };
-static OCI_TYPE(oci_user);
+static OCI_TYPE(oci_user, .check = check_user);
 
 /* Names are not checked: capabilities that the kernel does not have must not be an error, only a
  * warning of whoever applies them (config.md, "Linux Process"). */
@@ -102,6 +131,13 @@ static int check_scheduler(const void *obj, const struct oci_at *at, struct erro
 	if (s->priority < 0 || s->priority > 99)
 		return oci_fail(at, "priority", err, "%" PRId32 " is out of range (0 to 99)",
 		                s->priority);
+	if (s->priority && !str_eq(s->policy, "SCHED_FIFO") && !str_eq(s->policy, "SCHED_RR"))
+		return oci_fail(at, "priority", err,
+		                "can only be specified for SCHED_FIFO or SCHED_RR");
+	if ((s->runtime || s->deadline || s->period) && !str_eq(s->policy, "SCHED_DEADLINE"))
+		return oci_fail(at, NULL, err,
+		                "runtime, deadline and period can only be specified for "
+		                "SCHED_DEADLINE");
 	return 0;
 }
 
@@ -138,6 +174,26 @@ static int check_rlimits(const struct oci_process *p, const struct oci_at *at, s
 	return 0;
 }
 
+/* IEEE Std 1003.1-2008: "name=value", where the name is not empty. */
+static int check_env(char *const *env, const struct oci_at *at, struct error *err)
+{
+	const struct oci_at list = { .up = at, .name = "env" };
+
+	for (size_t i = 0; env && env[i]; i++) {
+		const struct oci_at here = { .up = &list, .index = i };
+		auto_free char *text = NULL;
+
+		if (env[i][0] != '=' && strchr(env[i], '='))
+			continue;
+		text = oci_quote(env[i]);
+		return oci_fail(&here, NULL, err,
+		                env[i][0] == '=' ? "environment variable name can't be empty: %s"
+		                                 : "invalid environment variable: %s",
+		                text);
+	}
+	return 0;
+}
+
 static int check_process(const void *obj, const struct oci_at *at, struct error *err)
 {
 	const struct oci_process *p = obj;
@@ -147,6 +203,8 @@ static int check_process(const void *obj, const struct oci_at *at, struct error 
 	if (p->oom_score_adj < -1000 || p->oom_score_adj > 1000)
 		return oci_fail(at, "oomScoreAdj", err,
 		                "%" PRId32 " is out of range (-1000 to 1000)", p->oom_score_adj);
+	if (check_env(p->env, at, err) < 0)
+		return -err->code;
 	return check_rlimits(p, at, err);
 }
 

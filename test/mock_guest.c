@@ -8,6 +8,7 @@
 #include "agent/guest/sandbox.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 #include "test/mock_guest.h"
@@ -98,6 +99,8 @@ pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec
 	bool is_missing = str_eq(spec->process->args ? spec->process->args[0] : NULL, "missing");
 
 	(void)options;
+	if (spec->hostname)
+		log_warn("%s", spec->hostname);
 	oci_spec_free(spec);
 	if (is_missing)
 		return error_set(err, ENOENT, "exec: \"missing\": not found");

@@ -8,6 +8,7 @@
 #define MOCK_POWER_OFF 77
 /* The memory limit that cannot be set. */
 #define MOCK_BAD_LIMIT 666
+/* A hostname is warned about, with its name. */
 
 /* The one that the server has made last. */
 struct guest *mock_guest_last(void);

@@ -285,6 +285,18 @@ START_TEST(warnings_are_told_to_the_host)
 }
 END_TEST
 
+START_TEST(warnings_about_a_request_are_in_its_answer)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"create\",\"container\":\"c\",\"io\":{},\"spec\":{"
+	    "\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"/r\"},\"hostname\":\"odd\","
+	    "\"process\":{\"cwd\":\"/\",\"args\":[\"sh\"]}}}",
+	    "{\"id\":1,\"ok\":{\"pid\":1001,\"warnings\":[\"odd\"]}}");
+	ask("{\"id\":2,\"op\":\"ps\",\"container\":\"none\"}",
+	    "{\"id\":2,\"error\":{\"code\":2,\"msg\":\"no container 'none'\"}}");
+}
+END_TEST
+
 static const char *const breaches[] = {
 	"nonsense",
 	"[]",
@@ -352,6 +364,7 @@ int main(void)
 	tcase_add_test(tc, a_process_without_a_terminal_cannot_be_resized);
 	tcase_add_test(tc, a_guest_that_could_not_be_brought_up_says_why);
 	tcase_add_test(tc, warnings_are_told_to_the_host);
+	tcase_add_test(tc, warnings_about_a_request_are_in_its_answer);
 	tcase_add_loop_test(tc, a_host_that_breaks_the_protocol_is_left, 0,
 	                    (int)ARRAY_SIZE(breaches));
 	tcase_add_test(tc, the_loop_ends_with_the_connection);

@@ -90,6 +90,18 @@ START_TEST(move_to_itself_changes_nothing)
 }
 END_TEST
 
+START_TEST(text_starts_with_a_small_letter)
+{
+	auto_free char *plain = error_text(ENOENT), *name = error_text(EMULTIHOP);
+	auto_free char *upper = error_text(EREMCHG), *rfs = error_text(EDOTDOT);
+
+	ck_assert_str_eq(plain, "no such file or directory");
+	ck_assert_str_eq(name, "multihop attempted");
+	ck_assert_str_eq(upper, "remote address changed");
+	ck_assert_str_eq(rfs, "RFS specific error");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("error");
@@ -102,5 +114,6 @@ int main(void)
 	tcase_add_test(tc, clear_forgets_everything_and_leaves_it_usable);
 	tcase_add_test(tc, move_hands_the_message_over);
 	tcase_add_test(tc, move_to_itself_changes_nothing);
+	tcase_add_test(tc, text_starts_with_a_small_letter);
 	return scratch_run(tc);
 }

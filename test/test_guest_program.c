@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
 #include "lib/base/str.h"
@@ -37,7 +38,7 @@ static void teardown(void)
 
 static void expect(const char *name, const char *rel)
 {
-	auto_free char *want = scratch_path(rel);
+	auto_free char *want = rel ? scratch_path(rel) : str_dup(name);
 	auto_free char *found = program_find(name, env, &err);
 
 	ck_assert_msg(found != NULL, "%s", err.msg);
@@ -100,15 +101,39 @@ START_TEST(a_path_that_is_missing_or_no_program_gives_runcs_message)
 }
 END_TEST
 
-START_TEST(of_equal_variables_the_last_is_kept_and_home_is_added)
+START_TEST(of_equal_variables_the_last_is_kept)
 {
-	char *in[] = { "A=1", "HOMER=x", "B=2", "A=3", "odd", NULL };
-	auto_strv char **out = env_build(in, "/root");
+	char *in[] = { "A=1", "HOMER=x", "B=2", "A=3", "AB=", NULL };
+	auto_strv char **out = env_build(in);
 	auto_free char *joined = strv_join(out, " ");
 
-	ck_assert_str_eq(joined, "HOMER=x B=2 A=3 odd HOME=/root");
+	ck_assert_str_eq(joined, "HOMER=x B=2 A=3 AB=");
 	ck_assert_str_eq(env_get(out, "A"), "3");
-	ck_assert_ptr_null(env_get(out, "od"));
+	ck_assert_ptr_null(env_get(out, "HOME"));
+}
+END_TEST
+
+START_TEST(an_empty_home_counts_as_none)
+{
+	char *in[] = { "HOME=/x", "A=1", "HOME=", NULL };
+	auto_strv char **out = env_build(in);
+	auto_free char *joined = strv_join(out, " ");
+
+	ck_assert_str_eq(joined, "A=1");
+}
+END_TEST
+
+START_TEST(nothing_is_run_from_the_current_directory_by_chance)
+{
+	auto_free char *bin = scratch_path("bin");
+
+	ck_assert_int_eq(chdir(bin), 0);
+	strv_freep(&env);
+	strv_push(&env, "PATH=/none:");
+	expect_error("tool", EACCES,
+	             "exec: \"tool\": cannot run executable found relative to current directory");
+	expect_error("data", ENOENT, "exec: \"data\": executable file not found in $PATH");
+	expect("./tool", NULL);
 }
 END_TEST
 
@@ -123,6 +148,8 @@ int main(void)
 	tcase_add_test(tc, without_path_no_bare_name_is_found);
 	tcase_add_test(tc, a_path_is_taken_as_it_is);
 	tcase_add_test(tc, a_path_that_is_missing_or_no_program_gives_runcs_message);
-	tcase_add_test(tc, of_equal_variables_the_last_is_kept_and_home_is_added);
+	tcase_add_test(tc, of_equal_variables_the_last_is_kept);
+	tcase_add_test(tc, an_empty_home_counts_as_none);
+	tcase_add_test(tc, nothing_is_run_from_the_current_directory_by_chance);
 	return scratch_run(tc);
 }

@@ -86,7 +86,19 @@ START_TEST(checks_process)
 {
 	static const struct row rows[] = {
 		{ "", NULL },
-		{ ",\"env\":[\"no equals sign\"]", NULL },
+		{ ",\"env\":[\"A=\",\"B= =\\n\",\"a b=c\"]", NULL },
+		{ ",\"env\":[\"A=b\",\"none\"]",
+		  "process.env[1]: invalid environment variable: \"none\"" },
+		{ ",\"env\":[\"=x\"]",
+		  "process.env[0]: environment variable name can't be empty: \"=x\"" },
+		{ ",\"env\":[\"\"]", "process.env[0]: invalid environment variable: \"\"" },
+		{ ",\"user\":{\"uid\":2147483647,\"gid\":2147483647}", NULL },
+		{ ",\"user\":{\"uid\":4294967295,\"gid\":0}",
+		  "process.user.uid: uids and gids must be in range 0-2147483647" },
+		{ ",\"user\":{\"uid\":0,\"gid\":2147483648}",
+		  "process.user.gid: uids and gids must be in range 0-2147483647" },
+		{ ",\"user\":{\"uid\":0,\"gid\":0,\"additionalGids\":[1,4294967295]}",
+		  "process.user.additionalGids[1]: uids and gids must be in range 0-2147483647" },
 		{ ",\"capabilities\":{\"bounding\":[\"CAP_UNKNOWN\"]}", NULL },
 		{ ",\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1},"
 		  "{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1}]",
@@ -110,6 +122,17 @@ START_TEST(checks_process)
 		  "process.scheduler.nice: 20 is out of range (-20 to 19)" },
 		{ ",\"scheduler\":{\"policy\":\"SCHED_RR\",\"priority\":100}",
 		  "process.scheduler.priority: 100 is out of range (0 to 99)" },
+		{ ",\"scheduler\":{\"policy\":\"SCHED_BATCH\",\"priority\":1}",
+		  "process.scheduler.priority: can only be specified for SCHED_FIFO or SCHED_RR" },
+		{ ",\"scheduler\":{\"policy\":\"SCHED_FIFO\",\"deadline\":1}",
+		  "process.scheduler: runtime, deadline and period can only be specified for "
+		  "SCHED_DEADLINE" },
+		{ ",\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":1,\"deadline\":2,"
+		  "\"period\":3}",
+		  NULL },
+		{ ",\"execCPUAffinity\":{\"initial\":\"\",\"final\":\" 0 - 3\"}",
+		  "process.execCPUAffinity.final: must be a list of CPUs such as 0-3,7, not "
+		  "\" 0 - 3\"" },
 		{ ",\"ioPriority\":{\"class\":\"IOPRIO_CLASS_X\"}",
 		  "process.ioPriority.class: unknown I/O class \"IOPRIO_CLASS_X\"" },
 		{ ",\"ioPriority\":{\"class\":\"IOPRIO_CLASS_RT\",\"priority\":8}",

@@ -217,10 +217,10 @@ START_TEST(fills_the_structs)
 	auto_oci_spec struct oci_spec *spec = oci_spec_parse(text, strlen(text), &err);
 	const struct oci_process *p = spec->process;
 
-	ck_assert(p->has_user && p->user.has_gid && p->user.gid == UINT32_MAX);
+	ck_assert(p->has_user && p->user.has_gid && p->user.gid == INT32_MAX);
 	ck_assert_uint_eq(p->user.n_additional_gids, 2);
 	ck_assert_uint_eq(p->user.additional_gids[1], 6);
-	ck_assert_str_eq(p->env[1], "without an equals sign");
+	ck_assert_str_eq(p->env[1], "EMPTY=");
 	ck_assert(p->capabilities->inheritable && !p->capabilities->inheritable[0]);
 	ck_assert(p->rlimits[0].hard == UINT64_MAX);
 	ck_assert_int_eq(p->oom_score_adj, -1000);

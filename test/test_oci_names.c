@@ -110,6 +110,45 @@ START_TEST(knows_capabilities)
 }
 END_TEST
 
+static char *ranges_of(const char *list)
+{
+	auto_buf struct buf b = { 0 };
+	unsigned first, last;
+	int r;
+
+	while ((r = oci_next_cpus(&list, &first, &last)) == 1)
+		buf_addf(&b, "%u-%u;", first, last);
+	buf_addf(&b, "%d", r);
+	return buf_steal(&b);
+}
+
+START_TEST(reads_lists_of_cpus)
+{
+	static const struct {
+		const char *list, *ranges;
+	} rows[] = {
+		{ "", "0" },
+		{ "0", "0-0;0" },
+		{ "0-3, 7 ,1023", "0-3;7-7;1023-1023;0" },
+		{ " ,, 2,", "2-2;0" },
+		{ "3-1", "-22" },
+		{ "1024", "-22" },
+		{ "99999999999999999999", "-22" },
+		{ "0,a", "0-0;-22" },
+		{ "1 2", "-22" },
+		{ "1-", "-22" },
+		{ "-1", "-22" },
+		{ "1-2-3", "-22" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *ranges = ranges_of(rows[i].list);
+
+		ck_assert_str_eq(ranges, rows[i].ranges);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("names");
@@ -120,5 +159,6 @@ int main(void)
 	tcase_add_test(tc, knows_namespaces);
 	tcase_add_test(tc, knows_resource_limits);
 	tcase_add_test(tc, knows_capabilities);
+	tcase_add_test(tc, reads_lists_of_cpus);
 	return scratch_run(tc);
 }

@@ -23,6 +23,8 @@
 /* Left open for the agent and, where config.json sets none, for containers. */
 #define NOFILE_SOFT 65536
 #define NOFILE_HARD 1048576
+/* The most that process.rlimits may ask for: what systemd gives to a host. */
+#define NR_OPEN "1073741816"
 
 struct boot_mount {
 	const char *target, *type, *data;
@@ -184,6 +186,8 @@ int boot_finish(struct error *err)
 	if (mount_all(other_mounts, ARRAY_SIZE(other_mounts), err) < 0)
 		return -err->code;
 	if (enable_controllers(err) < 0 || loopback_up(err) < 0)
+		return -err->code;
+	if (fs_write_value("/proc/sys/fs/nr_open", NR_OPEN, err) < 0)
 		return -err->code;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return error_sys(err, "raise the limit of open files");

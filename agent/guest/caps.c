@@ -75,10 +75,19 @@ void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out
 	out->ambient = parse("ambient", c->ambient, own.permitted, warn);
 
 	lost = out->ambient & ~(out->permitted & out->inheritable);
-	if (lost && warn)
+	/* The kernel has no such sets. "runc spec" writes ambient without inheritable, and runc
+	 * says nothing about it. */
+	if (lost && warn && c->inheritable)
 		log_warn("process.capabilities.ambient: has capabilities that are not both "
 		         "permitted and inheritable, ignoring");
 	out->ambient &= ~lost;
+}
+
+static int fail(int code, struct error *err)
+{
+	auto_free char *why = error_text(-code);
+
+	return error_set(err, -code, "process.capabilities: unable to apply caps: %s", why);
 }
 
 int caps_drop_bounding(const struct caps *c, struct error *err)
@@ -100,12 +109,14 @@ int caps_prepare(const struct caps *c, struct error *err)
 	struct cap_state s;
 	int ret = get(&s);
 
-	s.effective = c->effective & c->permitted;
+	if (c->effective & ~c->permitted)
+		ret = -EPERM;
+	s.effective = c->effective;
 	s.inheritable = c->inheritable;
 	if (ret == 0)
 		ret = set(&s);
 	if (ret < 0)
-		return error_set(err, -ret, "process.capabilities: %s", strerror(-ret));
+		return fail(ret, err);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return error_sys(err, "process.capabilities.ambient: clear");
 	for (int i = 0; i < 64; i++)
@@ -121,7 +132,7 @@ int caps_raise_admin(const struct caps *c, struct error *err)
 	struct cap_state s;
 	int ret = get(&s);
 
-	s.effective = (c->effective & c->permitted) | BIT(CAP_SYS_ADMIN);
+	s.effective = c->effective | BIT(CAP_SYS_ADMIN);
 	if (ret == 0)
 		ret = set(&s);
 	return ret < 0 ? error_set(err, -ret, "prepare for the seccomp filter: %s", strerror(-ret))
@@ -131,11 +142,11 @@ int caps_raise_admin(const struct caps *c, struct error *err)
 int caps_finish(const struct caps *c, struct error *err)
 {
 	struct cap_state s = {
-		.effective = c->effective & c->permitted,
+		.effective = c->effective,
 		.permitted = c->permitted,
 		.inheritable = c->inheritable,
 	};
 	int ret = set(&s);
 
-	return ret < 0 ? error_set(err, -ret, "process.capabilities: %s", strerror(-ret)) : 0;
+	return ret < 0 ? fail(ret, err) : 0;
 }

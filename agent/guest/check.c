@@ -18,6 +18,12 @@ static bool is_set(const char *s)
 	return s && s[0];
 }
 
+static void warn_of_nice(const struct oci_scheduler *s)
+{
+	if (s && s->nice && !str_eq(s->policy, "SCHED_OTHER") && !str_eq(s->policy, "SCHED_BATCH"))
+		log_warn("process.scheduler.nice: means nothing for %s, ignoring", s->policy);
+}
+
 int check_process(const struct oci_process *process, struct error *err)
 {
 	if (!process)
@@ -28,6 +34,11 @@ int check_process(const struct oci_process *process, struct error *err)
 		log_warn("process.apparmorProfile: the guest has no AppArmor, ignoring");
 	if (is_set(process->selinux_label))
 		log_warn("process.selinuxLabel: the guest has no SELinux, ignoring");
+	if (is_set(process->command_line))
+		log_warn("process.commandLine: is for Windows, ignoring");
+	if (is_set(process->user.username))
+		log_warn("process.user.username: is for Windows, ignoring");
+	warn_of_nice(process->scheduler);
 	return 0;
 }
 

@@ -219,11 +219,12 @@ int hooks_run(const char *field, const struct oci_hook *hooks, size_t n, const s
 /* process.c, child: everything of "process"; then wait for the start and exec */
 void process_become(struct launch *l, struct error *err);
 /* Parent: what needs the agent's privileges (limits, scheduling, OOM score). */
-int process_apply_outside(pid_t pid, const struct oci_process *process, struct error *err);
+int process_apply_outside(pid_t pid, const struct oci_process *process, bool is_exec,
+                          struct error *err);
 
 /* rlimits.c, sched.c: parent */
 int rlimits_apply(pid_t pid, const struct oci_process *process, struct error *err);
-int sched_apply(pid_t pid, const struct oci_process *process, struct error *err);
+int sched_apply(pid_t pid, const struct oci_process *process, bool is_exec, struct error *err);
 
 /* caps.c */
 void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out);
@@ -242,7 +243,7 @@ void seccomp_filter_done(struct seccomp_filter *f);
 /* program.c */
 char *program_find(const char *name, char *const *env, struct error *err);
 const char *env_get(char *const *env, const char *name);
-char **env_build(char *const *env, const char *home);
+char **env_build(char *const *env); /* each name once; without an empty HOME */
 
 /* users.c */
 char *users_home(const char *passwd, uint32_t uid); /* NULL: no such user, or no home */

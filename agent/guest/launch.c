@@ -290,7 +290,7 @@ static int guide(struct launch *l, pid_t pid, int sync, struct error *err)
 	}
 	if (wait_ready(l, sync, err) < 0)
 		return -err->code;
-	return process_apply_outside(pid, l->process, err);
+	return process_apply_outside(pid, l->process, l->target >= 0, err);
 }
 
 pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err)

@@ -65,14 +65,18 @@ static int set_user(const struct oci_user *u, struct error *err)
  * (network file systems) as the user afterwards. */
 static int enter_cwd(const char *cwd, bool *entered, bool last_try, struct error *err)
 {
-	auto_free char *where = NULL;
+	auto_free char *where = NULL, *why = NULL;
+	int code;
 
 	if (*entered)
 		return 0;
 	if (chdir(cwd) < 0) {
 		if (errno == EACCES && !last_try)
 			return 0;
-		return error_sys(err, "chdir to cwd ('%s') set in config.json failed", cwd);
+		code = errno;
+		why = error_text(code);
+		return error_set(err, code, "chdir to cwd (\"%s\") set in config.json failed: %s",
+		                 cwd, why);
 	}
 	*entered = true;
 	/* A descriptor that leads outside would give "(unreachable)/...". */
@@ -127,25 +131,25 @@ static int lock_down(struct launch *l, struct error *err)
 	return caps_finish(&l->caps, err);
 }
 
-static char *text_of(int code)
+static void set_environment(struct launch *l)
 {
-	char *text = str_dup(strerror(code));
+	l->env = env_build(l->process->env);
+	if (!env_get(l->env, "HOME")) {
+		auto_free char *home = users_read_home(l->process->user.uid);
 
-	if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
-		text[0] = (char)(text[0] - 'A' + 'a');
-	return text;
+		strv_pushf(&l->env, "HOME=%s", home);
+	}
 }
 
 void process_become(struct launch *l, struct error *err)
 {
 	const struct oci_hooks *hooks = l->target < 0 ? l->spec->hooks : NULL;
-	auto_free char *home = NULL, *why = NULL;
+	auto_free char *why = NULL;
+	int code;
 
 	if (take_stdio(l, err) < 0 || set_personality(l->spec->linux_, err) < 0)
 		return;
-	if (!env_get(l->process->env, "HOME"))
-		home = users_read_home(l->process->user.uid);
-	l->env = env_build(l->process->env, home);
+	set_environment(l);
 	if (become_user(l, err) < 0)
 		return;
 	l->program = program_find(l->process->args[0], l->env, err);
@@ -159,15 +163,17 @@ void process_become(struct launch *l, struct error *err)
 	if (lock_down(l, err) < 0)
 		return;
 	execve(l->program, l->process->args, l->env);
-	why = text_of(errno);
-	error_set(err, errno, "exec %s: %s", l->program, why);
+	code = errno;
+	why = error_text(code);
+	error_set(err, code, "exec %s: %s", l->program, why);
 }
 
-int process_apply_outside(pid_t pid, const struct oci_process *process, struct error *err)
+int process_apply_outside(pid_t pid, const struct oci_process *process, bool is_exec,
+                          struct error *err)
 {
 	char path[40], value[16];
 
-	if (rlimits_apply(pid, process, err) < 0 || sched_apply(pid, process, err) < 0)
+	if (rlimits_apply(pid, process, err) < 0 || sched_apply(pid, process, is_exec, err) < 0)
 		return -err->code;
 	if (!process->has_oom_score_adj)
 		return 0;

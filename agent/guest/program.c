@@ -30,16 +30,14 @@ static bool is_overridden(char *const *env, size_t i)
 	return false;
 }
 
-char **env_build(char *const *env, const char *home)
+char **env_build(char *const *env)
 {
-	char **out = xcalloc(strv_len(env) + 2, sizeof(*out));
+	char **out = xcalloc(strv_len(env) + 1, sizeof(*out));
 	size_t n = 0;
 
 	for (size_t i = 0; env && env[i]; i++)
-		if (!is_overridden(env, i))
+		if (!is_overridden(env, i) && !str_eq(env[i], "HOME="))
 			out[n++] = str_dup(env[i]);
-	if (home)
-		out[n++] = str_fmt("HOME=%s", home);
 	return out;
 }
 
@@ -58,31 +56,19 @@ static int check_program(const char *path, bool *is_missing)
 	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -EACCES : 0;
 }
 
-static const char *reason(int code)
-{
-	switch (code) {
-	case ENOENT:
-		return "no such file or directory";
-	case ENOTDIR:
-		return "not a directory";
-	case EACCES:
-		return "permission denied";
-	default:
-		return strerror(code);
-	}
-}
-
 static char *find_by_path(const char *name, struct error *err)
 {
 	bool is_missing;
 	int ret = check_program(name, &is_missing);
+	auto_free char *why = NULL;
 
 	if (ret == 0)
 		return str_dup(name);
+	why = error_text(-ret);
 	if (is_missing)
-		error_set(err, -ret, "exec: \"%s\": stat %s: %s", name, name, reason(-ret));
+		error_set(err, -ret, "exec: \"%s\": stat %s: %s", name, name, why);
 	else
-		error_set(err, -ret, "exec: \"%s\": %s", name, reason(-ret));
+		error_set(err, -ret, "exec: \"%s\": %s", name, why);
 	return NULL;
 }
 
@@ -98,8 +84,14 @@ char *program_find(const char *name, char *const *env, struct error *err)
 		auto_free char *file = str_fmt("%s/%s", dirs[i][0] ? dirs[i] : ".", name);
 		bool is_missing;
 
-		if (check_program(file, &is_missing) == 0)
+		if (check_program(file, &is_missing) < 0)
+			continue;
+		if (dirs[i][0] == '/')
 			return steal_ptr(&file);
+		error_set(err, EACCES,
+		          "exec: \"%s\": cannot run executable found relative to current directory",
+		          name);
+		return NULL;
 	}
 	error_set(err, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
 	return NULL;

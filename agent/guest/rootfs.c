@@ -125,11 +125,23 @@ static int pivot(struct mount_state *ms, struct error *err)
 	return 0;
 }
 
+static int make_cwd(const char *cwd, struct error *err)
+{
+	auto_free char *why = NULL;
+	struct stat st;
+
+	if (stat(cwd, &st) == 0 && !S_ISDIR(st.st_mode))
+		error_set(err, ENOTDIR, "a file");
+	else if (fs_exists(cwd) || fs_mkdir_p(cwd, 0755, err) == 0)
+		return 0;
+	why = error_text(err->code);
+	return error_set(err, err->code, "mkdir %s: %s", cwd, why);
+}
+
 int rootfs_enter(struct mount_state *ms, struct error *err)
 {
 	const struct launch *l = ms->l;
 	const char *word = l->spec->linux_->rootfs_propagation;
-	const char *cwd = l->process->cwd;
 	unsigned long flags;
 
 	if (pivot(ms, err) < 0)
@@ -143,7 +155,5 @@ int rootfs_enter(struct mount_state *ms, struct error *err)
 		if (mount(NULL, "/", NULL, flags, NULL) < 0)
 			return error_sys(err, "linux.rootfsPropagation");
 	}
-	if (!fs_exists(cwd) && fs_mkdir_p(cwd, 0755, err) < 0)
-		return error_wrap(err, "process.cwd");
-	return 0;
+	return make_cwd(l->process->cwd, err);
 }

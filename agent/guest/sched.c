@@ -12,12 +12,13 @@
 #include "oci/oci.h"
 
 /* struct sched_attr of sched_setattr(2); the headers of Debian 12 clash over it. */
-struct sched_attr_v0 {
+struct sched_attr_v1 {
 	uint32_t size, policy;
 	uint64_t flags;
 	int32_t nice;
 	uint32_t priority;
 	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
 };
 
 struct name {
@@ -56,7 +57,7 @@ static int find(const struct name *table, size_t n, const char *name, const char
 
 static int set_scheduler(pid_t pid, const struct oci_scheduler *s, struct error *err)
 {
-	struct sched_attr_v0 attr = {
+	struct sched_attr_v1 attr = {
 		.size = sizeof(attr),
 		.nice = s->nice,
 		.priority = (uint32_t)s->priority,
@@ -93,51 +94,34 @@ static int set_io_priority(pid_t pid, const struct oci_io_priority *p, struct er
 	return 0;
 }
 
-/* "0-3,7" */
-static int parse_cpus(const char *list, cpu_set_t *set)
-{
-	auto_strv char **ranges = str_split(list, ',');
-
-	CPU_ZERO(set);
-	for (size_t i = 0; ranges[i]; i++) {
-		char *dash = strchr(ranges[i], '-');
-		uint64_t first, last;
-
-		if (dash)
-			*dash++ = '\0';
-		if (str_to_u64(ranges[i], 0, CPU_SETSIZE - 1, &first) < 0)
-			return -EINVAL;
-		last = first;
-		if (dash && str_to_u64(dash, first, CPU_SETSIZE - 1, &last) < 0)
-			return -EINVAL;
-		for (uint64_t cpu = first; cpu <= last; cpu++)
-			CPU_SET(cpu, set);
-	}
-	return 0;
-}
-
 static int set_affinity(pid_t pid, const struct oci_exec_cpu_affinity *a, struct error *err)
 {
 	/* The process is in its final cgroup from birth: the last word counts. */
-	const char *list = a->final ? a->final : a->initial;
+	const char *list = a->final && *a->final ? a->final : a->initial;
+	const char *rest = list;
+	unsigned cpu, last;
 	cpu_set_t set;
 
-	if (!list)
+	if (!list || !*list)
 		return 0;
-	if (parse_cpus(list, &set) < 0)
-		return error_set(err, EINVAL, "process.execCPUAffinity: bad list '%s'", list);
+	CPU_ZERO(&set);
+	while (oci_next_cpus(&rest, &cpu, &last) == 1)
+		for (; cpu <= last; cpu++)
+			CPU_SET(cpu, &set);
 	if (sched_setaffinity(pid, sizeof(set), &set) < 0)
 		return error_sys(err, "process.execCPUAffinity: set '%s'", list);
 	return 0;
 }
 
-int sched_apply(pid_t pid, const struct oci_process *process, struct error *err)
+int sched_apply(pid_t pid, const struct oci_process *process, bool is_exec, struct error *err)
 {
 	if (process->scheduler && set_scheduler(pid, process->scheduler, err) < 0)
 		return -err->code;
 	if (process->io_priority && set_io_priority(pid, process->io_priority, err) < 0)
 		return -err->code;
-	if (process->exec_cpu_affinity && set_affinity(pid, process->exec_cpu_affinity, err) < 0)
+	/* config.md: "not applicable to the container's init process" */
+	if (is_exec && process->exec_cpu_affinity &&
+	    set_affinity(pid, process->exec_cpu_affinity, err) < 0)
 		return -err->code;
 	return 0;
 }

@@ -124,6 +124,22 @@ void request_done(void *arg, const struct error *err)
 	free(r);
 }
 
+/* What is warned about meanwhile goes to whoever asked, too. */
+static int carry_out(request_fn fn, struct server *s, struct request *r, struct error *err)
+{
+	struct json *warnings = json_new_array();
+	int status;
+
+	log_collect(warnings);
+	status = fn(s, r, err);
+	log_collect(NULL);
+	if (status == 0 && json_len(warnings) > 0)
+		json_set(r->result, "warnings", warnings);
+	else
+		json_free(warnings);
+	return status;
+}
+
 static void handle_request(struct server *s, struct json **message)
 {
 	auto_error struct error err = { 0 };
@@ -146,7 +162,7 @@ static void handle_request(struct server *s, struct json **message)
 		error_set(&err, s->broken.code, "%s", s->broken.msg);
 		status = request_refuse(s, r, &err);
 	} else if (fn) {
-		status = fn(s, r, &err);
+		status = carry_out(fn, s, r, &err);
 	} else {
 		status = error_set(&err, ENOSYS, "the agent knows no request '%s'", op);
 	}

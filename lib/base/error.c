@@ -68,3 +68,12 @@ int error_move(struct error *dst, struct error *src)
 	*src = (struct error){ 0 };
 	return -dst->code;
 }
+
+char *error_text(int code)
+{
+	char *text = str_dup(strerror(code));
+
+	if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+		text[0] = (char)(text[0] - 'A' + 'a');
+	return text;
+}

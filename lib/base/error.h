@@ -17,6 +17,10 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 int error_sys(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* What strerror() says, without the capital at its start: as Go, and so runc, has it, for messages
+ * that clients compare. Owned by the caller. */
+char *error_text(int code);
+
 /* Forget and free the message; err can be used again. */
 void error_clear(struct error *err);
 

@@ -18,6 +18,7 @@ static struct {
 	bool owned; /* fd came from log_open() with a path */
 	bool debug;
 	enum log_format format;
+	struct json *warnings; /* where they are collected, or NULL */
 } log_state = { .fd = STDERR_FILENO };
 
 static void log_switch(int fd, bool owned, enum log_format format, bool debug)
@@ -45,6 +46,11 @@ int log_open(const char *path, enum log_format format, bool debug, struct error 
 void log_to_fd(int fd, enum log_format format, bool debug)
 {
 	log_switch(fd, false, format, debug);
+}
+
+void log_collect(struct json *list)
+{
+	log_state.warnings = list;
 }
 
 bool log_is_debug(void)
@@ -133,6 +139,8 @@ log_record(const char *level, const char *fmt, va_list ap)
 		add_json(&b, when, level, msg);
 	else
 		add_text(&b, when, level, msg);
+	if (log_state.warnings && str_eq(level, "warning"))
+		json_add(log_state.warnings, json_new_string(msg));
 	buf_addc(&b, '\n');
 	/* One write, so that records of several processes do not mix. There is nobody to tell
 	 * about a failure. */

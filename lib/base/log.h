@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct error;
+struct json;
 
 enum log_format { LOG_TEXT, LOG_JSON };
 
@@ -14,6 +15,9 @@ enum log_format { LOG_TEXT, LOG_JSON };
 int log_open(const char *path, enum log_format format, bool debug, struct error *err);
 /* Log to a descriptor that the log does not own (the guest agent's console). */
 void log_to_fd(int fd, enum log_format format, bool debug);
+/* From now on the texts of warnings are also added to list, an array that stays the caller's; NULL
+ * ends it. */
+void log_collect(struct json *list);
 bool log_is_debug(void);
 bool log_is_stderr(void); /* true unless log_open() was given a path */
 
