@@ -23,10 +23,9 @@ refused() { # TEXT JQ-ARGUMENT...
 	echo 'user:x:1000:1000::/home/user:/bin/sh' >>"$B/rootfs/etc/passwd"
 	edit '.process.env = ["PATH=/bin", "TWICE=1", "EMPTY=", "EQUALS=a=b=", "BYTES=\u0001ä\t\n*", "TWICE=2",
 		"odd name=x", "HOME=/first", "HOME="] | .process.user = {uid: 1000, gid: 1000}'
-	run_container -- sh -c 'tr "\0" "\n" </proc/self/environ'
+	run_container -- cat /proc/self/environ
 	[ "$code" -eq 0 ]
-	[ "$(sort "$T/out" | grep -a -v -e '^PWD=' -e '^SHLVL=' -e '^OLDPWD=')" = \
-		"$(printf '%s\n' EMPTY= EQUALS=a=b= $'BYTES=\001ä\t\n*' PATH=/bin TWICE=2 'odd name=x' HOME=/home/user | sort)" ]
+	cmp "$T/out" <(printf '%s\0' PATH=/bin EMPTY= EQUALS=a=b= $'BYTES=\001ä\t\n*' TWICE=2 'odd name=x' HOME=/home/user)
 
 	# A HOME of the caller's is left alone; nobody in passwd has this number.
 	edit '.process.env = ["PATH=/bin", "HOME=/own"]'
