@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
@@ -18,7 +17,6 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 
-#define MODULES "/lib/modules/"
 #define MAX_LIST (64 * 1024)
 /* Left open for the agent and, where config.json sets none, for containers. */
 #define NOFILE_SOFT 65536
@@ -73,78 +71,6 @@ int boot_mounts(struct error *err)
 	if (make_root_pivotable(err) < 0)
 		return -err->code;
 	return mount_all(first_mounts, ARRAY_SIZE(first_mounts), err);
-}
-
-/* One module without its dependencies. The file is removed afterwards: it occupies memory. */
-static int load_file(const char *path, struct error *err)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 && errno == ENOENT)
-		return 0; /* loaded before */
-	if (fd < 0)
-		return error_sys(err, "open module '%s'", path);
-	if (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)
-		return error_sys(err, "load module '%s'", path);
-	unlink(path);
-	return 0;
-}
-
-/* The lines of a list: NAME PATH [DEPENDENCY]... */
-static char **read_list(const char *list, struct error *err)
-{
-	auto_free char *path = str_fmt(MODULES "%s", list);
-	auto_free char *text = NULL;
-
-	if (!fs_exists(path))
-		return str_split("", '\n');
-	if (fs_read(path, MAX_LIST, &text, NULL, err) < 0)
-		return NULL;
-	return str_split(text, '\n');
-}
-
-/* The list is in load order. */
-int boot_modules(const char *list, struct error *err)
-{
-	auto_strv char **lines = read_list(list, err);
-
-	if (!lines)
-		return -err->code;
-	for (size_t i = 0; lines[i]; i++) {
-		auto_strv char **words = str_split(lines[i], ' ');
-
-		if (strv_len(words) >= 2 && load_file(words[1], err) < 0)
-			return -err->code;
-	}
-	return 0;
-}
-
-/* Dependencies stand above; so go upwards and collect what is needed, then load downwards. */
-int boot_load_module(const char *name, struct error *err)
-{
-	auto_strv char **lines = read_list("lazy", err);
-	auto_strv char **needed = NULL;
-	auto_strv char **paths = NULL;
-	size_t n;
-
-	if (!lines)
-		return -err->code;
-	strv_push(&needed, name);
-	for (size_t i = strv_len(lines); i-- > 0;) {
-		auto_strv char **words = str_split(lines[i], ' ');
-
-		n = strv_len(words);
-		if (n < 2 || !strv_has(needed, words[0]))
-			continue;
-		strv_push(&paths, words[1]);
-		for (size_t j = 2; j < n; j++)
-			strv_push(&needed, words[j]);
-	}
-	for (n = strv_len(paths); n-- > 0;) {
-		if (load_file(paths[n], err) < 0)
-			return -err->code;
-	}
-	return 0;
 }
 
 /* Every controller that the kernel has, for the children of the root group. In one write: each one

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/modules.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -97,7 +98,7 @@ static int container_prepare(struct container *ct, struct error *err)
 	const struct oci_linux *x = ct->spec->linux_;
 	auto_free char *path = NULL;
 
-	if (namespaces_plan(&ct->ns, x, err) < 0 ||
+	if (modules_for(ct->spec, err) < 0 || namespaces_plan(&ct->ns, x, err) < 0 ||
 	    seccomp_compile(x->seccomp, &ct->seccomp, err) < 0 ||
 	    sysctl_apply(x->sysctl, x->n_sysctl, true, err) < 0)
 		return -err->code;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/modules.h"
 #include "agent/guest/channel.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/server.h"
@@ -52,13 +53,13 @@ static void load_late_modules(void *arg)
 	auto_error struct error err = { 0 };
 
 	(void)arg;
-	if (boot_modules("late", &err) < 0)
+	if (modules_load_list("late", &err) < 0)
 		log_warn("%s, ignoring", err.msg);
 }
 
 static int prepare(struct init *in, struct error *err)
 {
-	if (boot_finish(err) < 0 || boot_modules("early", err) < 0)
+	if (boot_finish(err) < 0 || modules_load_list("early", err) < 0)
 		return -err->code;
 	if (watch_children(in, err) < 0)
 		return -err->code;
@@ -72,7 +73,7 @@ static int bring_up(struct init *in, struct error *err)
 {
 	int fd;
 
-	if (boot_mounts(err) < 0 || boot_modules("order", err) < 0)
+	if (boot_mounts(err) < 0 || modules_load_list("order", err) < 0)
 		return -err->code;
 	log_to_fd(STDERR_FILENO, LOG_TEXT, boot_is_debug());
 	fd = channel_open(err);

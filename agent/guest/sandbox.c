@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/modules.h"
 #include "agent/guest/sandbox.h"
 #include "agent/protocol.h"
 #include "lib/base/error.h"
@@ -83,7 +84,7 @@ static int set_time(const struct json *object, struct error *err)
 /* How both sides see each other's changes is up to the server on the host. */
 static int mount_virtiofs(const char *tag, struct error *err)
 {
-	if (boot_load_module("virtiofs", err) < 0)
+	if (modules_load("virtiofs", err) < 0)
 		return -err->code;
 	if (mount(tag, PROTOCOL_SHARE, "virtiofs", 0, NULL) < 0)
 		return error_sys(err, "mount the share '%s'", tag);
