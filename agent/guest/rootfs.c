@@ -56,6 +56,7 @@ static int mask(int target, int null, const char *path, struct error *err)
 	return mount_attach(dir, target, path, err);
 }
 
+/* What is mounted below keeps its own attributes, as with the native runtimes. */
 static int make_readonly(int target, const char *path, struct error *err)
 {
 	auto_close int tree = open_tree(
@@ -63,7 +64,7 @@ static int make_readonly(int target, const char *path, struct error *err)
 
 	if (tree < 0)
 		return error_sys(err, "copy the mount '%s'", path);
-	if (mount_set(tree, MOUNT_ATTR_RDONLY, 0, true, err) < 0)
+	if (mount_set(tree, MOUNT_ATTR_RDONLY, 0, false, err) < 0)
 		return -err->code;
 	return mount_attach(tree, target, path, err);
 }
