@@ -1,6 +1,7 @@
 /* What this engine does not do is said before anything is made: refused, or a warning where the
  * container runs as well without it. */
 #include <errno.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "agent/guest/engine-internal.h"
@@ -42,45 +43,60 @@ int check_process(const struct oci_process *process, struct error *err)
 	return 0;
 }
 
-static int check_bind(size_t i, const struct oci_mount *m, const struct mount_options *o,
-                      struct error *err)
+static int check_bind(const struct oci_mount *m, const struct mount_options *o, struct error *err)
 {
-	const unsigned long super = MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME | MS_MANDLOCK;
+	const unsigned long super =
+		MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME | MS_MANDLOCK | MS_I_VERSION;
 
 	if (!m->source || m->source[0] != '/')
-		return error_set(err, EINVAL, "mounts[%zu].source: must be an absolute path", i);
+		return error_set(err, EINVAL, "source: must be an absolute path");
 	if (strv_len(o->data) > 0)
-		log_warn("mounts[%zu].options: '%s' means nothing for a bind mount, ignoring", i,
-		         o->data[0]);
+		log_warn("mounts: '%s': options: '%s' means nothing for a bind mount, ignoring",
+		         m->destination, o->data[0]);
 	if (o->flags & super)
-		log_warn("mounts[%zu].options: sync, dirsync, lazytime and mand mean nothing for "
-		         "a bind mount, ignoring",
-		         i);
+		log_warn("mounts: '%s': options: sync, dirsync, lazytime, mand and iversion mean "
+		         "nothing for a bind mount, ignoring",
+		         m->destination);
 	return 0;
 }
 
-static int check_mount(size_t i, const struct oci_mount *m, struct error *err)
+static bool is_root(const char *path)
 {
-	struct mount_options o;
-	int ret = mount_options_parse(m->options, &o, err);
+	return path[strspn(path, "/.")] == '\0' && !strstr(path, "...");
+}
 
-	if (ret < 0)
-		return error_wrap(err, "mounts[%zu].options", i);
-	if (str_eq(m->destination, "/"))
-		ret = error_set(err, EINVAL, "mounts[%zu].destination: must not be '/'", i);
-	else if (m->n_uid_mappings + m->n_gid_mappings > 0)
-		ret = error_set(
-			err, ENOTSUP,
-			"mounts[%zu].uidMappings: ID-mapped mounts are not supported in a VM", i);
-	else if (o.copy_up && !str_eq(m->type, "tmpfs"))
-		ret = error_set(err, EINVAL,
-		                "mounts[%zu].options: tmpcopyup is for tmpfs mounts only", i);
-	else if ((o.flags & MS_REMOUNT) == 0 && ((o.flags & MS_BIND) || str_eq(m->type, "bind")))
-		ret = check_bind(i, m, &o, err);
-	else if (!(o.flags & MS_REMOUNT) && !is_set(m->type))
-		ret = error_set(err, EINVAL, "mounts[%zu].type: required", i);
-	mount_options_done(&o);
-	return ret;
+static int check_mount(const struct oci_mount *m, const struct mount_options *o, struct error *err)
+{
+	if (is_root(m->destination))
+		return error_set(err, EINVAL, "destination: must not be '/'");
+	if (m->n_uid_mappings + m->n_gid_mappings > 0)
+		return error_set(err, ENOTSUP,
+		                 "uidMappings: ID-mapped mounts are not supported in a VM");
+	if (o->copy_up && !str_eq(m->type, "tmpfs"))
+		return error_set(err, EINVAL, "options: tmpcopyup is for tmpfs mounts only");
+	if (o->flags & MS_REMOUNT)
+		return 0;
+	if ((o->flags & MS_BIND) || str_eq(m->type, "bind"))
+		return check_bind(m, o, err);
+	return is_set(m->type) ? 0 : error_set(err, EINVAL, "type: required");
+}
+
+static int check_mounts(const struct oci_spec *spec, struct error *err)
+{
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct oci_mount *m = &spec->mounts[i];
+		struct mount_options o;
+		int ret = mount_options_parse(m->options, &o, err);
+
+		if (ret < 0)
+			error_wrap(err, "options");
+		else
+			ret = check_mount(m, &o, err);
+		mount_options_done(&o);
+		if (ret < 0)
+			return error_wrap(err, "mounts: '%s'", m->destination);
+	}
+	return 0;
 }
 
 static int check_linux(const struct oci_linux *x, struct error *err)
@@ -113,8 +129,5 @@ int check_spec(const struct oci_spec *spec, struct error *err)
 		return error_set(err, EINVAL, "linux: required");
 	if (check_process(spec->process, err) < 0 || check_linux(spec->linux_, err) < 0)
 		return -err->code;
-	for (size_t i = 0; i < spec->n_mounts; i++)
-		if (check_mount(i, &spec->mounts[i], err) < 0)
-			return -err->code;
-	return 0;
+	return check_mounts(spec, err);
 }

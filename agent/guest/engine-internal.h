@@ -169,6 +169,7 @@ int mount_propagation(const char *word, unsigned long *flags); /* -EINVAL: no su
 
 /* root.c: paths inside the root file system, which belongs to somebody hostile */
 int root_make(int rootfd, const char *path, bool is_dir, struct error *err); /* O_PATH descriptor */
+bool root_has(int rootfd, const char *path);
 
 /* mounts.c, child */
 struct mount_state {

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
@@ -55,6 +57,36 @@ static bool is_cgroup(const struct oci_mount *m)
 	return str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2");
 }
 
+/* A source lies in the share, where others than the container's creator may plant links. The
+ * trailing descriptor counts as a use of the directory, so that a file system behind it is there.
+ */
+static int clone_source(const char *path, bool recursive)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC | O_DIRECTORY,
+		                .resolve = RESOLVE_NO_SYMLINKS };
+	auto_close int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	if (fd < 0 && errno == ENOTDIR) {
+		how.flags &= ~(uint64_t)O_DIRECTORY;
+		fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	}
+	if (fd < 0)
+		return -1;
+	return open_tree(fd, "",
+	                 AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+	                         (recursive ? AT_RECURSIVE : 0));
+}
+
+/* The words of the native runtimes, with which users search. What a bind's source is called on the
+ * host is not known here. */
+static int mount_failed(const struct oci_mount *m, bool is_bound, struct error *err)
+{
+	if (is_bound || !m->source || !m->source[0])
+		return error_wrap(err, "error mounting to rootfs at \"%s\"", m->destination);
+	return error_wrap(err, "error mounting \"%s\" to rootfs at \"%s\"", m->source,
+	                  m->destination);
+}
+
 int mounts_open_sources(struct mount_state *ms, struct error *err)
 {
 	const struct oci_spec *spec = ms->l->spec;
@@ -67,15 +99,15 @@ int mounts_open_sources(struct mount_state *ms, struct error *err)
 
 		ms->sources[i] = -1;
 		if (mount_options_parse(m->options, &o, err) < 0)
-			return error_wrap(err, "mounts[%zu]", i);
+			return mount_failed(m, false, err);
 		mount_options_done(&o);
 		if (!is_bind(m, &o) || (o.flags & MS_REMOUNT))
 			continue;
-		ms->sources[i] = open_tree(AT_FDCWD, m->source,
-		                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-		                                   (o.flags & MS_REC ? AT_RECURSIVE : 0));
-		if (ms->sources[i] < 0)
-			return error_sys(err, "mounts[%zu].source '%s'", i, m->source);
+		ms->sources[i] = clone_source(m->source, o.flags & MS_REC);
+		if (ms->sources[i] < 0) {
+			error_sys(err, "open the source");
+			return mount_failed(m, true, err);
+		}
 	}
 	return 0;
 }
@@ -100,8 +132,10 @@ static const struct {
 	unsigned long flag;
 	const char *key;
 } super_flags[] = {
-	{ MS_SYNCHRONOUS, "sync" }, { MS_DIRSYNC, "dirsync" },    { MS_LAZYTIME, "lazytime" },
-	{ MS_MANDLOCK, "mand" },    { MS_I_VERSION, "iversion" },
+	{ MS_SYNCHRONOUS, "sync" },
+	{ MS_DIRSYNC, "dirsync" },
+	{ MS_LAZYTIME, "lazytime" },
+	{ MS_MANDLOCK, "mand" },
 };
 
 static int set_data(int fs, char *const *data, struct error *err)
@@ -230,8 +264,10 @@ static bool has_mode(char *const *data)
 	return false;
 }
 
-/* A tmpfs without a mode looks like the directory it covers, and may start with its content. */
-static int fill_tmpfs(int tree, int target, const struct mount_options *o, struct error *err)
+/* A tmpfs without a mode looks like the directory it covers (covers: there was one), and may start
+ * with its content. */
+static int fill_tmpfs(int tree, int target, bool covers, const struct mount_options *o,
+                      struct error *err)
 {
 	auto_close int from = -1, to = -1;
 	struct stat st;
@@ -239,7 +275,8 @@ static int fill_tmpfs(int tree, int target, const struct mount_options *o, struc
 	to = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to < 0)
 		return error_sys(err, "open the new tmpfs");
-	if (!has_mode(o->data) && fstat(target, &st) == 0 && fchmod(to, st.st_mode & 07777) < 0)
+	if (covers && !has_mode(o->data) && fstat(target, &st) == 0 &&
+	    fchmod(to, st.st_mode & 07777) < 0)
 		return error_sys(err, "set the mode of the new tmpfs");
 	if (!o->copy_up)
 		return 0;
@@ -261,24 +298,45 @@ static int set_propagation(int tree, const struct mount_options *o, struct error
 	return 0;
 }
 
+/* MS_BIND: attributes of the mount, those that are not named stay; else of the file system. */
 static int remount(struct mount_state *ms, const struct oci_mount *m, const struct mount_options *o,
                    struct error *err)
 {
 	auto_close int target = fs_open_in_root(ms->rootfd, m->destination, O_PATH, 0, err);
 	auto_free char *path = NULL, *data = strv_join(o->data, ",");
-	unsigned long flags = o->flags & ~MS_REC;
+	uint64_t set, clear;
 
 	if (target < 0)
 		return target;
-	path = str_fmt("/proc/self/fd/%d", target);
-	if (mount("none", path, NULL, flags, data && data[0] ? data : NULL) < 0)
-		return error_sys(err, "remount");
-	return 0;
+	if (o->flags & MS_BIND) {
+		mount_options_attr(o, &set, &clear);
+		if (mount_set(target, set, clear, o->flags & MS_REC, err) < 0)
+			return error_wrap(err, "remount");
+	} else {
+		path = str_fmt("/proc/self/fd/%d", target);
+		if (mount("none", path, NULL, o->flags, data && data[0] ? data : NULL) < 0)
+			return error_sys(err, "remount");
+	}
+	if (mount_set(target, o->rec_set, o->rec_clear, true, err) < 0)
+		return -err->code;
+	return set_propagation(target, o, err);
+}
+
+/* The only flag of a file system that fsconfig(2) cannot set. */
+static int set_iversion(struct mount_state *ms, const struct oci_mount *m,
+                        const struct mount_options *o, struct error *err)
+{
+	const unsigned long sealed = is_sealed_later(m, o) ? MS_RDONLY : 0;
+	struct mount_options again = { .flags = (o->flags & ~sealed) | MS_REMOUNT };
+
+	return remount(ms, m, &again, err);
 }
 
 static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
                  const struct mount_options *o, struct error *err)
 {
+	bool is_tmpfs = !is_bind(m, o) && str_eq(m->type, "tmpfs");
+	bool covers = is_tmpfs && root_has(ms->rootfd, m->destination);
 	auto_close int target = -1;
 	struct stat st;
 
@@ -287,10 +345,12 @@ static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
 	target = root_make(ms->rootfd, m->destination, S_ISDIR(st.st_mode), err);
 	if (target < 0)
 		return target;
-	if (!is_bind(m, o) && str_eq(m->type, "tmpfs") && fill_tmpfs(tree, target, o, err) < 0)
+	if (is_tmpfs && fill_tmpfs(tree, target, covers, o, err) < 0)
 		return -err->code;
 	if (mount_set(tree, o->rec_set, o->rec_clear, true, err) < 0 ||
 	    mount_attach(tree, target, m->destination, err) < 0)
+		return -err->code;
+	if ((o->flags & MS_I_VERSION) && !is_bind(m, o) && set_iversion(ms, m, o, err) < 0)
 		return -err->code;
 	return set_propagation(tree, o, err);
 }
@@ -325,7 +385,7 @@ int mounts_make(struct mount_state *ms, struct error *err)
 			ret = mount_one(ms, i, &o, err);
 		mount_options_done(&o);
 		if (ret < 0)
-			return error_wrap(err, "mounts[%zu] '%s'", i, m->destination);
+			return mount_failed(m, is_bind(m, &o), err);
 	}
 	return 0;
 }

@@ -93,3 +93,11 @@ int root_make(int rootfd, const char *path, bool is_dir, struct error *err)
 {
 	return make_at(rootfd, path, is_dir, MAX_LINKS, err);
 }
+
+bool root_has(int rootfd, const char *path)
+{
+	auto_error struct error missing = { 0 };
+	auto_close int fd = fs_open_in_root(rootfd, path, O_PATH, 0, &missing);
+
+	return fd >= 0;
+}
