@@ -5,71 +5,6 @@
 #include "lib/base/json.h"
 #include "oci/oci.h"
 
-/* Those that agent/guest/mount-options.c knows; file systems have more. */
-static const char *const mount_options[] = {
-	"async",
-	"atime",
-	"bind",
-	"defaults",
-	"dev",
-	"diratime",
-	"dirsync",
-	"exec",
-	"iversion",
-	"lazytime",
-	"loud",
-	"mand",
-	"noatime",
-	"nodev",
-	"nodiratime",
-	"noexec",
-	"noiversion",
-	"nolazytime",
-	"nomand",
-	"norelatime",
-	"nostrictatime",
-	"nosuid",
-	"nosymfollow",
-	"private",
-	"ratime",
-	"rbind",
-	"rdev",
-	"rdiratime",
-	"relatime",
-	"remount",
-	"rexec",
-	"rnoatime",
-	"rnodev",
-	"rnodiratime",
-	"rnoexec",
-	"rnorelatime",
-	"rnostrictatime",
-	"rnosuid",
-	"rnosymfollow",
-	"ro",
-	"rprivate",
-	"rrelatime",
-	"rro",
-	"rrw",
-	"rshared",
-	"rslave",
-	"rstrictatime",
-	"rsuid",
-	"rsymfollow",
-	"runbindable",
-	"rw",
-	"shared",
-	"silent",
-	"slave",
-	"strictatime",
-	"suid",
-	"symfollow",
-	"sync",
-	"tmpcopyup",
-	"unbindable",
-	NULL,
-};
-
 /* What the guest's libseccomp (2.5) can put into one filter with its own, little-endian one. */
 static const char *const seccomp_archs[] = {
 	"SCMP_ARCH_X86",
@@ -170,7 +105,7 @@ static struct json *features(void)
 	json_set(j, "ociVersionMin", json_new_string("1.0.0"));
 	json_set(j, "ociVersionMax", json_new_string(OCI_VERSION));
 	json_set(j, "hooks", names(oci_hook_names));
-	json_set(j, "mountOptions", names(mount_options));
+	json_set(j, "mountOptions", names(oci_mount_options));
 	json_set(j, "linux", linux_features());
 	json_set(annotations, "io.vcrt.version", json_new_string(cmd_version));
 	json_set(annotations, "io.vcrt.commit", json_new_string(cmd_commit));

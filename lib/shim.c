@@ -7,7 +7,8 @@
  *   rootfs      path on the host of what becomes our root,
  *   readonly    whether it is made read-only at the end,
  *   mounts      what is mounted in it: {type: "bind", name, path, recursive, readonly,
- * all_readonly, dest} or {type: "proc"|"tmpfs", dest}
+ *               all_readonly, dest}, {type: "overlay", name, path, data, dest} or
+ *               {type: "proc"|"tmpfs", dest}
  *
  * The answer holds a second clone of the root and of every bind, for the share: "trees", an array
  * of {name, file, fd}.
@@ -58,12 +59,16 @@ static void set_title(int argc, char **argv, const struct json *msg)
 	}
 }
 
-static int clone_bind(const struct json *m, bool *is_file, struct error *err)
+/* A clone of what the guest gets of a mount. at: the root file system, see share_overlay(). */
+static int take_mount(const struct json *m, const char *at, bool *is_file, struct error *err)
 {
 	enum share_readonly readonly = json_get_bool(m, "all_readonly", false) ? SHARE_ALL_READONLY
 	                               : json_get_bool(m, "readonly", false)   ? SHARE_READONLY
 	                                                                       : SHARE_WRITABLE;
 
+	if (str_eq(json_get_string(m, "type"), "overlay"))
+		return share_overlay(json_get_string(m, "path"), json_get_string(m, "data"), at,
+		                     err);
 	return share_clone(json_get_string(m, "path"), json_get_bool(m, "recursive", true),
 	                   readonly, is_file, err);
 }
@@ -77,7 +82,7 @@ static int answer_tree(struct ctl_out *answer, struct json *trees, const struct 
 	int fd;
 
 	json_add(trees, t);
-	fd = bind ? clone_bind(bind, &is_file, err)
+	fd = bind ? take_mount(bind, rootfs, &is_file, err)
 	          : share_clone(rootfs, true, SHARE_WRITABLE, &is_file, err);
 	if (fd < 0)
 		return -err->code;
@@ -104,16 +109,16 @@ static int answer_trees(const struct json *msg, const char *rootfs, struct ctl_o
 		const char *name = json_get_string(m, "name"), *path = json_get_string(m, "path");
 		const char *dest = json_get_string(m, "dest");
 
-		if (!str_eq(json_get_string(m, "type"), "bind") || !name || !path)
+		if (!name || !path) /* the guest makes it */
 			continue;
-		if (answer_tree(answer, trees, m, NULL, err) == 0)
+		if (answer_tree(answer, trees, m, rootfs, err) == 0)
 			continue;
-		if (err->code == ENOENT)
+		if (err->code == ENOENT && !json_get_string(m, "data"))
 			return error_set(err, ENOENT,
 			                 "error mounting \"%s\" to rootfs at \"%s\": stat %s: no "
 			                 "such file or directory",
 			                 path, dest, path);
-		return error_wrap(err, "mount '%s'", dest);
+		return error_wrap(err, "error mounting \"%s\" to rootfs at \"%s\"", path, dest);
 	}
 	return 0;
 }
@@ -129,10 +134,10 @@ static void show_mount(int root, const struct json *m)
 	auto_free char *target = NULL;
 
 	at = fs_open_in_root(root, dest, O_PATH, 0, &err);
-	if (at < 0)
+	if (at < 0 || str_eq(type, "overlay")) /* two of the same are not allowed */
 		return;
 	if (str_eq(type, "bind")) {
-		tree = clone_bind(m, NULL, &err);
+		tree = take_mount(m, NULL, NULL, &err);
 		if (tree >= 0 && mount_set_private(tree) == 0)
 			move_mount(tree, "", at, "",
 			           MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);

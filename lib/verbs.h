@@ -13,7 +13,6 @@ struct ctl_msg;
 struct ctl_out;
 struct error;
 struct json;
-struct oci_mount;
 struct oci_spec;
 
 struct vcrt {
@@ -103,18 +102,20 @@ int cleanup_container(struct vcrt *v, struct record *r, struct error *err);
  * it, by --preserve-fds or by LISTEN_FDS of socket activation. */
 int fds_check_preserved(unsigned preserve_fds, struct error *err);
 
-/* ---- documents (guest-spec.c) ---- */
+/* ---- documents (guest-spec.c, guest-mounts.c) ---- */
 
 /* How long the hooks that run in the guest may take in all. */
 unsigned guest_hook_seconds(const struct oci_spec *spec);
-bool mount_is_bind(const struct oci_mount *m);
-char *mount_source(const struct oci_mount *m, const char *bundle); /* absolute */
 /* Where a container is. */
 struct guest_place {
 	const char *bundle, *key;
 	const char *cgroup; /* see cgroup_path() */
 	unsigned cpus;      /* that the guest has */
 };
+/* Its root and mounts: those of the host become paths in the share, under what they are called in
+ * mounts. */
+int guest_mounts(struct oci_spec *guest, const struct guest_place *place, struct json *mounts,
+                 struct error *err);
 /* The document for the guest, owned by the caller. What of the host it needs is added to mounts, an
  * array, for the stand-in (shim.c). */
 struct json *guest_spec(const struct oci_spec *spec, const struct guest_place *place,

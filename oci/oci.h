@@ -597,6 +597,8 @@ const char *oci_cap_name(int number);    /* NULL: unknown */
 
 /* All names the specification and this code know, NULL-terminated (for "features"). Capabilities
  * are indexed by their number. */
+/* Options of mounts; file systems have more of their own. */
+extern const char *const oci_mount_options[];
 extern const char *const oci_hook_names[];
 extern const char *const oci_namespace_types[];
 extern const char *const oci_cap_names[];

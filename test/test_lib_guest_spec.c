@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "lib/verbs.h"
 #include "lib/base/error.h"
@@ -152,6 +153,160 @@ START_TEST(shared_memory_of_an_odd_source_has_the_usual_size)
 }
 END_TEST
 
+START_TEST(a_remount_has_no_source_to_share)
+{
+	static const char list[] =
+		"[{\"destination\":\"/data\",\"type\":\"none\",\"source\":\"none\","
+		"\"options\":[\"bind\",\"remount\",\"ro\"]}]";
+	auto_free char *members = str_fmt(",\"mounts\":%s", list);
+
+	make(members);
+	assert_json(json_get(guest, "mounts"), list);
+	assert_json(mounts, "[]");
+}
+END_TEST
+
+static void scratch_mount(const char *rel, unsigned long flags)
+{
+	auto_free char *path = scratch_path(rel);
+
+	if (*rel)
+		scratch_dir(rel);
+	ck_assert_int_eq(mount("none", path, "tmpfs", flags, NULL), 0);
+}
+
+/* A scratch directory with mounts in it: "a b" is noexec, "a b/deep" is nodev. */
+static void mount_scratch(void)
+{
+	scratch_new();
+	scratch_unshare_mounts();
+	scratch_mount("", 0);
+	scratch_mount("a b", MS_NOEXEC);
+	scratch_mount("a b/deep", MS_NODEV);
+}
+
+static void unmount_scratch(void)
+{
+	umount2(scratch_root(), MNT_DETACH);
+	scratch_remove();
+}
+
+static void make_bind(const char *options)
+{
+	auto_free char *members =
+		str_fmt(",\"mounts\":[{\"destination\":\"/d\",\"type\":\"none\",\"source\":"
+	                "\"%s\",\"options\":[%s]}]",
+	                scratch_root(), options);
+
+	make(members);
+}
+
+START_TEST(mounts_below_a_source_are_mounts_of_the_guest)
+{
+	mount_scratch();
+	make_bind("\"rbind\",\"ro\",\"rnosuid\",\"rslave\"");
+	assert_json(json_get(guest, "mounts"),
+	            "[{\"destination\":\"/d\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/m0\",\"options\":[\"rbind\",\"ro\",\"rnosuid\","
+	            "\"rslave\"]},"
+	            "{\"destination\":\"/d/a b\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/m0/a b\",\"options\":[\"noexec\",\"bind\","
+	            "\"rnosuid\",\"rslave\"]},"
+	            "{\"destination\":\"/d/a b/deep\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/m0/a b/deep\",\"options\":[\"nodev\",\"bind\","
+	            "\"rnosuid\",\"rslave\"]}]");
+	unmount_scratch();
+}
+END_TEST
+
+START_TEST(a_plain_bind_has_nothing_that_is_mounted_below)
+{
+	mount_scratch();
+	make_bind("\"bind\"");
+	ck_assert_uint_eq(json_len(json_get_array(guest, "mounts")), 1);
+	unmount_scratch();
+}
+END_TEST
+
+START_TEST(a_bind_has_the_flags_of_the_mount_it_is_made_from)
+{
+	auto_free char *members = NULL;
+
+	mount_scratch();
+	members = str_fmt(",\"mounts\":[{\"destination\":\"/d\",\"type\":\"bind\","
+	                  "\"source\":\"%s/a b/deep\",\"options\":[\"bind\",\"dev\"]}]",
+	                  scratch_root());
+	make(members);
+	assert_json(json_get(json_at(json_get_array(guest, "mounts"), 0), "options"),
+	            "[\"nodev\",\"bind\",\"dev\"]");
+	unmount_scratch();
+}
+END_TEST
+
+START_TEST(mounts_in_the_root_come_before_those_of_the_configuration)
+{
+	auto_error struct error err = { 0 };
+
+	mount_scratch();
+	parse(",\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\"}]");
+	free(spec->root->path);
+	spec->root->path = str_dup(scratch_root());
+	guest = guest_spec(spec, &place, mounts, &err);
+	ck_assert_msg(guest != NULL, "%s", err.msg);
+	assert_json(json_get(guest, "mounts"),
+	            "[{\"destination\":\"/a b\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/rootfs/a b\",\"options\":[\"noexec\",\"bind\"]},"
+	            "{\"destination\":\"/a b/deep\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/rootfs/a b/deep\",\"options\":[\"nodev\",\"bind\"]},"
+	            "{\"destination\":\"/proc\",\"type\":\"proc\"}]");
+	unmount_scratch();
+}
+END_TEST
+
+START_TEST(an_overlay_is_made_on_the_host)
+{
+	make(",\"mounts\":[{\"destination\":\"/o\",\"type\":\"overlay\",\"source\":\"ov\","
+	     "\"options\":[\"lowerdir=/a:/b\",\"nosuid\",\"upperdir=/u\",\"workdir=/w\","
+	     "\"volatile\",\"rprivate\"]}]");
+	assert_json(json_get(guest, "mounts"),
+	            "[{\"destination\":\"/o\",\"type\":\"bind\",\"source\":"
+	            "\"/run/vcrt/share/key/m0\",\"options\":[\"nosuid\",\"rprivate\",\"bind\"]}]");
+	assert_json(mounts,
+	            "[{\"type\":\"overlay\",\"dest\":\"/o\",\"name\":\"m0\",\"path\":\"ov\","
+	            "\"recursive\":true,\"readonly\":false,\"all_readonly\":false,\"data\":"
+	            "\"lowerdir=/a:/b,upperdir=/u,workdir=/w,volatile\"}]");
+}
+END_TEST
+
+START_TEST(sockets_and_fifos_of_the_host_are_refused)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *members = NULL, *msg = NULL, *fifo = NULL;
+
+	scratch_new();
+	fifo = scratch_path("pipe");
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	members = str_fmt(",\"mounts\":[{\"destination\":\"/p\",\"type\":\"bind\",\"source\":"
+	                  "\"%s/pipe\",\"options\":[\"bind\"]}]",
+	                  scratch_root());
+	msg = str_fmt(
+		"error mounting \"%s/pipe\" to rootfs at \"/p\": a FIFO of the host cannot be "
+		"reached from a virtual machine",
+		scratch_root());
+	parse(members);
+	ck_assert_ptr_null(guest_spec(spec, &place, mounts, &err));
+	ck_assert_str_eq(err.msg, msg);
+	scratch_remove();
+}
+END_TEST
+
+START_TEST(a_relative_destination_is_taken_from_the_root)
+{
+	make(",\"mounts\":[{\"destination\":\"x/y\",\"type\":\"ramfs\"}]");
+	assert_json(json_get(guest, "mounts"), "[{\"destination\":\"/x/y\",\"type\":\"ramfs\"}]");
+}
+END_TEST
+
 START_TEST(the_network_namespace_is_the_sandboxs)
 {
 	make(",\"linux\":{\"namespaces\":[{\"type\":\"network\",\"path\":\"/run/netns/x\"},"
@@ -217,6 +372,14 @@ int main(void)
 	tcase_add_test(tc, what_the_guest_mounts_itself_stays);
 	tcase_add_test(tc, shared_memory_is_the_guests_own_and_as_large);
 	tcase_add_test(tc, shared_memory_of_an_odd_source_has_the_usual_size);
+	tcase_add_test(tc, a_relative_destination_is_taken_from_the_root);
+	tcase_add_test(tc, sockets_and_fifos_of_the_host_are_refused);
+	tcase_add_test(tc, an_overlay_is_made_on_the_host);
+	tcase_add_test(tc, mounts_in_the_root_come_before_those_of_the_configuration);
+	tcase_add_test(tc, a_bind_has_the_flags_of_the_mount_it_is_made_from);
+	tcase_add_test(tc, a_plain_bind_has_nothing_that_is_mounted_below);
+	tcase_add_test(tc, mounts_below_a_source_are_mounts_of_the_guest);
+	tcase_add_test(tc, a_remount_has_no_source_to_share);
 	tcase_add_test(tc, the_network_namespace_is_the_sandboxs);
 	tcase_add_test(tc, other_namespaces_of_the_host_are_refused);
 	tcase_add_test(tc, only_hooks_of_the_container_go_to_the_guest);
