@@ -28,7 +28,7 @@ refused() {
 	mv "$B/rootfs" "$B/moved"
 	refused "$B/rootfs" run --bundle "$B" "$ID"
 	touch "$B/rootfs"
-	refused "root file system '$B/rootfs': not a directory" run --bundle "$B" "$ID"
+	refused "invalid rootfs: '$B/rootfs' is not a directory" run --bundle "$B" "$ID"
 	ln -sf /no/where "$B/rootfs"
 	refused "$B/rootfs" run --bundle "$B" "$ID"
 }
@@ -128,7 +128,7 @@ refused() {
 	configure vmm_path '"/etc/passwd"'
 	refused /etc/passwd run --bundle "$B" "$ID"
 	configure vmm_path '"/bin/true"'
-	refused 'vcrt create failed' run --bundle "$B" "$ID"
+	refused 'vcrt run failed' run --bundle "$B" "$ID"
 	configure machine '"no-such-machine"'
 	refused 'unsupported machine type' run --bundle "$B" "$ID"
 	configure accel '"warp"'
@@ -146,9 +146,9 @@ refused() {
 	refused "$T/file" run --bundle "$B" "$ID"
 	head -c 1000000 /dev/urandom >"$T/file"
 	# Only the guest finds out: it must not take the whole boot timeout.
-	LIMIT=30 refused 'vcrt create failed' run --bundle "$B" "$ID"
+	LIMIT=30 refused 'vcrt run failed' run --bundle "$B" "$ID"
 	head -c 100000 "$initrd" >"$T/file"
-	LIMIT=30 refused 'vcrt create failed' run --bundle "$B" "$ID"
+	LIMIT=30 refused 'vcrt run failed' run --bundle "$B" "$ID"
 }
 
 @test "errors: a guest that never answers is given up after boot_timeout" {
@@ -160,7 +160,7 @@ refused() {
 	(cd "$T/initrd" && find . | "$BATS_SUITE_TMPDIR/rootfs/bin/busybox" cpio -o -H newc) \
 		>"$T/initrd.img" 2>/dev/null
 	configure initrd "\"$T/initrd.img\"" boot_timeout 5
-	LIMIT=20 refused 'vcrt create failed' run --bundle "$B" "$ID"
+	LIMIT=20 refused 'vcrt run failed' run --bundle "$B" "$ID"
 	grep -q '5 s' "$T/err"
 }
 
@@ -170,7 +170,7 @@ refused() {
 	configure memory 0
 	refused memory run --bundle "$B" "$ID"
 	configure memory 4194304
-	LIMIT=60 refused 'vcrt create failed' run --bundle "$B" "$ID"
+	LIMIT=60 refused 'vcrt run failed' run --bundle "$B" "$ID"
 }
 
 @test "errors: no space for the state directory" {

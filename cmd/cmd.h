@@ -64,6 +64,10 @@ struct vcrt *cmd_open(const struct globals *g, struct error *err);
 void vcrt_closep(struct vcrt **v);
 #define auto_vcrt auto_(vcrt_closep)
 
+/* The same for a verb about a container. That it exists is checked before anything else that may be
+ * wrong, as by runc: clients look for that message. */
+struct vcrt *cmd_open_for(const struct globals *g, const char *id, struct error *err);
+
 /* For verbs that are one call of the library about one container. */
 int cmd_call(const struct globals *g, const char *id,
              int (*call)(struct vcrt *, const char *, struct vcrt_error *), struct error *err);

@@ -45,14 +45,13 @@ static int events_run(const struct globals *g, const void *values, int argc, cha
 {
 	const struct events_values *o = values;
 	int64_t ms = o->interval / NSEC_PER_MSEC;
-	auto_vcrt struct vcrt *v = NULL;
+	auto_vcrt struct vcrt *v = cmd_open_for(g, argv[0], err);
 
 	(void)argc;
-	if (o->interval <= 0)
-		return error_set(err, EINVAL, "duration interval must be greater than 0");
-	v = cmd_open(g, err);
 	if (!v)
 		return -err->code;
+	if (o->interval <= 0)
+		return error_set(err, EINVAL, "duration interval must be greater than 0");
 	if (o->stats)
 		return print_stats(v, argv[0], err);
 	ms = ms < 1 ? 1 : ms > INT_MAX ? INT_MAX : ms;

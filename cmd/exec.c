@@ -23,7 +23,7 @@ static const struct opt exec_opts[] = {
 	{ "tty", 't', OPT_BOOL, EXEC(tty), NULL, "give the process a terminal" },
 	{ "env", 'e', OPT_LIST, EXEC(env), NULL, "set an environment variable, NAME=VALUE" },
 	{ "user", 'u', OPT_STRING, EXEC(user), NULL, "user to run as, UID[:GID]" },
-	{ "additional-gids", 'g', OPT_LIST, EXEC(groups), NULL, "add a supplementary group" },
+	{ "additional-gids", 'g', OPT_NUMBERS, EXEC(groups), NULL, "add a supplementary group" },
 	{ "cwd", 0, OPT_STRING, EXEC(cwd), NULL, "working directory in the container" },
 	{ "cap", 'c', OPT_LIST, EXEC(caps), NULL, "add a capability" },
 	{ "no-new-privs", 0, OPT_BOOL, EXEC(no_new_privs), NULL,
@@ -109,11 +109,10 @@ static int exec_run(const struct globals *g, const void *values, int argc, char 
 	auto_free uint32_t *groups = NULL;
 	int code = 0;
 
-	if (read_process(o, argc, &json, err) < 0 || parse_groups(o->groups, &groups, err) < 0)
+	v = cmd_open_for(g, argv[0], err);
+	if (!v || read_process(o, argc, &json, err) < 0 ||
+	    parse_groups(o->groups, &groups, err) < 0)
 		return error_wrap(err, "exec failed");
-	v = cmd_open(g, err);
-	if (!v)
-		return -err->code;
 
 	struct vcrt_exec_options options = {
 		.id = argv[0],

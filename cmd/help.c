@@ -81,7 +81,7 @@ const struct command cmd_help = {
 	.name = "help",
 	.args = "[command]",
 	.help = "show the commands, or the help of one of them",
-	.max_args = 1,
+	.max_args = -1,
 	.fail_status = 3, /* as an unknown command */
 	.run = help_run,
 };

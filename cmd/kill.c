@@ -14,12 +14,12 @@ static int kill_run(const struct globals *g, const void *values, int argc, char 
                     struct error *err)
 {
 	const struct kill_values *o = values;
-	auto_vcrt struct vcrt *v = cmd_open(g, err);
+	auto_vcrt struct vcrt *v = cmd_open_for(g, argv[0], err);
 	int signal;
 
 	if (!v)
 		return -err->code;
-	signal = vcrt_signal_parse(argc > 1 ? argv[1] : "SIGTERM", lib_err(err));
+	signal = vcrt_signal_parse(argc > 1 && *argv[1] ? argv[1] : "SIGTERM", lib_err(err));
 	if (signal < 0)
 		return signal;
 	return vcrt_container_kill(v, argv[0], signal, o->all, lib_err(err));

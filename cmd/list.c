@@ -50,7 +50,7 @@ static int list_run(const struct globals *g, const void *values, int argc, char 
 	const struct list_values *o = values;
 	auto_vcrt struct vcrt *v = NULL;
 	struct vcrt_state *list = NULL;
-	int json = cmd_parse_format(o->format, err), i, n;
+	int json = o->quiet ? 0 : cmd_parse_format(o->format, err), i, n;
 
 	(void)argc;
 	(void)argv;
@@ -59,7 +59,7 @@ static int list_run(const struct globals *g, const void *values, int argc, char 
 	v = cmd_open(g, err);
 	if (!v)
 		return -err->code;
-	if (json && !o->quiet)
+	if (json)
 		return print_json(v, err);
 	n = vcrt_container_list(v, &list, lib_err(err));
 	if (n < 0)

@@ -56,59 +56,79 @@ static int bool_parse(const char *s)
 	return -EINVAL;
 }
 
-static int opt_store_bool(const struct opt *o, bool *at, const char *value, struct error *err)
+/* name: as the user has written it, perhaps the letter */
+static int store_bool(const char *name, bool *at, const char *value, struct error *err)
 {
 	int b = value ? bool_parse(value) : 1;
 
 	if (b < 0)
 		return error_set(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error",
-		                 value, o->name);
+		                 value, name);
 	*at = b;
 	return 0;
 }
 
-static int opt_store_uint(const struct opt *o, unsigned *at, const char *value, struct error *err)
+static int store_uint(const char *name, unsigned *at, const char *value, struct error *err)
 {
 	uint64_t n;
 	int r = str_to_u64(value, 0, OPT_MAX_UINT, &n);
 
 	if (r < 0)
-		return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: %s", value,
-		                 o->name, r == -ERANGE ? "value out of range" : "parse error");
+		return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: %s", value, name,
+		                 r == -ERANGE ? "value out of range" : "parse error");
 	*at = (unsigned)n;
 	return 0;
 }
 
-static int opt_store_int(const struct opt *o, int64_t *at, const char *value, struct error *err)
+static int store_int(const char *name, enum opt_kind kind, int64_t *at, const char *value,
+                     struct error *err)
 {
-	int r = o->kind == OPT_TIME ? time_parse(value, at)
-	                            : str_to_i64(value, INT64_MIN, INT64_MAX, at);
+	int r = kind == OPT_TIME ? time_parse(value, at)
+	                         : str_to_i64(value, INT64_MIN, INT64_MAX, at);
 
 	if (r < 0)
-		return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: %s", value,
-		                 o->name, r == -ERANGE ? "value out of range" : "parse error");
+		return error_set(err, EINVAL, "invalid value \"%s\" for flag -%s: %s", value, name,
+		                 r == -ERANGE ? "value out of range" : "parse error");
+	return 0;
+}
+
+/* The words of runc, to the letter. */
+static int store_number(const char *name, char ***at, const char *value, struct error *err)
+{
+	int64_t n;
+	int r = str_to_i64(value, INT64_MIN, INT64_MAX, &n);
+
+	if (r < 0)
+		return error_set(
+			err, EINVAL,
+			"invalid value \"%s\" for flag -%s: strconv.ParseInt: parsing \"%s\": %s",
+			value, name, value, r == -ERANGE ? "value out of range" : "invalid syntax");
+	strv_push(at, value);
 	return 0;
 }
 
 /* value: NULL for a switch without "=". */
-static int opt_store(const struct opt *o, void *values, const char *value, struct error *err)
+static int opt_store(const struct opt *o, const char *name, void *values, const char *value,
+                     struct error *err)
 {
 	void *at = (char *)values + o->at;
 
 	switch (o->kind) {
 	case OPT_BOOL:
-		return opt_store_bool(o, at, value, err);
+		return store_bool(name, at, value, err);
 	case OPT_STRING:
 		*(const char **)at = value;
 		return 0;
 	case OPT_UINT:
-		return opt_store_uint(o, at, value, err);
+		return store_uint(name, at, value, err);
 	case OPT_INT:
 	case OPT_TIME:
-		return opt_store_int(o, at, value, err);
+		return store_int(name, o->kind, at, value, err);
 	case OPT_LIST:
 		strv_push(at, value);
 		return 0;
+	case OPT_NUMBERS:
+		return store_number(name, at, value, err);
 	case OPT_REFUSED:
 		return error_set(err, EINVAL, "--%s is not supported", o->name);
 	case OPT_HELP:
@@ -157,6 +177,7 @@ static int parse_next(struct parse *p, struct error *err)
 {
 	char *arg = p->argv[p->next++];
 	const char *name, *value = NULL;
+	auto_free char *used = NULL;
 	const struct opt *o;
 	size_t len = 0;
 
@@ -175,17 +196,16 @@ static int parse_next(struct parse *p, struct error *err)
 	if (!o)
 		return error_set(err, EINVAL, "flag provided but not defined: -%.*s",
 		                 len > INT_MAX ? INT_MAX : (int)len, name);
-	if (o->kind == OPT_HELP) {
-		p->help = true;
-		return 0;
-	}
 	if (!value && opt_takes_value(o)) {
 		if (p->next == p->argc)
 			return error_set(err, EINVAL, "flag needs an argument: -%.*s", (int)len,
 			                 name);
 		value = p->argv[p->next++];
 	}
-	return opt_store(o, p->values, value, err);
+	used = str_ndup(name, len);
+	if (o->kind == OPT_HELP)
+		return store_bool(used, &p->help, value, err);
+	return opt_store(o, used, p->values, value, err);
 }
 
 int opt_parse(const struct opt *opts, void *values, bool stop_early, int argc, char **argv,
@@ -203,10 +223,10 @@ int opt_parse(const struct opt *opts, void *values, bool stop_early, int argc, c
 	for (o = opts; o && o->kind != OPT_END; o++) {
 		if (o->kind == OPT_STRING)
 			*(const char **)((char *)values + o->at) = o->initial;
-		else if (o->kind == OPT_TIME && opt_store(o, values, o->initial, err) < 0)
+		else if (o->kind == OPT_TIME && opt_store(o, o->name, values, o->initial, err) < 0)
 			return -err->code;
 	}
-	while (p.next < argc && !p.help) {
+	while (p.next < argc) {
 		if (parse_next(&p, err) < 0)
 			return -err->code;
 	}
@@ -220,7 +240,7 @@ void opt_done(const struct opt *opts, void *values)
 	const struct opt *o;
 
 	for (o = opts; o && o->kind != OPT_END; o++) {
-		if (o->kind == OPT_LIST)
+		if (o->kind == OPT_LIST || o->kind == OPT_NUMBERS)
 			strv_freep((char ***)((char *)values + o->at));
 	}
 }

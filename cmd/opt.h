@@ -3,7 +3,7 @@
  *
  * Grammar, which is that of runc, because its clients are written for it: one or two dashes before
  * a name of any length; "--name value" and "--name=value"; a switch takes a value only after "=";
- * "--" ends the options; of an option given twice the last counts (except OPT_LIST). Letters are
+ * "--" ends the options; of an option given twice the last counts (except in lists). Letters are
  * not bundled. A table ends with OPT_END (a zeroed row); NULL is an empty one. */
 #pragma once
 
@@ -22,6 +22,7 @@ enum opt_kind {
 	OPT_INT,     /* int64_t */
 	OPT_TIME,    /* int64_t, nanoseconds; written as 1m30s or 500ms */
 	OPT_LIST,    /* char **, see opt_done(); may be given several times */
+	OPT_NUMBERS, /* the same, and each is a whole number */
 	OPT_REFUSED, /* takes a value; known to callers, but we cannot: always an error */
 	OPT_HELP,    /* understood in every table without being in it */
 };
@@ -41,7 +42,7 @@ struct opt {
  * What is not an option moves to the front of argv, in order and followed by NULL; returns how many
  * that are, or -EINVAL. stop_early: nothing behind the first of them is an option (as for a
  * command that is run in the container). Otherwise known options count there, too, and anything
- * else is an argument. *help: --help was met; the rest was not looked at. */
+ * else is an argument. *help: --help was met. */
 int opt_parse(const struct opt *opts, void *values, bool stop_early, int argc, char **argv,
               bool *help, struct error *err);
 

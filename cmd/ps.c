@@ -64,17 +64,18 @@ static int ps_run(const struct globals *g, const void *values, int argc, char **
 	const struct ps_values *o = values;
 	auto_vcrt struct vcrt *v = NULL;
 	struct vcrt_process *list = NULL;
-	int json = cmd_parse_format(o->format, err), n;
+	int json, n;
 
+	v = cmd_open_for(g, argv[0], err);
+	if (!v)
+		return -err->code;
+	json = cmd_parse_format(o->format, err);
 	if (json < 0)
 		return json;
 	if (argc > 1 && !(argc == 2 && str_eq(argv[1], "-ef")))
 		return error_set(err, EINVAL,
 		                 "no ps options but '-ef' are supported: the processes run in a "
 		                 "virtual machine");
-	v = cmd_open(g, err);
-	if (!v)
-		return -err->code;
 	n = vcrt_container_ps(v, argv[0], &list, lib_err(err));
 	if (n < 0)
 		return n;

@@ -94,6 +94,17 @@ struct vcrt *cmd_open(const struct globals *g, struct error *err)
 	return vcrt_open(&options, lib_err(err));
 }
 
+struct vcrt *cmd_open_for(const struct globals *g, const char *id, struct error *err)
+{
+	auto_vcrt struct vcrt *v = cmd_open(g, err);
+	struct vcrt_state state;
+
+	if (!v || vcrt_container_state(v, id, &state, lib_err(err)) < 0)
+		return NULL;
+	vcrt_state_done(&state);
+	return steal_ptr(&v);
+}
+
 void vcrt_closep(struct vcrt **v)
 {
 	vcrt_close(*v);

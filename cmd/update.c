@@ -156,10 +156,12 @@ static int update_run(const struct globals *g, const void *values, int argc, cha
                       struct error *err)
 {
 	const struct update_values *o = values;
-	auto_vcrt struct vcrt *v = NULL;
+	auto_vcrt struct vcrt *v = cmd_open_for(g, argv[0], err);
 	auto_free char *text = NULL;
 
 	(void)argc;
+	if (!v)
+		return -err->code;
 	if (cmd_given(o->resources)) {
 		text = read_resources(o->resources, err);
 	} else {
@@ -175,9 +177,6 @@ static int update_run(const struct globals *g, const void *values, int argc, cha
 	if (cmd_given(o->mem_bw_schema))
 		return error_set(err, ENOTSUP,
 		                 "Intel RDT/MBA: memory bandwidth schema is not enabled");
-	v = cmd_open(g, err);
-	if (!v)
-		return -err->code;
 	return vcrt_container_update(v, argv[0], text, lib_err(err));
 }
 

@@ -1,5 +1,6 @@
 /* The functions of vcrt.h: each hands its arguments to the inside and its error to the caller. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -113,7 +114,8 @@ int vcrt_container_create(struct vcrt *v, const struct vcrt_create_options *o, p
                           struct vcrt_error *err)
 {
 	struct created c = CREATED_NONE;
-	int r = CALL(verb_create(v, o, false, &c, &e));
+	int r = CALL(verb_create(v, o, false, &c, &e) < 0 ? error_wrap(&e, "vcrt create failed")
+	                                                  : 0);
 
 	if (r == 0 && pid)
 		*pid = c.shim;
@@ -129,7 +131,7 @@ int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err)
 int vcrt_container_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code,
                        struct vcrt_error *err)
 {
-	return CALL(verb_run(v, o, exit_code, &e));
+	return CALL(verb_run(v, o, exit_code, &e) < 0 ? error_wrap(&e, "vcrt run failed") : 0);
 }
 
 int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid,
@@ -146,7 +148,12 @@ int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
 
 int vcrt_signal_parse(const char *name, struct vcrt_error *err)
 {
-	return str_eq(name, "0") ? 0 : CALL(oci_signal_parse(name, &e));
+	int64_t n;
+
+	/* Whether there is such a number is found out with the container, as by runc. */
+	if (str_to_i64(name, INT32_MIN, INT32_MAX, &n) == 0)
+		return n < 0 ? INT_MAX : (int)n;
+	return CALL(oci_signal_parse(name, &e));
 }
 
 int vcrt_container_delete(struct vcrt *v, const char *id, bool force, struct vcrt_error *err)

@@ -70,6 +70,8 @@ void container_start(struct container *ct, struct client *c)
 
 	if (str_eq(status, VCRT_STOPPED))
 		client_failf(client_ref(c), EINVAL, "cannot start a container that has stopped");
+	else if (str_eq(status, VCRT_PAUSED))
+		client_failf(client_ref(c), EINVAL, "cannot start a container in the paused state");
 	else if (!str_eq(status, VCRT_CREATED))
 		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
 	else

@@ -52,10 +52,10 @@ struct creation {
 
 /* ---- reading and checking ---- */
 
-static int find_bundle(struct creation *c, struct error *err)
+static int read_config(struct creation *c, struct error *err)
 {
 	const char *bundle = c->o->bundle && *c->o->bundle ? c->o->bundle : ".";
-	auto_free char *config = NULL, *rootfs = NULL;
+	auto_free char *config = NULL;
 	struct stat st;
 
 	c->bundle = realpath(bundle, NULL);
@@ -72,14 +72,22 @@ static int find_bundle(struct creation *c, struct error *err)
 		return error_wrap(err, "config.json");
 	if (!c->spec->process)
 		return error_set(err, EINVAL, "config.json: process: missing");
+	return 0;
+}
+
+static int find_rootfs(struct creation *c, struct error *err)
+{
+	auto_free char *rootfs = NULL;
+	struct stat st;
+
 	rootfs = *c->spec->root->path == '/' ? str_dup(c->spec->root->path)
 	                                     : str_fmt("%s/%s", c->bundle, c->spec->root->path);
 	c->rootfs = realpath(rootfs, NULL);
 	if (!c->rootfs || stat(c->rootfs, &st) < 0)
-		return error_set(err, errno, "root file system: stat %s: %s", rootfs,
+		return error_set(err, errno, "invalid rootfs: stat %s: %s", rootfs,
 		                 errno == ENOENT ? "no such file or directory" : strerror(errno));
 	if (!S_ISDIR(st.st_mode))
-		return error_set(err, ENOTDIR, "root file system '%s': not a directory", rootfs);
+		return error_set(err, ENOTDIR, "invalid rootfs: '%s' is not a directory", rootfs);
 	return 0;
 }
 
@@ -101,6 +109,11 @@ static int check_console(struct creation *c, bool own_tty, struct error *err)
 	return -err->code;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct oci_pair *)a)->key, ((const struct oci_pair *)b)->key);
+}
+
 static struct record *make_record(const struct creation *c)
 {
 	struct record *r = record_new(c->o->id, c->bundle);
@@ -115,6 +128,9 @@ static struct record *make_record(const struct creation *c)
 		r->oci->annotations[i].value = str_dup(spec->annotations[i].value);
 	}
 	r->oci->n_annotations = spec->n_annotations;
+	if (spec->n_annotations) /* the order of runc's state */
+		qsort(r->oci->annotations, spec->n_annotations, sizeof(*r->oci->annotations),
+		      by_key);
 	return r;
 }
 
@@ -418,8 +434,8 @@ static void creation_done(struct creation *c)
 
 static int run_creation(struct creation *c, bool own_tty, struct error *err)
 {
-	if (record_check_id(c->o->id, err) < 0 ||
-	    fds_check_preserved(c->o->preserve_fds, err) < 0 || find_bundle(c, err) < 0 ||
+	if (read_config(c, err) < 0 || record_check_id(c->o->id, err) < 0 ||
+	    find_rootfs(c, err) < 0 || fds_check_preserved(c->o->preserve_fds, err) < 0 ||
 	    check_console(c, own_tty, err) < 0)
 		return -err->code;
 	c->key = str_fmt("%016llx",
@@ -456,9 +472,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 			                     .monitor = steal_fd(&c.launch.monitor),
 			                     .tty = steal_fd(&c.own_tty) };
 	creation_done(&c);
-	if (err->code)
-		return error_wrap(err, "vcrt create failed");
-	return 0;
+	return -err->code;
 }
 
 void created_done(struct created *c)

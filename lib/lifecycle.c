@@ -1,6 +1,7 @@
 /* Verbs that are one request: start, kill, pause, resume, resize, update, stats, ps, wait. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -104,6 +105,8 @@ int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error
 		return -err->code;
 	if (all && str_eq(record_status(r), VCRT_STOPPED))
 		return 0;
+	if (signal > SIGRTMAX && !str_eq(record_status(r), VCRT_STOPPED))
+		return error_set(err, EINVAL, "unable to signal init: invalid argument");
 	out = client_request("kill", id);
 	json_set(out.json, "signal", json_new_i64(signal));
 	json_set(out.json, "all", json_new_bool(all));

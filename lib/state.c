@@ -198,11 +198,13 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 
 int record_check_id(const char *id, struct error *err)
 {
-	bool ok = id && *id && strlen(id) <= MAX_ID && !str_eq(id, ".") && !str_eq(id, "..");
+	bool ok = id && strlen(id) <= MAX_ID && !str_eq(id, ".") && !str_eq(id, "..");
 
+	if (!id || !*id)
+		return error_set(err, EINVAL, "container id cannot be empty");
 	for (const char *c = id; ok && *c; c++)
 		ok = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-		     (*c >= '0' && *c <= '9') || strchr("_+-.", *c);
+		     (*c >= '0' && *c <= '9') || strchr("_+,-.", *c);
 	return ok ? 0 : error_set(err, EINVAL, "invalid container ID format");
 }
 
@@ -353,7 +355,8 @@ char **record_list(const char *root, struct error *err)
 	while (d && (e = readdir(d))) {
 		auto_free char *journal = str_fmt("%s/" JOURNAL, e->d_name);
 
-		if (e->d_name[0] != '.' && faccessat(dirfd(d), journal, F_OK, 0) == 0)
+		if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, "..") &&
+		    faccessat(dirfd(d), journal, F_OK, 0) == 0)
 			strv_push(&ids, e->d_name);
 	}
 	if (d)

@@ -133,10 +133,12 @@ VCRT_API int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options 
                                  pid_t *pid, int *exit_code, struct vcrt_error *err);
 
 /* OCI operation "kill". signal 0 only asks. all: every process of the container; fine when it is
- * stopped. A signal by name: vcrt_signal_parse(). */
+ * stopped. */
 VCRT_API int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,
                                  struct vcrt_error *err);
-VCRT_API int vcrt_signal_parse(const char *name, struct vcrt_error *err); /* the number, also 0 */
+/* The number of a signal, "TERM", "sigterm" or "15"; also 0. A number that is no signal is refused
+ * not here but by vcrt_container_kill(). */
+VCRT_API int vcrt_signal_parse(const char *name, struct vcrt_error *err);
 
 /* OCI operation "delete". force: kills a running container first; unknown ids are fine. The last
  * container takes the VM with it. Returns when all is gone. */

@@ -107,15 +107,15 @@ START_TEST(bad_bundles_are_told)
 	o.bundle = bundle;
 	ck_assert_int_eq(rmdir(proc), 0);
 	ck_assert_int_eq(rmdir(rootfs), 0);
-	msg = str_fmt("vcrt create failed: root file system: stat %s: no such file or directory",
+	msg = str_fmt("vcrt create failed: invalid rootfs: stat %s: no such file or directory",
 	              rootfs);
 	assert_error(vcrt_container_create(v, &o, NULL, &err), ENOENT, msg);
-	ck_assert_int_eq(unlink(config), 0);
-	assert_error(vcrt_container_create(v, &o, NULL, &err), ENOENT,
-	             "vcrt create failed: JSON specification file config.json not found");
 	o.id = "a/b";
 	assert_error(vcrt_container_create(v, &o, NULL, &err), EINVAL,
 	             "vcrt create failed: invalid container ID format");
+	ck_assert_int_eq(unlink(config), 0);
+	assert_error(vcrt_container_create(v, &o, NULL, &err), ENOENT,
+	             "vcrt create failed: JSON specification file config.json not found");
 	ck_assert_uint_eq(count("root"), 0);
 }
 END_TEST
