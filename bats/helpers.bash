@@ -233,6 +233,9 @@ delete_all() {
 		[ -d "$dir" ] || continue
 		vcrt delete --force "$(basename "$dir")" </dev/null || status=1
 	done
+	for dir in "$T"/runc/*/; do # see parity.bash
+		[ ! -d "$dir" ] || runc --root "$T/runc" delete --force "$(basename "$dir")" || status=1
+	done
 	return "$status"
 }
 

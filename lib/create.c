@@ -120,8 +120,6 @@ static struct record *make_record(const struct creation *c)
 	const struct oci_spec *spec = c->spec;
 
 	r->oci->rootfs = str_dup(c->rootfs);
-	free(r->oci->oci_version);
-	r->oci->oci_version = str_dup(spec->oci_version);
 	r->oci->annotations = xcalloc(spec->n_annotations, sizeof(*r->oci->annotations));
 	for (size_t i = 0; i < spec->n_annotations; i++) {
 		r->oci->annotations[i].key = str_dup(spec->annotations[i].key);
