@@ -29,6 +29,8 @@ test_packages=(
 	valgrind libc6-dbg                  # valgrind needs the loader's symbols
 	bats parallel shellcheck
 	runc crun hyperfine                 # what vcrt is compared with
+	python3-jsonschema                  # judges features and state by the specification's schemas
+	man-db                              # formats the manual page
 	strace util-linux procps psmisc iproute2 socat python3
 )
 

@@ -55,3 +55,26 @@ load helpers
 	[ "$status" -eq 1 ]
 	[[ $output == */no/such/dir/log* ]]
 }
+
+@test "log: the log file is there whatever fails afterwards" {
+	local i=0
+	check_log() {
+		i=$((i + 1))
+		run vcrt --log "$i.log" --log-format json "$@"
+		[ "$status" -ne 0 ]
+		[ "$(jq -rs 'length, .[0].level' "$i.log" | tr '\n' ' ')" = "1 error " ]
+	}
+	check_log --bogus list
+	check_log bogus
+	check_log create
+	check_log create --bogus x
+	check_log create --bundle /nonexistent x
+	check_log list --format wrong
+	check_log exec x
+	check_log checkpoint --image-path here --leave-running x
+	check_log restore --image-path here x
+	check_log create --pidfd-socket sock x
+	run vcrt --log ok.log list
+	[ "$status" -eq 0 ]
+	[ -e ok.log ] && [ ! -s ok.log ]
+}

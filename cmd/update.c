@@ -50,8 +50,10 @@ static const struct opt update_opts[] = {
 	  "Total memory usage (memory + swap); set '-1' to enable unlimited swap" },
 	{ "pids-limit", 0, OPT_INT, AT(pids_limit), NULL,
 	  "Maximum number of pids allowed in the container" },
-	{ "l3-cache-schema", 0, OPT_STRING, AT(l3_cache_schema), NULL, NULL },
-	{ "mem-bw-schema", 0, OPT_STRING, AT(mem_bw_schema), NULL, NULL },
+	{ "l3-cache-schema", 0, OPT_STRING, AT(l3_cache_schema), NULL,
+	  "L3 cache schema of Intel RDT/CAT: refused, a virtual machine has none" },
+	{ "mem-bw-schema", 0, OPT_STRING, AT(mem_bw_schema), NULL,
+	  "memory bandwidth schema of Intel RDT/MBA: refused, a virtual machine has none" },
 	{ 0 },
 };
 
