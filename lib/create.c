@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "lib/ctl.h"
 #include "lib/hooks.h"
 #include "lib/launch.h"
+#include "lib/namespaces.h"
 #include "lib/shim.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
@@ -52,6 +52,16 @@ struct creation {
 
 /* ---- reading and checking ---- */
 
+/* config.md, "Platform-specific configuration": what is for others is none of our business. */
+static void warn_of_platforms(const struct oci_spec *spec)
+{
+	static const char *const names[] = { "windows", "solaris", "zos", "freebsd" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (spec->extra && json_get(spec->extra, names[i]))
+			log_warn("config.json: '%s' is for another platform, ignoring", names[i]);
+}
+
 static int read_config(struct creation *c, struct error *err)
 {
 	const char *bundle = c->o->bundle && *c->o->bundle ? c->o->bundle : ".";
@@ -68,8 +78,10 @@ static int read_config(struct creation *c, struct error *err)
 	c->spec = oci_spec_read(AT_FDCWD, config, err);
 	if (!c->spec)
 		return error_wrap(err, "config.json");
-	if (oci_spec_validate(c->spec, err) < 0)
+	if (oci_spec_validate(c->spec, err) < 0 || oci_spec_check_vm(c->spec, err) < 0 ||
+	    namespaces_check(c->spec, err) < 0)
 		return error_wrap(err, "config.json");
+	warn_of_platforms(c->spec);
 	if (!c->spec->process)
 		return error_set(err, EINVAL, "config.json: process: missing");
 	return 0;
@@ -144,46 +156,6 @@ static int keep_config(const struct creation *c, struct error *err)
 
 /* ---- the stand-in ---- */
 
-static int host_netns_check(const char *path, struct error *err)
-{
-	static const char *const hosts[] = { "/proc/1/ns/net", "/proc/self/ns/net" };
-	struct stat a, b;
-
-	if (stat(path, &a) < 0)
-		return error_sys(err, "linux.namespaces: network: '%s'", path);
-	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++)
-		if (stat(hosts[i], &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-			return error_set(err, ENOTSUP,
-			                 "linux.namespaces: the host's network cannot be used by a "
-			                 "container in a virtual machine");
-	return 0;
-}
-
-static int namespaces_of(const struct oci_spec *spec, struct shim_namespaces *ns, struct error *err)
-{
-	const int wanted = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
-
-	ns->create = CLONE_NEWNS;
-	for (size_t i = 0; spec->linux_ && i < spec->linux_->n_namespaces; i++) {
-		const struct oci_namespace *n = &spec->linux_->namespaces[i];
-		int flag = oci_namespace_flag(n->type), fd;
-
-		if (!n->path || !*n->path) {
-			ns->create |= flag & wanted;
-			continue;
-		}
-		if (flag != CLONE_NEWNET)
-			continue; /* refused with the guest's document */
-		if (host_netns_check(n->path, err) < 0)
-			return -err->code;
-		fd = open(n->path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return error_sys(err, "linux.namespaces: network: '%s'", n->path);
-		ns->join[ns->n_join++] = fd;
-	}
-	return 0;
-}
-
 static size_t title_length(const struct oci_process *process)
 {
 	size_t n = 0;
@@ -196,7 +168,7 @@ static size_t title_length(const struct oci_process *process)
 static int start_shim(struct creation *c, struct error *err)
 {
 	struct shim_namespaces ns = { 0 };
-	int r = namespaces_of(c->spec, &ns, err);
+	int r = namespaces_of_shim(c->spec, &ns, err);
 
 	if (r == 0)
 		r = shim_spawn(c->v->binary, &ns, title_length(c->spec->process), &c->shim, err);
@@ -231,7 +203,8 @@ static int set_up_shim(struct creation *c, struct error *err)
 {
 	struct ctl_out out = { .json = json_new_object() };
 	struct json *mounts = json_new_array();
-	bool cgroupns = oci_namespace_find(c->spec, "cgroup") != NULL;
+	const struct oci_namespace *cgroup = oci_namespace_find(c->spec, "cgroup");
+	bool cgroupns = cgroup && !(cgroup->path && *cgroup->path);
 	const struct oci_root *root = c->spec->root;
 
 	json_set(out.json, "args", json_new_strv(c->spec->process->args));

@@ -1,30 +1,13 @@
-#include <errno.h>
 #include <stdlib.h>
 
+#include "lib/namespaces.h"
 #include "lib/resources.h"
 #include "lib/verbs.h"
-#include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
 #define MAX_HOOK_SECONDS 86400u /* of hooks without a timeout, or with a longer one */
-
-/* The guest has one network namespace, the sandbox's; the host's part of it is the stand-in's. */
-static int localise_namespaces(struct oci_spec *guest, struct error *err)
-{
-	for (size_t i = guest->linux_ ? guest->linux_->n_namespaces : 0; i-- > 0;) {
-		const struct oci_namespace *ns = &guest->linux_->namespaces[i];
-
-		if (str_eq(ns->type, "network"))
-			oci_spec_del_namespace(guest, i);
-		else if (ns->path && *ns->path)
-			return error_set(err, ENOTSUP,
-			                 "linux.namespaces: '%s' is no %s namespace of a sandbox",
-			                 ns->path, ns->type);
-	}
-	return 0;
-}
 
 static unsigned hook_seconds(const struct oci_hook *hooks, size_t n)
 {
@@ -71,8 +54,7 @@ struct json *guest_spec(const struct oci_spec *spec, const struct guest_place *p
 {
 	auto_oci_spec struct oci_spec *guest = oci_spec_copy(spec);
 
-	if (localise_namespaces(guest, err) < 0)
-		return NULL;
+	namespaces_localise(guest);
 	strip_host_parts(guest);
 	resources_for_guest(oci_resources_of(guest), place->cpus);
 	if (guest_mounts(guest, place, mounts, err) < 0)

@@ -66,6 +66,8 @@ static const struct oci_rule rule_domain = { .what = "execution domain", .names 
 static const struct oci_rule rule_no_flags = { .what = "personality flag", .names = no_flags };
 static const struct oci_rule rule_mode = { .what = "memory policy", .names = policy_modes };
 static const struct oci_rule rule_flag = { .what = "memory policy flag", .names = policy_flags };
+static const struct oci_rule rule_nodes = { .what = "must be a list of memory nodes such as 0-3,7",
+	                                    .is_ok = oci_is_list };
 static const struct oci_rule rule_mb = { .what = "must be one line that starts with MB:",
 	                                 .is_ok = is_schema_mb };
 static const struct oci_rule rule_clos = { .what = "must be a file name", .is_ok = is_file_name };
@@ -134,12 +136,32 @@ static const struct oci_field oci_intel_rdt_fields[] = {
 };
 static OCI_TYPE(oci_intel_rdt);
 
+/* set_mempolicy(2) */
+static int check_memory_policy(const void *obj, const struct oci_at *at, struct error *err)
+{
+	const struct oci_memory_policy *p = obj;
+	bool takes_none = str_eq(p->mode, "MPOL_DEFAULT") || str_eq(p->mode, "MPOL_LOCAL");
+	bool has_nodes = p->nodes && *p->nodes;
+
+	if (takes_none && has_nodes)
+		return oci_fail(at, "nodes", err, "must be empty with %s", p->mode);
+	if (!takes_none && !has_nodes && !str_eq(p->mode, "MPOL_PREFERRED"))
+		return oci_fail(at, "nodes", err, "required with %s", p->mode);
+	if (!has_nodes && p->flags && *p->flags)
+		return oci_fail(at, "flags", err, "%s needs nodes", *p->flags);
+	if (strv_has(p->flags, "MPOL_F_STATIC_NODES") &&
+	    strv_has(p->flags, "MPOL_F_RELATIVE_NODES"))
+		return oci_fail(at, "flags", err,
+		                "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
+	return 0;
+}
+
 static const struct oci_field oci_memory_policy_fields[] = {
 	F_STR(oci_memory_policy, mode, "mode", .required = true, .rule = &rule_mode),
-	F_STR(oci_memory_policy, nodes, "nodes"),
+	F_STR(oci_memory_policy, nodes, "nodes", .rule = &rule_nodes),
 	F_STRV(oci_memory_policy, flags, "flags", .rule = &rule_flag),
 };
-static OCI_TYPE(oci_memory_policy);
+static OCI_TYPE(oci_memory_policy, .check = check_memory_policy);
 
 static const struct oci_field oci_personality_fields[] = {
 	F_STR(oci_personality, domain, "domain", .required = true, .rule = &rule_domain),
@@ -166,24 +188,6 @@ static const struct oci_field oci_time_offsets_fields[] = {
 };
 static OCI_TYPE(oci_time_offsets);
 
-static int check_linux(const void *obj, const struct oci_at *at, struct error *err)
-{
-	const struct oci_at list = { .up = at, .name = "namespaces" };
-	const struct oci_linux *l = obj;
-	int seen = 0;
-
-	for (size_t i = 0; i < l->n_namespaces; i++) {
-		const struct oci_at here = { .up = &list, .index = i };
-		const char *type = l->namespaces[i].type;
-		int flag = oci_namespace_flag(type);
-
-		if (seen & flag)
-			return oci_fail(&here, "type", err, "duplicate namespace \"%s\"", type);
-		seen |= flag;
-	}
-	return 0;
-}
-
 static const struct oci_field oci_linux_fields[] = {
 	F_ARRAY(oci_linux, uid_mappings, "uidMappings", oci_id_mapping),
 	F_ARRAY(oci_linux, gid_mappings, "gidMappings", oci_id_mapping),
@@ -203,4 +207,4 @@ static const struct oci_field oci_linux_fields[] = {
 	F_OBJ(oci_linux, personality, "personality", oci_personality),
 	F_OBJ(oci_linux, time_offsets, "timeOffsets", oci_time_offsets),
 };
-OCI_TYPE(oci_linux, .check = check_linux);
+OCI_TYPE(oci_linux, .check = oci_check_linux);

@@ -191,6 +191,17 @@ int oci_next_cpus(const char **list, unsigned *first, unsigned *last)
 	return 1;
 }
 
+bool oci_is_list(const char *s)
+{
+	unsigned first, last;
+	size_t n = 0;
+	int r;
+
+	while ((r = oci_next_cpus(&s, &first, &last)) == 1)
+		n++;
+	return r == 0 && n > 0;
+}
+
 int oci_cap_number(const char *name)
 {
 	return index_of(oci_cap_names, ARRAY_SIZE(oci_cap_names) - 1, name);

@@ -350,7 +350,7 @@ struct oci_intel_rdt {
 struct oci_memory_policy {
 	struct json *extra;
 	char *mode;
-	char *nodes;
+	char *nodes; /* see oci_next_cpus() */
 	char **flags;
 };
 
@@ -548,6 +548,10 @@ int oci_swap_max(const struct oci_memory *m, int64_t *max, struct error *err);
  * what the file says, to keep the one that is not; may be NULL. */
 char *oci_cpu_max(const struct oci_cpu *c, const char *now);
 
+/* Refuse what no VM of ours can offer, whatever its size. 0 or -ENOTSUP with err naming the
+ * property; the document is valid. */
+int oci_spec_check_vm(const struct oci_spec *spec, struct error *err);
+
 /* ---- finding and changing ---- */
 
 /* First element with that key or type, NULL when there is none (or no array at all). */
@@ -587,8 +591,9 @@ int oci_signal_parse(const char *s, struct error *err);
 const char *oci_signal_name(int number); /* "SIGKILL"; NULL: no name */
 
 int oci_namespace_flag(const char *type); /* CLONE_NEW*, 0: unknown */
-/* The next range of a list of CPUs such as "0-3, 7", in which blanks and empty elements do not
- * matter. 1: *first to *last, at most OCI_MAX_CPU; 0: there is no more; -EINVAL: not a list. */
+/* The next range of a list of CPUs or memory nodes such as "0-3, 7", in which blanks and empty
+ * elements do not matter. 1: *first to *last, at most OCI_MAX_CPU; 0: there is no more; -EINVAL:
+ * not a list. */
 #define OCI_MAX_CPU 1023
 int oci_next_cpus(const char **list, unsigned *first, unsigned *last);
 int oci_rlimit_number(const char *type); /* RLIMIT_*, -1: unknown */

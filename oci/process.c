@@ -21,17 +21,6 @@ static bool is_rlimit(const char *s)
 	return oci_rlimit_number(s) >= 0;
 }
 
-static bool is_cpu_list(const char *s)
-{
-	unsigned first, last;
-	size_t n = 0;
-	int r;
-
-	while ((r = oci_next_cpus(&s, &first, &last)) == 1)
-		n++;
-	return r == 0 && n > 0;
-}
-
 /* (uid_t)-1 means "as it is" to the kernel; the limit is runc's. */
 static int check_id(uint32_t id, const struct oci_at *at, const char *name, struct error *err)
 {
@@ -59,7 +48,7 @@ static int check_user(const void *obj, const struct oci_at *at, struct error *er
 static const struct oci_rule rule_rlimit = { .what = "must be a known resource limit",
 	                                     .is_ok = is_rlimit };
 static const struct oci_rule rule_cpus = { .what = "must be a list of CPUs such as 0-3,7",
-	                                   .is_ok = is_cpu_list };
+	                                   .is_ok = oci_is_list };
 static const struct oci_rule rule_io_class = { .what = "I/O class", .names = io_classes };
 static const struct oci_rule rule_policy = { .what = "scheduling policy", .names = policies };
 static const struct oci_rule rule_flag = { .what = "scheduler flag", .names = scheduler_flags };

@@ -124,7 +124,7 @@ static int check_spec(const void *obj, const struct oci_at *at, struct error *er
 
 		return oci_fail(at, "ociVersion", err, "%s is not supported (1.x is)", version);
 	}
-	return 0;
+	return oci_check_names(spec, at, err);
 }
 
 static const struct oci_field oci_spec_fields[] = {

@@ -182,6 +182,13 @@ void oci_free(const struct oci_type *type, void *obj);
 int oci_check_fields(const struct oci_type *type, const void *obj, const struct oci_at *at,
                      struct error *err);
 
+/* names.c: a list for oci_next_cpus() that is not empty. */
+bool oci_is_list(const char *s);
+
+/* linux-check.c */
+int oci_check_linux(const void *obj, const struct oci_at *at, struct error *err);
+int oci_check_names(const struct oci_spec *spec, const struct oci_at *at, struct error *err);
+
 /* Fail with EINVAL and "PATH: message"; at may carry a further name (NULL: none). */
 int oci_fail(const struct oci_at *at, const char *name, struct error *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -33,23 +33,11 @@ START_TEST(the_network_of_the_vm_is_nothing_to_make)
 }
 END_TEST
 
-START_TEST(a_mount_namespace_is_needed)
-{
-	auto_error struct error err = { 0 };
-	struct oci_namespace list[] = { { .type = "pid" } };
-	struct oci_linux x = { .namespaces = list, .n_namespaces = 1 };
-	struct ns_plan ns = { 0 };
-
-	ck_assert_int_eq(namespaces_plan(&ns, &x, &err), -ENOTSUP);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = tcase_create("namespaces");
 
 	tcase_add_test(tc, ids_are_mapped_to_the_outside);
 	tcase_add_test(tc, the_network_of_the_vm_is_nothing_to_make);
-	tcase_add_test(tc, a_mount_namespace_is_needed);
 	return scratch_run(tc);
 }

@@ -226,6 +226,24 @@ START_TEST(checks_linux)
 		  "linux.intelRdt.memBwSchema: must be one line that starts with MB:, not "
 		  "\"L3:\"" },
 		{ "\"memoryPolicy\":{}", "linux.memoryPolicy.mode: required, but missing" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}",
+		  "linux.memoryPolicy.nodes: required with MPOL_BIND" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\",\"nodes\":\"0\"}",
+		  "linux.memoryPolicy.nodes: must be empty with MPOL_DEFAULT" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"3-1\"}",
+		  "linux.memoryPolicy.nodes: must be a list of memory nodes such as 0-3,7, not "
+		  "\"3-1\"" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"1024\"}",
+		  "linux.memoryPolicy.nodes: must be a list of memory nodes such as 0-3,7, not "
+		  "\"1024\"" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\",\"flags\":[\"MPOL_F_STATIC_NODES\"]}",
+		  "linux.memoryPolicy.flags: MPOL_F_STATIC_NODES needs nodes" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\",\"flags\":"
+		  "[\"MPOL_F_STATIC_NODES\",\"MPOL_F_RELATIVE_NODES\"]}",
+		  "linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude "
+		  "each other" },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_PREFERRED\"}", NULL },
+		{ "\"memoryPolicy\":{\"mode\":\"MPOL_INTERLEAVE\",\"nodes\":\"0-1,1023\"}", NULL },
 		{ "\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\",\"flags\":[\"x\"]}",
 		  "linux.memoryPolicy.flags[0]: unknown memory policy flag \"x\"" },
 		{ "\"personality\":{\"domain\":\"BSD\"}",
@@ -238,6 +256,105 @@ START_TEST(checks_linux)
 	};
 
 	check_rows("\"linux\":{", rows, ARRAY_SIZE(rows), "}");
+}
+END_TEST
+
+START_TEST(checks_namespaces_against_what_needs_them)
+{
+#define USER "\"namespaces\":[{\"type\":\"user\"}],"
+#define MAPS(name, list) "\"" name "\":[" list "]"
+#define ONE(inside, outside, size)                                                                 \
+	"{\"containerID\":" inside ",\"hostID\":" outside ",\"size\":" size "}"
+#define GIDS "," MAPS("gidMappings", ONE("0", "0", "1"))
+	static const struct row rows[] = {
+		{ MAPS("uidMappings", ONE("0", "0", "1")),
+		  "linux.uidMappings: needs a new user namespace in namespaces" },
+		{ MAPS("gidMappings", ONE("0", "0", "1")),
+		  "linux.gidMappings: needs a new user namespace in namespaces" },
+		{ USER MAPS("gidMappings", ONE("0", "0", "1")),
+		  "linux.uidMappings: ID 0 of the container is not mapped" },
+		{ USER MAPS("uidMappings", ONE("0", "0", "1")),
+		  "linux.gidMappings: ID 0 of the container is not mapped" },
+		{ USER MAPS("uidMappings", ONE("0", "0", "0")) GIDS,
+		  "linux.uidMappings[0].size: must not be 0" },
+		{ USER MAPS("uidMappings", ONE("0", "4294967290", "10")) GIDS,
+		  "linux.uidMappings[0].size: 10 leads beyond the last ID" },
+		{ USER MAPS("uidMappings", ONE("0", "100", "10") "," ONE("9", "200", "1")) GIDS,
+		  "linux.uidMappings[1]: overlaps with [0]" },
+		{ USER MAPS("uidMappings", ONE("0", "100", "10") "," ONE("50", "91", "10")) GIDS,
+		  "linux.uidMappings[1]: overlaps with [0]" },
+		{ USER MAPS("uidMappings", ONE("10", "0", "10") "," ONE("0", "4294967285", "10"))
+		          GIDS,
+		  NULL },
+		{ "\"namespaces\":[{\"type\":\"user\",\"path\":\"/x\"}]", NULL },
+		{ "\"timeOffsets\":{}",
+		  "linux.timeOffsets: needs a new time namespace in namespaces" },
+		{ "\"timeOffsets\":{},\"namespaces\":[{\"type\":\"time\",\"path\":\"/x\"}]",
+		  "linux.timeOffsets: needs a new time namespace in namespaces" },
+		{ "\"timeOffsets\":{},\"namespaces\":[{\"type\":\"time\"}]", NULL },
+		{ "\"sysctl\":{\"a\":\"b\",\"kernel/hostname\":\"x\"}",
+		  "linux.sysctl[\"kernel/hostname\"]: not allowed as it conflicts with "
+		  "\"hostname\"" },
+		{ "\"sysctl\":{\"kernel.domainname\":\"x\",\"kernel.hostname2\":\"y\"}", NULL },
+	};
+
+	check_rows("\"linux\":{", rows, ARRAY_SIZE(rows), "}");
+}
+END_TEST
+
+START_TEST(checks_names)
+{
+#define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	static const struct row rows[] = {
+		{ "\"hostname\":\"\",\"domainname\":\"\"", NULL },
+		{ "\"hostname\":\"" A64 "\"", NULL },
+		{ "\"hostname\":\"" A64 "b\"", "hostname: longer than 64 bytes" },
+		{ "\"domainname\":\"" A64 "b\"", "domainname: longer than 64 bytes" },
+		{ "\"domainname\":\"x\",\"linux\":{\"namespaces\":[{\"type\":\"uts\"}],"
+		  "\"sysctl\":{\"kernel.domainname\":\"x\"}}",
+		  "linux.sysctl[\"kernel.domainname\"]: not allowed as it conflicts with "
+		  "\"domainname\"" },
+	};
+
+	check_rows("", rows, ARRAY_SIZE(rows), "");
+}
+END_TEST
+
+START_TEST(checks_what_a_vm_cannot_have)
+{
+#define MOUNT "\"namespaces\":[{\"type\":\"mount\"}]"
+	static const struct row rows[] = {
+		{ "", "linux.namespaces: a container without a mount namespace of its own is not "
+		      "supported in a VM" },
+		{ ",\"linux\":{\"namespaces\":[{\"type\":\"mount\",\"path\":\"/x\"}]}",
+		  "linux.namespaces: a container without a mount namespace of its own is not "
+		  "supported in a VM" },
+		{ ",\"linux\":{" MOUNT ",\"intelRdt\":{}}",
+		  "linux.intelRdt: a VM cannot share out the caches and the memory bandwidth of "
+		  "the host's processors" },
+		{ ",\"linux\":{" MOUNT ",\"netDevices\":{\"eth0\":{}}}",
+		  "linux.netDevices: network devices of the host cannot be moved into a VM" },
+		{ ",\"linux\":{" MOUNT ",\"netDevices\":{}}", NULL },
+		{ ",\"linux\":{" MOUNT "},\"hostname\":\"x\"",
+		  "hostname: unable to set hostname without a private UTS namespace" },
+		{ ",\"linux\":{" MOUNT "},\"domainname\":\"x\"",
+		  "domainname: unable to set domainname without a private UTS namespace" },
+		{ ",\"linux\":{" MOUNT "},\"hostname\":\"\",\"domainname\":\"\"", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_error struct error err = { 0 };
+		auto_free char *text = str_fmt(
+			"{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"r\"}%s}", rows[i].text);
+		auto_oci_spec struct oci_spec *spec = oci_spec_parse(text, strlen(text), &err);
+
+		ck_assert_msg(spec && oci_spec_validate(spec, &err) == 0, "%s", err.msg);
+		oci_spec_check_vm(spec, &err);
+		if (rows[i].msg)
+			ck_assert_str_eq(err.msg, rows[i].msg);
+		else
+			ck_assert_msg(!err.code, "%s", err.msg);
+	}
 }
 END_TEST
 
@@ -385,6 +502,9 @@ int main(void)
 	tcase_add_test(tc, checks_process);
 	tcase_add_test(tc, checks_mounts_hooks_and_annotations);
 	tcase_add_test(tc, checks_linux);
+	tcase_add_test(tc, checks_namespaces_against_what_needs_them);
+	tcase_add_test(tc, checks_names);
+	tcase_add_test(tc, checks_what_a_vm_cannot_have);
 	tcase_add_test(tc, checks_seccomp);
 	tcase_add_test(tc, checks_resources);
 	tcase_add_test(tc, checks_vm);

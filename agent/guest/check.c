@@ -9,11 +9,6 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-static int refuse(struct error *err, const char *field)
-{
-	return error_set(err, ENOTSUP, "%s: not supported in a VM", field);
-}
-
 static bool is_set(const char *s)
 {
 	return s && s[0];
@@ -103,14 +98,6 @@ static int check_linux(const struct oci_linux *x, struct error *err)
 {
 	unsigned long flags;
 
-	if (x->intel_rdt)
-		return refuse(err, "linux.intelRdt");
-	if (x->memory_policy)
-		return refuse(err, "linux.memoryPolicy");
-	if (x->n_net_devices > 0)
-		return refuse(err, "linux.netDevices");
-	if (x->personality && x->personality->flags && x->personality->flags[0])
-		return refuse(err, "linux.personality.flags");
 	if (is_set(x->rootfs_propagation) && mount_propagation(x->rootfs_propagation, &flags) < 0)
 		return error_set(err, EINVAL, "linux.rootfsPropagation: unknown value '%s'",
 		                 x->rootfs_propagation);
@@ -121,12 +108,10 @@ static int check_linux(const struct oci_linux *x, struct error *err)
 
 int check_spec(const struct oci_spec *spec, struct error *err)
 {
-	if (oci_spec_validate(spec, err) < 0)
+	if (oci_spec_validate(spec, err) < 0 || oci_spec_check_vm(spec, err) < 0)
 		return -err->code;
 	if (!spec->root || !spec->root->path || spec->root->path[0] != '/')
 		return error_set(err, EINVAL, "root.path: must be an absolute path of the guest");
-	if (!spec->linux_)
-		return error_set(err, EINVAL, "linux: required");
 	if (check_process(spec->process, err) < 0 || check_linux(spec->linux_, err) < 0)
 		return -err->code;
 	return check_mounts(spec, err);

@@ -100,7 +100,7 @@ static int container_prepare(struct container *ct, struct error *err)
 
 	if (modules_for(ct->spec, err) < 0 || namespaces_plan(&ct->ns, x, err) < 0 ||
 	    seccomp_compile(x->seccomp, &ct->seccomp, err) < 0 ||
-	    sysctl_apply(x->sysctl, x->n_sysctl, true, err) < 0)
+	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
 	                                             : str_fmt("/%s", ct->id);

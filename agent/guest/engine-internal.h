@@ -19,6 +19,7 @@ struct oci_device_cgroup;
 struct oci_hook;
 struct oci_id_mapping;
 struct oci_linux;
+struct oci_memory_policy;
 struct oci_mount;
 struct oci_pair;
 struct oci_resources;
@@ -208,9 +209,10 @@ int devices_make(struct mount_state *ms, struct error *err); /* child */
 /* console.c, child, inside the container's root */
 int console_open(struct launch *l, bool on_dev_console, struct error *err);
 
-/* sysctl.c. net: only those below "net", which are the VM's and set by the parent; else only the
- * others, set by the child in its namespaces (with the agent's /proc still visible). */
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool net, struct error *err);
+/* sysctl.c. namespaced: only those that belong to a namespace of the container, set by the child in
+ * it (with the agent's /proc still visible); else only the others, which are the VM's and set by
+ * the parent. */
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool namespaced, struct error *err);
 char *sysctl_path(const char *key);
 
 /* hooks.c: run each hook of a list with the state on its standard input; child */
@@ -222,6 +224,9 @@ void process_become(struct launch *l, struct error *err);
 /* Parent: what needs the agent's privileges (limits, scheduling, OOM score). */
 int process_apply_outside(pid_t pid, const struct oci_process *process, bool is_exec,
                           struct error *err);
+
+/* mempolicy.c, child; p may be NULL */
+int mempolicy_apply(const struct oci_memory_policy *p, struct error *err);
 
 /* rlimits.c, sched.c: parent */
 int rlimits_apply(pid_t pid, const struct oci_process *process, struct error *err);

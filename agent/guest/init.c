@@ -47,14 +47,13 @@ static int new_keyring(struct launch *l, struct error *err)
 	return 0;
 }
 
-static int set_names(const struct oci_spec *spec, const struct ns_plan *ns, struct error *err)
+static int set_names(const struct oci_spec *spec, struct error *err)
 {
-	if ((spec->hostname || spec->domainname) && !((ns->create | ns->join) & CLONE_NEWUTS))
-		return error_set(err, EINVAL, "%s: needs a UTS namespace in linux.namespaces",
-		                 spec->hostname ? "hostname" : "domainname");
-	if (spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0)
+	if (spec->hostname && *spec->hostname &&
+	    sethostname(spec->hostname, strlen(spec->hostname)) < 0)
 		return error_sys(err, "hostname: set '%s'", spec->hostname);
-	if (spec->domainname && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
+	if (spec->domainname && *spec->domainname &&
+	    setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
 		return error_sys(err, "domainname: set '%s'", spec->domainname);
 	return 0;
 }
@@ -67,9 +66,9 @@ static int init_namespaces(struct launch *l, struct error *err)
 		return -err->code;
 	if (setsid() < 0)
 		return error_sys(err, "start a session");
-	if (set_names(l->spec, &l->ct->ns, err) < 0)
+	if (set_names(l->spec, err) < 0)
 		return -err->code;
-	return sysctl_apply(x->sysctl, x->n_sysctl, false, err);
+	return sysctl_apply(x->sysctl, x->n_sysctl, true, err);
 }
 
 static int init_filesystem(struct launch *l, struct mount_state *ms, struct error *err)

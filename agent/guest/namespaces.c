@@ -44,31 +44,13 @@ int namespaces_plan(struct ns_plan *ns, const struct oci_linux *linux_, struct e
 		const struct oci_namespace *n = &linux_->namespaces[i];
 		int flag = oci_namespace_flag(n->type);
 
-		if (!flag)
-			return error_set(err, EINVAL,
-			                 "linux.namespaces: unknown namespace type '%s'", n->type);
 		if (flag == CLONE_NEWNET) /* the VM has one, and it is the container's */
 			continue;
-		if ((ns->create | ns->join) & (unsigned)flag)
-			return error_set(err, EINVAL, "linux.namespaces: '%s' is there twice",
-			                 n->type);
 		if (!n->path || !n->path[0])
 			ns->create |= (unsigned)flag;
 		else if (plan_join(ns, n, flag, err) < 0)
 			return -err->code;
 	}
-	if (!(ns->create & CLONE_NEWNS))
-		return error_set(err, ENOTSUP,
-		                 "linux.namespaces: a container without a mount namespace of its "
-		                 "own is not supported in a VM");
-	if (linux_->time_offsets && !(ns->create & CLONE_NEWTIME))
-		return error_set(err, EINVAL,
-		                 "linux.timeOffsets: needs a new time namespace in "
-		                 "linux.namespaces");
-	if (linux_->n_uid_mappings + linux_->n_gid_mappings > 0 && !(ns->create & CLONE_NEWUSER))
-		return error_set(err, EINVAL,
-		                 "linux.uidMappings: needs a new user namespace in "
-		                 "linux.namespaces");
 	return 0;
 }
 
@@ -147,10 +129,6 @@ static int write_map(pid_t pid, const char *file, const struct oci_id_mapping *m
 
 int idmap_write(pid_t pid, const struct oci_linux *linux_, struct error *err)
 {
-	if (linux_->n_uid_mappings == 0)
-		return error_set(err, EINVAL, "linux.uidMappings: required for a user namespace");
-	if (linux_->n_gid_mappings == 0)
-		return error_set(err, EINVAL, "linux.gidMappings: required for a user namespace");
 	if (write_map(pid, "gid_map", linux_->gid_mappings, linux_->n_gid_mappings, err) < 0)
 		return -err->code;
 	return write_map(pid, "uid_map", linux_->uid_mappings, linux_->n_uid_mappings, err);

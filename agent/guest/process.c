@@ -147,7 +147,8 @@ void process_become(struct launch *l, struct error *err)
 	auto_free char *why = NULL;
 	int code;
 
-	if (take_stdio(l, err) < 0 || set_personality(l->spec->linux_, err) < 0)
+	if (take_stdio(l, err) < 0 || set_personality(l->spec->linux_, err) < 0 ||
+	    mempolicy_apply(l->spec->linux_->memory_policy, err) < 0)
 		return;
 	set_environment(l);
 	if (become_user(l, err) < 0)

@@ -25,14 +25,30 @@ char *sysctl_path(const char *key)
 	return str_fmt("/proc/sys/%s", name);
 }
 
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool net, struct error *err)
+/* Of a namespace that a container may have of its own: ipc_namespaces(7), uts_namespaces(7). The
+ * network's is the VM's. */
+static bool is_namespaced(const char *path)
+{
+	static const char *const prefixes[] = {
+		"/proc/sys/kernel/msg", "/proc/sys/kernel/sem",
+		"/proc/sys/kernel/shm", "/proc/sys/kernel/auto_msgmni",
+		"/proc/sys/fs/mqueue/", "/proc/sys/kernel/domainname",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_starts(path, prefixes[i]))
+			return true;
+	return false;
+}
+
+int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool namespaced, struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		auto_free char *path = sysctl_path(sysctl[i].key);
 
 		if (!path)
 			return error_set(err, EINVAL, "linux.sysctl: bad name '%s'", sysctl[i].key);
-		if (str_starts(path, "/proc/sys/net/") != net)
+		if (is_namespaced(path) != namespaced)
 			continue;
 		if (!fs_exists(path))
 			return error_set(err, ENOTSUP, "linux.sysctl: the guest kernel has no '%s'",

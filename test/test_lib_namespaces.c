@@ -1,0 +1,146 @@
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/namespaces.h"
+#include "lib/shim.h"
+#include "lib/base/error.h"
+#include "lib/base/str.h"
+#include "oci/oci.h"
+#include "test/scratch.h"
+
+static struct oci_spec *spec;
+
+static void setup(void)
+{
+	scratch_new();
+	spec = NULL;
+}
+
+static void teardown(void)
+{
+	oci_spec_free(spec);
+	scratch_remove();
+}
+
+/* A specification with a namespace of this type and path, and one for the network. */
+static void parse(const char *type, const char *path)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *text = str_fmt(
+		"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"r\"},\"linux\":{\"namespaces\":["
+		"{\"type\":\"%s\",\"path\":\"%s\"},{\"type\":\"%s\"}]}}",
+		type, path, str_eq(type, "network") ? "pid" : "network");
+
+	oci_spec_freep(&spec);
+	spec = oci_spec_parse(text, strlen(text), &err);
+	ck_assert_msg(spec != NULL, "%s", err.msg);
+}
+
+static void assert_refused(const char *type, const char *path, const char *why)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *msg = str_fmt("linux.namespaces: '%s' %s", path, why);
+
+	parse(type, path);
+	ck_assert_msg(namespaces_check(spec, &err) < 0, "%s: taken", path);
+	ck_assert_str_eq(err.msg, msg);
+}
+
+START_TEST(a_path_must_be_a_namespace_of_that_type)
+{
+	auto_free char *fifo = scratch_path("fifo"), *file = scratch_path("file");
+	auto_error struct error err = { 0 };
+
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	scratch_file("file", "");
+	assert_refused("ipc", fifo, "is no ipc namespace");
+	assert_refused("ipc", file, "is no ipc namespace");
+	assert_refused("ipc", "/proc/self/ns/uts", "is no ipc namespace");
+	assert_refused("network", "/proc/self/ns/uts", "is no network namespace");
+	parse("network", "/no/such");
+	ck_assert_int_eq(namespaces_check(spec, &err), -ENOENT);
+	ck_assert_str_eq(err.msg, "linux.namespaces: open '/no/such': No such file or directory");
+}
+END_TEST
+
+START_TEST(our_own_namespace_is_inherited_as_without_an_entry)
+{
+	static const char *const types[][2] = { { "pid", "pid" },   { "ipc", "ipc" },
+		                                { "uts", "uts" },   { "cgroup", "cgroup" },
+		                                { "user", "user" }, { "time", "time" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		auto_free char *path = str_fmt("/proc/self/ns/%s", types[i][1]);
+		auto_error struct error err = { 0 };
+		struct shim_namespaces ns = { 0 };
+
+		parse(types[i][0], path);
+		ck_assert_msg(namespaces_check(spec, &err) == 0, "%s", err.msg);
+		ck_assert_int_eq(namespaces_of_shim(spec, &ns, &err), 0);
+		ck_assert_int_eq(ns.create, CLONE_NEWNS | CLONE_NEWNET);
+		ck_assert_uint_eq(ns.n_join, 0);
+		namespaces_localise(spec);
+		ck_assert_uint_eq(spec->linux_->n_namespaces, 0);
+	}
+}
+END_TEST
+
+/* A child in an IPC and a network namespace of its own; ends with this process. */
+static pid_t other_process(void)
+{
+	int pair[2];
+	pid_t pid;
+	char c;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		alarm(30);
+		if (unshare(CLONE_NEWIPC | CLONE_NEWNET) < 0 || write(pair[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(pair[1]);
+	ck_assert_int_eq(read(pair[0], &c, 1), 1);
+	close(pair[0]);
+	return pid;
+}
+
+START_TEST(a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refused)
+{
+	auto_error struct error err = { 0 };
+	struct shim_namespaces ns = { 0 };
+	pid_t pid = other_process();
+	auto_free char *net = str_fmt("/proc/%d/ns/net", (int)pid);
+	auto_free char *ipc = str_fmt("/proc/%d/ns/ipc", (int)pid);
+
+	assert_refused("ipc", ipc, "is no ipc namespace of a sandbox");
+	parse("network", net);
+	ck_assert_msg(namespaces_check(spec, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(namespaces_of_shim(spec, &ns, &err), 0);
+	ck_assert_int_eq(ns.create, CLONE_NEWNS | CLONE_NEWPID);
+	ck_assert_uint_eq(ns.n_join, 1);
+	close(ns.join[0]);
+
+	parse("network", "/proc/self/ns/net");
+	ck_assert_int_eq(namespaces_check(spec, &err), -ENOTSUP);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("namespaces");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, a_path_must_be_a_namespace_of_that_type);
+	tcase_add_test(tc, our_own_namespace_is_inherited_as_without_an_entry);
+	tcase_add_test(tc,
+	               a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refused);
+	return scratch_run(tc);
+}
