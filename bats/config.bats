@@ -68,38 +68,6 @@ said() { # NAME
 	[ "$(said CapInh)" = "$(printf %016x $((1 << 5)))" ]
 }
 
-@test "config: namespaces, of the container and of the guest" {
-	edit '.linux.namespaces = [{type: "pid"}, {type: "network"}, {type: "ipc"}, {type: "uts"},
-		{type: "mount"}, {type: "cgroup"}]'
-	run_container -- sh -c 'echo "pid: $$"; echo "cgroup: $(cat /proc/self/cgroup)"; ps | grep -c . |
-		sed "s/^/processes: /"; ls /sys/class/net | sed "s/^/interface: /"'
-	[ "$(said pid)" = 1 ]
-	[ "$(said cgroup)" = 0::/ ]
-	[ "$(said processes)" -le 6 ]
-	[ "$(said interface)" = lo ]
-
-	# Without a pid namespace of its own it sees the guest's processes, never the host's.
-	edit '.linux.namespaces |= map(select(.type != "pid" and .type != "cgroup"))'
-	run_container -- sh -c 'echo "pid: $$"; echo "cgroup: $(cat /proc/self/cgroup)"
-		echo "init: $(cat /proc/1/comm)"'
-	[ "$(said pid)" -gt 1 ]
-	[ "$(said cgroup)" != 0::/ ]
-	[ "$(said init)" != "$(cat /proc/1/comm)" ]
-}
-
-@test "config: the host's network is refused, so are foreign namespaces" {
-	edit --arg p "/proc/$$/ns/net" '(.linux.namespaces[] | select(.type == "network")).path = $p'
-	run_container
-	[ "$code" -eq 1 ]
-	grep -q "the host's network cannot be used" "$T/err"
-	edit --arg p "/proc/$$/ns/ipc" '.linux.namespaces = [{type: "mount"}, {type: "network"},
-		{type: "ipc", path: $p}]'
-	run_container
-	[ "$code" -eq 1 ]
-	grep -qF "/proc/$$/ns/ipc" "$T/err"
-	assert_nothing_left
-}
-
 @test "config: masked and read-only paths" {
 	mkdir "$B/rootfs/hidden"
 	echo secret >"$B/rootfs/hidden/file"
@@ -118,21 +86,6 @@ said() { # NAME
 	[ "$(grep -c 'Read-only file system' "$T/err")" -eq 5 ]
 	[ "$(cat "$B/rootfs/fixed")" = fixed ]
 	[ ! -e "$B/rootfs/hidden/x" ]
-}
-
-@test "config: sysctls" {
-	edit '.linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel.shmmax": "1234567",
-		"net.core.somaxconn": "321"}'
-	run_container -- sh -c 'cd /proc/sys; echo "forward: $(cat net/ipv4/ip_forward)"
-		echo "shmmax: $(cat kernel/shmmax)"; echo "somaxconn: $(cat net/core/somaxconn)"'
-	[ "$(said forward)" = 1 ]
-	[ "$(said shmmax)" = 1234567 ]
-	[ "$(said somaxconn)" = 321 ]
-	edit '.linux.sysctl = {"kernel.no_such_thing": "1"}'
-	run_container
-	[ "$code" -eq 1 ]
-	grep -q 'kernel.no_such_thing' "$T/err"
-	assert_nothing_left
 }
 
 @test "config: seccomp refuses the system calls it is told to" {

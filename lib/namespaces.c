@@ -37,13 +37,14 @@ static const char *file_of(int flag)
 	return "";
 }
 
-/* Is the namespace behind fd that of this process (or, of "1", of the host's first)? */
-static bool is_namespace_of(int fd, const char *pid, int flag)
+/* Is it the namespace of this process ("self"), or of the host's first ("1")? To open that one may
+ * not be allowed. */
+static bool is_namespace_of(const struct oci_namespace *n, const char *pid)
 {
-	auto_free char *path = str_fmt("/proc/%s/ns/%s", pid, file_of(flag));
+	auto_free char *path = str_fmt("/proc/%s/ns/%s", pid, file_of(oci_namespace_flag(n->type)));
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+	return stat(n->path, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
 	       a.st_dev == b.st_dev;
 }
 
@@ -68,20 +69,18 @@ static int open_namespace(const struct oci_namespace *n, struct error *err)
 
 static int check(const struct oci_namespace *n, struct error *err)
 {
-	int flag = oci_namespace_flag(n->type);
-	auto_close int fd = open_namespace(n, err);
+	bool is_net = str_eq(n->type, "network");
+	auto_close int fd = -1;
 
-	if (fd < 0)
-		return fd;
-	if (flag == CLONE_NEWNET) {
-		if (is_namespace_of(fd, "1", flag) || is_namespace_of(fd, "self", flag))
-			return error_set(err, ENOTSUP,
-			                 "linux.namespaces: the host's network cannot be used by a "
-			                 "container in a virtual machine");
+	if (is_net && (is_namespace_of(n, "1") || is_namespace_of(n, "self")))
+		return error_set(err, ENOTSUP,
+		                 "linux.namespaces: the host's network cannot be used by a "
+		                 "container in a virtual machine");
+	if (is_namespace_of(n, "self"))
 		return 0;
-	}
-	if (is_namespace_of(fd, "self", flag))
-		return 0;
+	fd = open_namespace(n, err);
+	if (fd < 0 || is_net)
+		return -err->code;
 	return error_set(err, ENOTSUP, "linux.namespaces: '%s' is no %s namespace of a sandbox",
 	                 n->path, n->type);
 }
