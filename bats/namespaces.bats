@@ -141,8 +141,12 @@ is_shared() { # FILE
 	wait_until 10 is_elsewhere $!
 	for type in ipc uts; do
 		namespaces mount network "$type=/proc/$!/ns/$type"
-		refused "linux.namespaces: '/proc/$!/ns/$type' is no $type namespace of a sandbox"
+		run_container -- true
+		[ "$code" -eq 1 ]
+		grep -qF "linux.namespaces: '/proc/$!/ns/$type' is no $type namespace of a sandbox" "$T/err"
 	done
+	kill $!
+	wait_for 10 $! || true
 
 	namespaces mount pid pid
 	refused 'linux.namespaces[2].type: duplicate namespace'
