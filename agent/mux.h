@@ -83,6 +83,8 @@ struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int f
                         pump_done_fn done, void *arg);
 struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
                           pump_done_fn done, void *arg);
+/* A pump may be made with fd -1: what comes is held until its descriptor (taken) is there. */
+void pump_set_fd(struct pump *p, int fd);
 /* pump_from_fd only: the process that wrote to fd is gone. Read what is in the pipe now, send EOF,
  * and finish even if some other process still holds the other end. */
 void pump_finish(struct pump *p);

@@ -17,8 +17,12 @@
  *     {"id": 7, "error": {"code": 2, "msg": "exec: ..."}}   code is an errno value
  *     {"event": "exit", ...}                    guest to host, unasked
  *
- * Requests are carried out in the order in which they were sent, so a client may send the next one
- * without waiting for the last answer; answers may come in another order.
+ * A client may send the next request without waiting for the last answer. Requests are begun in the
+ * order in which they were sent, and the slow ones (create, exec, start, pause, resume, update, ps,
+ * delete) hold up nobody else; answers may come in another order. Within one container these wait
+ * for an older answer: everything but delete and exec (which is refused) for that to create,
+ * signals except SIGKILL and winsize for that to the exec of their process, and pause, resume and
+ * update for each other.
  *
  * Stdio. The host numbers streams and names them in "create" and "exec". Each stream flows one way
  * and starts with a window of PROTOCOL_WINDOW bytes; the reader grants more with FRAME_CREDIT as it
@@ -41,8 +45,10 @@
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
  *             and waits before its execve; missing programs are reported here, not at start.
  *   start     {container} -> {}
- *   exec      {container, process, spec: OCI process object, io} -> {pid}
- *             process: a name chosen by the host, unique in the container, not empty
+ *   exec      {container, process, spec: OCI process object, io, cgroup?} -> {pid}
+ *             process: a name chosen by the host, unique in the container, not empty. cgroup: below
+ *             the container's, must exist. In a container that is paused the process is made and
+ *             stands still; the answer comes after the resume.
  *   signal    {container, process?, signal, all?} -> {}     ESRCH when it is gone; 0 only asks
  *   pause     {container} -> {}      freeze its cgroup; the answer comes when it is frozen
  *   resume    {container} -> {}

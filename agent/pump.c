@@ -152,6 +152,9 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 	struct pump *p = arg;
 	size_t sent = 0;
 
+	if (p->fd < 0)
+		return 0;
+
 	while (sent < len) {
 		ssize_t n = write_some(p, data + sent, len - sent);
 
@@ -232,6 +235,8 @@ static void from_fd_writable(void *arg)
 {
 	struct pump *p = arg;
 
+	if (p->fd < 0)
+		return;
 	watch(p, EPOLLIN, from_fd_event);
 	if (p->kind == FD_FILE)
 		from_fd_event(p->fd, EPOLLIN, p);
@@ -255,6 +260,10 @@ void pump_finish(struct pump *p)
 
 	if (p->is_done || p->is_to_fd)
 		return;
+	if (p->fd < 0) {
+		finish(p);
+		return;
+	}
 	loop_remove(&p->source);
 	chunk = xmalloc(FINISH_CHUNK);
 	while (n > 0 && total < FINISH_MAX) {
@@ -273,10 +282,19 @@ static struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void 
 	struct pump *p = xzalloc(sizeof(*p));
 
 	p->loop = loop;
-	p->fd = prepare_fd(p, fd);
+	p->fd = fd < 0 ? -1 : prepare_fd(p, fd);
 	p->done = done;
 	p->arg = arg;
 	return p;
+}
+
+static void start(struct pump *p)
+{
+	if (p->fd < 0)
+		return;
+	watch(p, p->is_to_fd ? 0 : EPOLLIN, p->is_to_fd ? to_fd_event : from_fd_event);
+	if (!p->is_to_fd && p->kind == FD_FILE)
+		mux_writer_wake(p->stream);
 }
 
 struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
@@ -292,7 +310,7 @@ struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int f
 	}
 	/* A pipe without a reader raises SIGPIPE. What we run gets it back (child.h). */
 	signal(SIGPIPE, SIG_IGN);
-	watch(p, 0, to_fd_event);
+	start(p);
 	return p;
 }
 
@@ -306,10 +324,20 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
 		pump_free(p);
 		return NULL;
 	}
-	watch(p, EPOLLIN, from_fd_event);
-	if (p->kind == FD_FILE)
-		mux_writer_wake(p->stream);
+	start(p);
 	return p;
+}
+
+void pump_set_fd(struct pump *p, int fd)
+{
+	if (p->is_done) {
+		close(fd);
+		return;
+	}
+	p->fd = prepare_fd(p, fd);
+	start(p);
+	if (p->is_to_fd)
+		mux_reader_resume(p->stream);
 }
 
 bool pump_is_blocked(const struct pump *p)

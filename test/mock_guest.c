@@ -26,6 +26,9 @@ struct guest {
 	void *arg;
 	struct mock_process *processes;
 	pid_t last_pid;
+	guest_launched_fn slow_done;
+	void *slow_arg;
+	pid_t slow_pid;
 };
 
 static struct guest *last;
@@ -76,8 +79,8 @@ void guest_free(struct guest *g)
 	free(g);
 }
 
-static pid_t add(struct guest *g, const char *container, const char *name, struct guest_io *io,
-                 struct error *err)
+static pid_t add(struct guest *g, const char *container, const char *name,
+                 const struct guest_io *io, struct error *err)
 {
 	struct mock_process *p;
 
@@ -93,18 +96,44 @@ static pid_t add(struct guest *g, const char *container, const char *name, struc
 	return ++g->last_pid;
 }
 
-pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   const struct guest_options *options, struct guest_io *io, struct error *err)
+/* The answer, or for "slow" programs a note of what to say in mock_guest_launched(). */
+static void launched(struct guest *g, bool is_slow, pid_t pid, const struct error *err,
+                     guest_launched_fn done, void *arg)
 {
-	bool is_missing = str_eq(spec->process->args ? spec->process->args[0] : NULL, "missing");
+	if (!is_slow || err->code) {
+		done(arg, pid, -1, err);
+		return;
+	}
+	g->slow_done = done;
+	g->slow_arg = arg;
+	g->slow_pid = pid;
+}
+
+void mock_guest_launched(struct guest *g)
+{
+	auto_error struct error err = { 0 };
+
+	g->slow_done(g->slow_arg, g->slow_pid, -1, &err);
+}
+
+void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                  const struct guest_options *options, const struct guest_io *io,
+                  guest_launched_fn done, void *arg)
+{
+	const char *program = spec->process->args ? spec->process->args[0] : NULL;
+	bool is_slow = str_eq(program, "slow");
+	auto_error struct error err = { 0 };
+	pid_t pid;
 
 	(void)options;
 	if (spec->hostname)
 		log_warn("%s", spec->hostname);
+	if (str_eq(program, "missing"))
+		pid = error_set(&err, ENOENT, "exec: \"missing\": not found");
+	else
+		pid = add(g, container, "", io, &err);
 	oci_spec_free(spec);
-	if (is_missing)
-		return error_set(err, ENOENT, "exec: \"missing\": not found");
-	return add(g, container, "", io, err);
+	launched(g, is_slow, pid, &err, done, arg);
 }
 
 void guest_start(struct guest *g, const char *container, guest_done_fn done, void *arg)
@@ -116,13 +145,20 @@ void guest_start(struct guest *g, const char *container, guest_done_fn done, voi
 	done(arg, &err);
 }
 
-pid_t guest_exec(struct guest *g, const char *container, const char *process,
-                 struct oci_process *process_spec, struct guest_io *io, struct error *err)
+void guest_exec(struct guest *g, const char *container, struct oci_process *process_spec,
+                const struct guest_exec_options *o, const struct guest_io *io,
+                guest_launched_fn done, void *arg)
 {
+	bool is_slow = str_eq(process_spec->args ? process_spec->args[0] : NULL, "slow");
+	auto_error struct error err = { 0 };
+	pid_t pid;
+
 	oci_process_free(process_spec);
 	if (!find(g, container, ""))
-		return error_set(err, ENOENT, "no container '%s'", container);
-	return add(g, container, process, io, err);
+		pid = error_set(&err, ENOENT, "no container '%s'", container);
+	else
+		pid = add(g, container, o->name, io, &err);
+	launched(g, is_slow, pid, &err, done, arg);
 }
 
 int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
@@ -136,24 +172,29 @@ int guest_signal(struct guest *g, const char *container, const char *process, in
 	return 0;
 }
 
-int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err)
+void guest_freeze(struct guest *g, const char *container, bool frozen, guest_done_fn done,
+                  void *arg)
 {
+	auto_error struct error err = { 0 };
+
 	(void)g;
 	(void)container;
 	(void)frozen;
-	(void)err;
-	return 0;
+	done(arg, &err);
 }
 
-int guest_update(struct guest *g, const char *container, struct oci_resources *resources,
-                 struct error *err)
+void guest_update(struct guest *g, const char *container, struct oci_resources *resources,
+                  guest_done_fn done, void *arg)
 {
 	int64_t limit = resources->memory ? resources->memory->limit : 0;
+	auto_error struct error err = { 0 };
 
 	oci_resources_free(resources);
 	if (!find(g, container, ""))
-		return error_set(err, ENOENT, "no container '%s'", container);
-	return limit == MOCK_BAD_LIMIT ? error_set(err, EBUSY, "bad limit") : 0;
+		error_set(&err, ENOENT, "no container '%s'", container);
+	else if (limit == MOCK_BAD_LIMIT)
+		error_set(&err, EBUSY, "bad limit");
+	done(arg, &err);
 }
 
 struct json *guest_stats(struct guest *g, const char *container, struct error *err)
@@ -171,12 +212,13 @@ struct json *guest_stats(struct guest *g, const char *container, struct error *e
 	return j;
 }
 
-struct json *guest_ps(struct guest *g, const char *container, struct error *err)
+void guest_ps(struct guest *g, const char *container, guest_rows_fn done, void *arg)
 {
-	if (find(g, container, ""))
-		return json_new_array();
-	error_set(err, ENOENT, "no container '%s'", container);
-	return NULL;
+	auto_error struct error err = { 0 };
+
+	if (!find(g, container, ""))
+		error_set(&err, ENOENT, "no container '%s'", container);
+	done(arg, err.code ? NULL : json_new_array(), &err);
 }
 
 void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg)

@@ -16,5 +16,7 @@ struct guest *mock_guest_last(void);
 /* The descriptors of the only process with that name; -1: it has none, or is gone. */
 int mock_guest_fd(struct guest *g, const char *container, const char *process, int fd);
 /* The process ends; leak: somebody else (a background process) keeps its descriptors. */
+/* A program named "slow" is only launched now. */
+void mock_guest_launched(struct guest *g);
 void mock_guest_exit(struct guest *g, const char *container, const char *process, int code,
                      bool leak);

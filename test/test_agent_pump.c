@@ -453,6 +453,52 @@ START_TEST(a_number_that_is_taken_is_refused_and_the_descriptor_closed)
 }
 END_TEST
 
+START_TEST(what_comes_before_the_descriptor_is_held)
+{
+	char byte;
+
+	pump = pump_to_fd(loop, mux, STREAM, -1, on_done, NULL);
+	peer_data(&peer, STREAM, "early");
+	settle();
+	ck_assert_uint_eq(pump_bytes(pump), 0);
+	make_pipe();
+	pump_set_fd(pump, steal_fd(&ends[1]));
+	peer_data(&peer, STREAM, " late");
+	peer_send(&peer, FRAME_EOF, STREAM, 0, NULL, 0);
+	expect_text(ends[0], "early late");
+	settle();
+	ck_assert_int_eq((int)read(ends[0], &byte, 1), 0);
+	ck_assert_int_eq(done, 1);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_comes_late_is_read)
+{
+	pump = pump_from_fd(loop, mux, STREAM, -1, on_done, NULL);
+	settle();
+	make_pipe();
+	ck_assert_int_eq(fs_write_all(ends[1], "hello", 5), 0);
+	pump_set_fd(pump, steal_fd(&ends[0]));
+	expect_data("hello");
+	close_fd(&ends[1]);
+	peer_expect(&peer, FRAME_EOF, STREAM);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_comes_too_late_is_closed)
+{
+	int fd;
+
+	pump = pump_from_fd(loop, mux, STREAM, -1, on_done, NULL);
+	peer_send(&peer, FRAME_CLOSE, STREAM, 0, NULL, 0);
+	peer_expect(&peer, FRAME_EOF, STREAM);
+	make_pipe();
+	fd = ends[0];
+	pump_set_fd(pump, steal_fd(&ends[0]));
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("pump");
@@ -476,5 +522,8 @@ int main(void)
 	tcase_add_test(tc, finish_takes_what_is_there_although_somebody_holds_the_pipe);
 	tcase_add_test(tc, finish_does_not_wait_for_credit);
 	tcase_add_test(tc, a_number_that_is_taken_is_refused_and_the_descriptor_closed);
+	tcase_add_test(tc, what_comes_before_the_descriptor_is_held);
+	tcase_add_test(tc, a_descriptor_that_comes_late_is_read);
+	tcase_add_test(tc, a_descriptor_that_comes_too_late_is_closed);
 	return scratch_run(tc);
 }

@@ -344,6 +344,52 @@ START_TEST(shutdown_is_answered_before_the_power_goes)
 }
 END_TEST
 
+START_TEST(others_are_answered_while_a_process_is_made)
+{
+	peer_hello(&peer);
+	ask(CREATE("true", "{}"), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	peer_control(&peer, "{\"id\":2,\"op\":\"exec\",\"container\":\"c\",\"process\":\"e\","
+	                    "\"io\":{\"stdin\":5},"
+	                    "\"spec\":{\"cwd\":\"/\",\"args\":[\"slow\"]}}");
+	/* What is for that process waits for it, in order. */
+	peer_control(&peer, "{\"id\":3,\"op\":\"winsize\",\"container\":\"c\",\"process\":\"e\","
+	                    "\"height\":5,\"width\":5}");
+	peer_control(&peer, "{\"id\":4,\"op\":\"signal\",\"container\":\"c\",\"process\":\"e\","
+	                    "\"signal\":15}");
+	ask("{\"id\":5,\"op\":\"ps\",\"container\":\"c\"}", "{\"id\":5,\"ok\":{\"processes\":[]}}");
+	ask("{\"id\":6,\"op\":\"signal\",\"container\":\"c\",\"signal\":1}",
+	    "{\"id\":6,\"ok\":{}}");
+	ask("{\"id\":7,\"op\":\"signal\",\"container\":\"c\",\"process\":\"e\",\"signal\":1,"
+	    "\"all\":true}",
+	    "{\"id\":7,\"ok\":{}}");
+	/* Its input flows already. */
+	peer_data(&peer, 5, "early");
+	ask("{\"id\":8,\"op\":\"stats\",\"container\":\"c\"}",
+	    "{\"id\":8,\"ok\":{\"pids\":{\"current\":3}}}");
+	expect_read(process_fd("e", 0), "early");
+	mock_guest_launched(mock_guest_last());
+	expect_control("{\"id\":2,\"ok\":{\"pid\":1002}}");
+	expect_control(
+		"{\"id\":3,\"error\":{\"code\":25,\"msg\":\"the process has no terminal\"}}");
+	expect_control("{\"id\":4,\"ok\":{}}");
+}
+END_TEST
+
+START_TEST(a_container_that_is_being_created_keeps_its_requests_waiting)
+{
+	peer_hello(&peer);
+	peer_control(&peer, CREATE("slow", "{}"));
+	peer_control(&peer, "{\"id\":2,\"op\":\"start\",\"container\":\"c\"}");
+	peer_control(&peer, "{\"id\":3,\"op\":\"ps\",\"container\":\"c\"}");
+	ask("{\"id\":4,\"op\":\"ps\",\"container\":\"other\"}",
+	    "{\"id\":4,\"error\":{\"code\":2,\"msg\":\"no container 'other'\"}}");
+	mock_guest_launched(mock_guest_last());
+	expect_control("{\"id\":1,\"ok\":{\"pid\":1001}}");
+	expect_control("{\"id\":2,\"ok\":{}}");
+	expect_control("{\"id\":3,\"ok\":{\"processes\":[]}}");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("server");
@@ -370,5 +416,7 @@ int main(void)
 	tcase_add_test(tc, the_loop_ends_with_the_connection);
 	tcase_add_test(tc, another_version_is_refused);
 	tcase_add_exit_test(tc, shutdown_is_answered_before_the_power_goes, MOCK_POWER_OFF);
+	tcase_add_test(tc, others_are_answered_while_a_process_is_made);
+	tcase_add_test(tc, a_container_that_is_being_created_keeps_its_requests_waiting);
 	return scratch_run(tc);
 }

@@ -55,7 +55,7 @@ static bool holds(int first, const int *keep, size_t n, const unsigned *denied, 
 }
 
 static const unsigned denied[] = { SYS_close_range, SYS_openat };
-static const int keep[] = { 3, 4, 7, 7, 100, TOP };
+static const int keep[] = { 100, 7, 3, 4, 7, TOP };
 
 START_TEST(closes_everything_from_first)
 {

@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +11,10 @@
 #include "agent/guest/engine-internal.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
-#include "lib/base/loop.h"
 #include "lib/base/str.h"
 
 #define FILE_MAX (1 << 20)
 #define MAX_DEPTH 32
-#define FREEZE_MS 2000
 
 static int read_words(int dir, const char *file, char ***words, struct error *err)
 {
@@ -73,21 +70,20 @@ static int open_part(int dir, const char *name, bool create, struct error *err)
 	return fd < 0 ? error_sys(err, "open the cgroup '%s'", name) : fd;
 }
 
-/* Walk down from root. create: make what is missing and enable controllers on the way. */
-static int open_path(const char *root, const char *path, bool create, struct error *err)
+/* Walk down from start (taken). create: make what is missing and enable controllers on the way. */
+static int walk_down(int start, const char *path, bool create, struct error *err)
 {
 	auto_strv char **parts = str_split(path, '/');
-	auto_close int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int dir = start;
 
-	if (dir < 0)
-		return error_sys(err, "open '%s'", root);
 	for (size_t i = 0; parts[i]; i++) {
 		int next;
 
 		if (!parts[i][0] || str_eq(parts[i], "."))
 			continue;
 		if (str_eq(parts[i], ".."))
-			return error_set(err, EINVAL, "linux.cgroupsPath: '%s' has a '..'", path);
+			return error_set(err, EINVAL, "%s: '%s' has a '..'",
+			                 create ? "linux.cgroupsPath" : "cgroup", path);
 		if (create && enable_controllers(dir, err) < 0)
 			return -err->code;
 		next = open_part(dir, parts[i], create, err);
@@ -97,6 +93,24 @@ static int open_path(const char *root, const char *path, bool create, struct err
 		dir = next;
 	}
 	return steal_fd(&dir);
+}
+
+static int open_path(const char *root, const char *path, bool create, struct error *err)
+{
+	int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return error_sys(err, "open '%s'", root);
+	return walk_down(dir, path, create, err);
+}
+
+int cgroup_open_below(const struct cgroup *cg, const char *path, struct error *err)
+{
+	int dir = openat(cg->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return error_sys(err, "open the container's cgroup");
+	return walk_down(dir, path, false, err);
 }
 
 int cgroup_create(struct cgroup *cg, const char *root, const char *path, struct error *err)
@@ -187,28 +201,12 @@ bool cgroup_is_populated(const struct cgroup *cg)
 
 int cgroup_freeze(const struct cgroup *cg, bool frozen, struct error *err)
 {
-	auto_close int events = openat(cg->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	uint64_t end = loop_now_ms() + FREEZE_MS;
+	return fs_write_value_at(cg->fd, "cgroup.freeze", frozen ? "1" : "0", err);
+}
 
-	if (events < 0)
-		return error_sys(err, "open 'cgroup.events'");
-	if (fs_write_value_at(cg->fd, "cgroup.freeze", frozen ? "1" : "0", err) < 0)
-		return -err->code;
-	while ((cgroup_stat(cg, "cgroup.events", "frozen") != 0) != frozen) {
-		struct pollfd p = { .fd = events, .events = POLLPRI };
-		char buf[256];
-
-		if (loop_now_ms() > end) {
-			/* What is not paused must run. */
-			fs_write_value_at(cg->fd, "cgroup.freeze", "0", err);
-			return error_set(err, ETIMEDOUT, "the cgroup '%s' does not %s in time",
-			                 cg->path, frozen ? "freeze" : "thaw");
-		}
-		poll(&p, 1, 20);
-		if (pread(events, buf, sizeof(buf), 0) < 0) /* arms the notification again */
-			return error_sys(err, "read 'cgroup.events'");
-	}
-	return 0;
+bool cgroup_is_frozen(const struct cgroup *cg)
+{
+	return cgroup_stat(cg, "cgroup.events", "frozen") != 0;
 }
 
 struct pids {

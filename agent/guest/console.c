@@ -28,7 +28,7 @@ static int open_master(struct error *err)
 static void set_size(int fd, const struct launch *l)
 {
 	const struct oci_console_size *cs = l->process->console_size;
-	struct winsize size = { .ws_row = l->io->height, .ws_col = l->io->width };
+	struct winsize size = { .ws_row = l->io.height, .ws_col = l->io.width };
 
 	if (size.ws_row == 0 && size.ws_col == 0 && cs) {
 		size.ws_row = cs->height > USHRT_MAX ? USHRT_MAX : (unsigned short)cs->height;

@@ -1,6 +1,7 @@
 /* The life of a container: create, start, delete. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "agent/guest/modules.h"
+#include "agent/guest/work.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -62,35 +64,120 @@ static int joined_pidns(const struct ns_plan *ns)
 	return -1;
 }
 
-static int container_launch(struct container *ct, struct guest_io *io, struct error *err)
+/* Undo of guest_create(): the launch has cleaned up its process already. */
+static void container_rollback(struct container *ct)
 {
-	auto_close int pidfd = -1, devices = -1;
-	struct launch l = {
-		.ct = ct,
-		.spec = ct->spec,
-		.process = ct->spec->process,
-		.io = io,
-		.child = init_child,
-		.clone_flags = namespaces_of_clone(&ct->ns),
-		.pidns = joined_pidns(&ct->ns),
-		.target = -1,
-		.devices = -1,
-		.wait_ms = setup_time(ct->spec),
-		.master = -1,
-	};
-	pid_t pid;
+	if (ct->cgroup.fd >= 0 && cgroup_remove(&ct->cgroup, ct->guest->cgroup_root) < 0)
+		log_warn("container '%s': its cgroup cannot be removed, ignoring", ct->id);
+	container_free(ct);
+}
 
-	caps_from_oci(ct->spec->process->capabilities, true, &l.caps);
-	devices = l.devices = devices_store(ct->spec->linux_, err);
-	if (devices < 0)
-		return devices;
-	pid = launch_start(&l, &pidfd, &ct->sync, err);
-	if (pid < 0)
-		return pid;
-	process_add(ct, "", pid, steal_fd(&pidfd));
-	namespaces_done(&ct->ns);
-	watch_oom(ct);
-	return pid;
+static void create_settled(struct launch *l)
+{
+	struct container *ct = l->ct;
+	pid_t pid = -l->why.code;
+
+	if (!l->why.code) {
+		pid = l->self->pid;
+		ct->sync = steal_fd(&l->sock);
+		namespaces_done(&ct->ns);
+		watch_oom(ct);
+	} else if (!ct->delete_done) {
+		container_rollback(ct);
+	}
+	l->done(l->arg, pid, steal_fd(&l->master), &l->why);
+}
+
+/* There is no process yet. */
+static void create_failed(struct container *ct, const struct error *err)
+{
+	struct launch *l = steal_ptr(&ct->to_launch);
+
+	work_cancel(&ct->compile);
+	container_rollback(ct);
+	l->done(l->arg, -err->code, -1, err);
+	launch_free(l);
+}
+
+static void create_launch(struct container *ct)
+{
+	auto_error struct error err = { 0 };
+	auto_close int devices = devices_store(ct->spec->linux_, &err);
+	struct launch *l = ct->to_launch;
+
+	l->devices = devices;
+	if (devices < 0 || launch_start(l, "", &err) < 0) {
+		create_failed(ct, &err);
+		return;
+	}
+	l->devices = -1;
+	ct->to_launch = NULL;
+}
+
+/* Child: the flags and the code of the filter. Profiles have thousands of rules. */
+static int compile(void *in, struct buf *out, struct error *err)
+{
+	struct seccomp_filter f;
+
+	if (seccomp_compile(in, &f, err) < 0)
+		return -err->code;
+	buf_add(out, &f.flags, sizeof(f.flags));
+	buf_add(out, f.code, f.n * sizeof(*f.code));
+	return 0;
+}
+
+static void on_compiled(void *arg, const char *data, size_t len, const struct error *err)
+{
+	struct container *ct = arg;
+	struct seccomp_filter *f = &ct->seccomp;
+
+	ct->compile = NULL;
+	if (err->code) {
+		create_failed(ct, err);
+		return;
+	}
+	memcpy(&f->flags, data, sizeof(f->flags));
+	f->n = (len - sizeof(f->flags)) / sizeof(*f->code);
+	f->code = xcalloc(f->n, sizeof(*f->code));
+	memcpy(f->code, data + sizeof(f->flags), f->n * sizeof(*f->code));
+	create_launch(ct);
+}
+
+static void container_launch(struct container *ct, const struct guest_io *io,
+                             guest_launched_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct work_plan plan = {
+		.what = "linux.seccomp: compile",
+		.fn = compile,
+		.in = ct->spec->linux_->seccomp,
+		.keep = -1,
+		.limit_ms = SETUP_MS,
+		.done = on_compiled,
+		.arg = ct,
+	};
+	struct launch *l = ct->to_launch = xzalloc(sizeof(*l));
+
+	*l = (struct launch){ .ct = ct,
+		              .spec = ct->spec,
+		              .process = ct->spec->process,
+		              .io = *io,
+		              .child = init_child,
+		              .clone_flags = namespaces_of_clone(&ct->ns),
+		              .pidns = joined_pidns(&ct->ns),
+		              .target = -1,
+		              .devices = -1,
+		              .wait_ms = setup_time(ct->spec),
+		              .settled = create_settled,
+		              .done = done,
+		              .arg = arg,
+		              .sock = -1,
+		              .master = -1 };
+	caps_from_oci(ct->spec->process->capabilities, true, &l->caps);
+	if (!plan.in)
+		create_launch(ct);
+	else if (!(ct->compile = work_start(ct->guest->loop, &plan, &err)))
+		create_failed(ct, &err);
 }
 
 static int container_prepare(struct container *ct, struct error *err)
@@ -99,7 +186,6 @@ static int container_prepare(struct container *ct, struct error *err)
 	auto_free char *path = NULL;
 
 	if (modules_for(ct->spec, err) < 0 || namespaces_plan(&ct->ns, x, err) < 0 ||
-	    seccomp_compile(x->seccomp, &ct->seccomp, err) < 0 ||
 	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
@@ -123,35 +209,30 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 	return ct;
 }
 
-/* Undo of guest_create(): the launch has cleaned up its process already. */
-static void container_rollback(struct container *ct)
-{
-	if (ct->cgroup.fd >= 0 && cgroup_remove(&ct->cgroup, ct->guest->cgroup_root) < 0)
-		log_warn("container '%s': its cgroup cannot be removed, ignoring", ct->id);
-	container_free(ct);
-}
-
-pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   const struct guest_options *options, struct guest_io *io, struct error *err)
+void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                  const struct guest_options *options, const struct guest_io *io,
+                  guest_launched_fn done, void *arg)
 {
 	auto_oci_spec struct oci_spec *owned = spec;
-	struct container *ct;
-	pid_t pid;
+	auto_error struct error err = { 0 };
+	struct container *ct = NULL;
 
-	io->master = -1;
 	if (container_find(g, container))
-		return error_set(err, EEXIST, "container '%s' exists already", container);
-	if (check_spec(spec, err) < 0)
-		return -err->code;
-	ct = container_new(g, container, steal_ptr(&owned));
-	ct->no_pivot = options->no_pivot;
-	ct->no_new_keyring = options->no_new_keyring;
-	ct->bundle = str_dup(options->bundle ? options->bundle : "/");
-	if (container_prepare(ct, err) < 0 || (pid = container_launch(ct, io, err)) < 0) {
-		container_rollback(ct);
-		return -err->code;
+		error_set(&err, EEXIST, "container '%s' exists already", container);
+	if (!err.code && check_spec(spec, &err) == 0) {
+		ct = container_new(g, container, steal_ptr(&owned));
+		ct->no_pivot = options->no_pivot;
+		ct->no_new_keyring = options->no_new_keyring;
+		ct->bundle = str_dup(options->bundle ? options->bundle : "/");
+		container_prepare(ct, &err);
 	}
-	return pid;
+	if (!err.code) {
+		container_launch(ct, io, done, arg);
+		return;
+	}
+	if (ct)
+		container_rollback(ct);
+	done(arg, -err.code, -1, &err);
 }
 
 /* ---- start ---- */
@@ -185,10 +266,13 @@ void guest_start(struct guest *g, const char *container, guest_done_fn done, voi
 {
 	auto_error struct error err = { 0 };
 	struct container *ct = container_find(g, container);
+	struct process *init = NULL;
 
 	if (!ct)
 		error_set(&err, ENOENT, "container '%s' does not exist", container);
-	else if (!process_find(ct, ""))
+	else if (ct->to_launch || ((init = process_find(ct, "")) && init->launch))
+		error_set(&err, EBUSY, "cannot start a container that is being created");
+	else if (!init)
 		error_set(&err, ESRCH, "cannot start a container that has stopped");
 	else if (ct->sync < 0 || ct->start_done)
 		error_set(&err, EBUSY, "cannot start an already running container");
@@ -211,8 +295,10 @@ static void delete_finished(struct container *ct, const struct error *err)
 	void *arg = ct->delete_arg;
 
 	ct->delete_done = NULL;
-	if (!err->code)
+	if (!err->code) {
+		container_end_freeze(ct, ECANCELED);
 		container_free(ct);
+	}
 	done(arg, err);
 }
 
@@ -257,6 +343,13 @@ void guest_delete(struct guest *g, const char *container, guest_done_fn done, vo
 	else if (cgroup_kill(&ct->cgroup, &err) < 0)
 		error_wrap(&err, "delete container '%s'", container);
 	if (err.code) {
+		done(arg, &err);
+		return;
+	}
+	if (ct->to_launch) {
+		error_set(&err, ECANCELED, "container '%s' was deleted", container);
+		create_failed(ct, &err);
+		error_clear(&err);
 		done(arg, &err);
 		return;
 	}

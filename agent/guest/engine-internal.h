@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 
 struct changes;
+struct freeze;
 struct loop_source;
 struct oci_capabilities;
 struct oci_device_cgroup;
@@ -25,6 +26,7 @@ struct oci_pair;
 struct oci_resources;
 struct oci_seccomp;
 struct sock_filter;
+struct work;
 
 /* ---- containers and processes (engine.c, container.c) ---- */
 
@@ -43,6 +45,7 @@ struct process {
 	char *name; /* "": the container's own */
 	pid_t pid;
 	int pidfd;
+	struct launch *launch; /* NULL: it runs its program, or waits for the start */
 };
 
 struct cgroup {
@@ -87,49 +90,79 @@ struct container {
 	guest_done_fn start_done, delete_done;
 	void *start_arg, *delete_arg;
 	uint64_t delete_deadline; /* loop_now_ms() */
+	struct work *compile;     /* the filter, while the container is created, for */
+	struct launch *to_launch;
+	struct freeze *freeze; /* on its way */
+	bool is_frozen;        /* by the host's wish */
 };
 
 struct container *container_find(struct guest *g, const char *id);
 struct process *process_find(struct container *ct, const char *name);
 struct process *process_add(struct container *ct, const char *name, pid_t pid, int pidfd);
+void process_forget(struct container *ct, struct process *p); /* unlink and free */
 void container_free(struct container *ct); /* also unlinks it; the cgroup stays */
 void container_read_oom(struct container *ct);
-void container_try_delete(struct container *ct); /* goes on with guest_delete() */
+void container_try_delete(struct container *ct);           /* goes on with guest_delete() */
+void container_end_freeze(struct container *ct, int code); /* answer the one on its way */
+int container_signal_all(struct container *ct, int signo, struct error *err);
 
-/* ---- launching (launch.c parent, init.c and exec.c child) ---- */
+/* ---- launching (launch.c and launch-guide.c parent, init.c and exec.c child) ---- */
 
 struct caps {
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
-/* One process on its way from clone to execve. */
+enum launch_phase {
+	LAUNCH_SETUP, /* until the process has reported that everything is applied */
+	LAUNCH_EXEC,  /* exec only: until the program runs */
+	LAUNCH_DYING, /* it was killed, and is waited for */
+};
+
+/* One process on its way from clone to execve. On the heap; lives until it is settled. */
 struct launch {
 	struct container *ct;
 	const struct oci_spec *spec;
 	const struct oci_process *process;
-	struct guest_io *io;
+	struct oci_process *owned; /* exec: the same */
+	struct guest_io io;
 	struct caps caps;
 	void (*child)(struct launch *l); /* does not return */
 	unsigned clone_flags;
-	int pidns;   /* to be born in, -1: the agent's or a new one */
-	int target;  /* exec: pidfd of the container's process, else -1 */
-	int devices; /* see devices_store(), else -1 */
+	int pidns;    /* to be born in, -1: the agent's or a new one; not owned */
+	int target;   /* exec: pidfd of the container's process, else -1; not owned */
+	int devices;  /* see devices_store(), else -1; until the process is born */
+	char *cgroup; /* exec: below the container's, NULL: that one itself */
 	unsigned wait_ms;
+	/* The process runs or waits for its start, or why.code says what went wrong and it is
+	 * forgotten. What it needs of sock and master it takes. */
+	void (*settled)(struct launch *l);
+	guest_launched_fn done; /* for settled() */
+	void *arg;
+
+	/* parent, after clone */
+	enum launch_phase phase;
+	struct process *self;
+	struct loop_source *source, *timer;
+	int sock;
+	bool is_dead;
+	struct error why;
 
 	/* child */
 	int sync;
 	int stdio[3];
-	int master; /* to be handed over with the "ready" report */
+	int master; /* to be handed over with the "ready" report; also in the parent after it */
 	char *program;
 	char **env;
 };
 
-/* Parent: start the process and wait until it reports that everything is applied. Fills *pidfd and
- * *sync (both owned by the caller) and l->io->master. Returns the pid or -errno, nothing left. */
-pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err);
-/* Parent: let it exec, wait for the outcome. */
-int launch_finish(int sync, struct error *err);
-void launch_kill(pid_t pid, int pidfd);
+/* Parent, launch.c: the process and a socket to it, both descriptors owned by the caller. */
+pid_t launch_clone(struct launch *l, int *pidfd, int *sync, struct error *err);
+/* Parent: start the process under this name and wait for it from the loop; settled() comes later
+ * and l is freed after it. -errno: nothing was started, l is the caller's. */
+int launch_start(struct launch *l, const char *name, struct error *err);
+void launch_exited(struct launch *l); /* its process was reaped; settles it */
+void launch_rearm(struct launch *l);  /* all of its time again: it stood still */
+void launch_free(struct launch *l);   /* NULL is fine */
 
 void init_child(struct launch *l) __attribute__((noreturn));
 void exec_child(struct launch *l) __attribute__((noreturn));
@@ -231,6 +264,8 @@ int mempolicy_apply(const struct oci_memory_policy *p, struct error *err);
 /* rlimits.c, sched.c: parent */
 int rlimits_apply(pid_t pid, const struct oci_process *process, struct error *err);
 int sched_apply(pid_t pid, const struct oci_process *process, bool is_exec, struct error *err);
+/* execCPUAffinity, of exec'd processes only: initial before anything else, or final at the end. */
+int sched_affinity(pid_t pid, const char *list, struct error *err);
 
 /* caps.c */
 void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out);
@@ -266,11 +301,15 @@ int cgroup_create(struct cgroup *cg, const char *root, const char *path, struct 
 void cgroup_done(struct cgroup *cg);
 int cgroup_remove(struct cgroup *cg, const char *root); /* 0 or -errno (EBUSY) */
 int cgroup_kill(const struct cgroup *cg, struct error *err);
+/* Asks only: cgroup_is_frozen() says when it is so. */
 int cgroup_freeze(const struct cgroup *cg, bool frozen, struct error *err);
+bool cgroup_is_frozen(const struct cgroup *cg);
 bool cgroup_is_populated(const struct cgroup *cg);
 pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err); /* with descendants */
 uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key);
 int cgroup_open_of(const char *root, pid_t pid, struct error *err); /* where pid is now */
+/* One below it that exists. A descriptor or -errno. */
+int cgroup_open_below(const struct cgroup *cg, const char *path, struct error *err);
 
 /* cgroup-limits.c. undo: to take it back, may be NULL. */
 int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct changes *undo,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/work.h"
 #include "lib/base/child.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -73,9 +74,20 @@ struct process *process_add(struct container *ct, const char *name, pid_t pid, i
 
 static void process_free(struct process *p)
 {
+	launch_free(p->launch);
 	free(p->name);
 	close_fd(&p->pidfd);
 	free(p);
+}
+
+void process_forget(struct container *ct, struct process *p)
+{
+	struct process **link = &ct->processes;
+
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	process_free(p);
 }
 
 void container_free(struct container *ct)
@@ -95,6 +107,9 @@ void container_free(struct container *ct)
 	loop_remove(&ct->sync_source);
 	loop_remove(&ct->oom_source);
 	loop_remove(&ct->delete_timer);
+	work_cancel(&ct->compile);
+	launch_free(ct->to_launch);
+	container_end_freeze(ct, ECANCELED);
 	close_fd(&ct->sync);
 	close_fd(&ct->oom_fd);
 	namespaces_done(&ct->ns);
@@ -116,13 +131,12 @@ void container_read_oom(struct container *ct)
 	ct->guest->events->oom(ct->guest->arg, ct->id);
 }
 
-static struct container *take_process(struct guest *g, pid_t pid, struct process **out)
+static struct container *find_pid(struct guest *g, pid_t pid, struct process **out)
 {
 	for (struct container *ct = g->containers; ct; ct = ct->next)
-		for (struct process **link = &ct->processes; *link; link = &(*link)->next)
-			if ((*link)->pid == pid) {
-				*out = *link;
-				*link = (*link)->next;
+		for (struct process *p = ct->processes; p; p = p->next)
+			if (p->pid == pid) {
+				*out = p;
 				return ct;
 			}
 	return NULL;
@@ -151,38 +165,23 @@ static bool is_known(const struct guest *g, const struct container *ct)
 void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 {
 	struct process *p = NULL;
-	struct container *ct = take_process(g, pid, &p);
+	struct container *ct = find_pid(g, pid, &p);
+	auto_free char *name = NULL;
 
+	if (ct && p->launch) {
+		launch_exited(p->launch);
+		ct = find_pid(g, pid, &p); /* gone if its program has never run */
+	}
 	if (!ct)
 		return;
 	if (!p->name[0])
 		kill_rest(ct);
 	container_read_oom(ct); /* before the exit that it explains */
-	g->events->exited(g->arg, ct->id, p->name, child_exit_code(wait_status));
-	process_free(p);
+	name = steal_ptr(&p->name);
+	process_forget(ct, p);
+	g->events->exited(g->arg, ct->id, name, child_exit_code(wait_status));
 	if (is_known(g, ct)) /* unless the callback had it deleted */
 		container_try_delete(ct);
-}
-
-static int signal_all(struct container *ct, int signo, struct error *err)
-{
-	auto_error struct error thaw = { 0 };
-	auto_free pid_t *pids = NULL;
-	bool was_frozen;
-	size_t n;
-	int ret;
-
-	if (signo == SIGKILL)
-		return cgroup_kill(&ct->cgroup, err);
-	/* Frozen, so that nobody forks away from the signal; a paused container stays so. */
-	was_frozen = cgroup_stat(&ct->cgroup, "cgroup.events", "frozen") != 0;
-	ret = cgroup_freeze(&ct->cgroup, true, err);
-	pids = ret == 0 ? cgroup_pids(&ct->cgroup, &n, err) : NULL;
-	for (size_t i = 0; pids && i < n; i++)
-		kill(pids[i], signo); /* it may have died: nothing to say */
-	if (!was_frozen && cgroup_freeze(&ct->cgroup, false, &thaw) < 0 && !err->code)
-		return error_move(err, &thaw);
-	return -err->code;
 }
 
 int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
@@ -194,20 +193,11 @@ int guest_signal(struct guest *g, const char *container, const char *process, in
 	if (!ct)
 		return error_set(err, ENOENT, "container '%s' does not exist", container);
 	if (all)
-		return signal_all(ct, signo, err);
+		return container_signal_all(ct, signo, err);
 	if (!p)
 		return error_set(err, ESRCH, "process '%s' of container '%s' is gone", process,
 		                 container);
 	if (syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0) < 0)
 		return error_sys(err, "send signal %d to container '%s'", signo, container);
 	return 0;
-}
-
-int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err)
-{
-	struct container *ct = container_find(g, container);
-
-	if (!ct)
-		return error_set(err, ENOENT, "container '%s' does not exist", container);
-	return cgroup_freeze(&ct->cgroup, frozen, err);
 }

@@ -9,6 +9,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "lib/base/log.h"
+#include "lib/base/str.h"
 #include "oci/oci.h"
 
 #define EXEC_SETUP_MS 30000
@@ -52,61 +53,82 @@ static int open_pidns(pid_t pid, struct error *err)
 	return fd < 0 ? error_sys(err, "open '%s'", path) : fd;
 }
 
-static pid_t exec_launch(struct container *ct, const char *name, const struct process *init,
-                         const struct oci_process *process, struct guest_io *io, struct error *err)
+static void exec_settled(struct launch *l)
 {
-	auto_close int pidfd = -1, sync = -1, pidns = -1;
-	struct launch l = {
-		.ct = ct,
-		.spec = ct->spec,
-		.process = process,
-		.io = io,
-		.child = exec_child,
-		.pidns = -1,
-		.target = init->pidfd,
-		.devices = -1,
-		.wait_ms = EXEC_SETUP_MS,
-		.master = -1,
-	};
-	pid_t pid;
+	pid_t pid = l->why.code ? -l->why.code : l->self->pid;
 
-	caps_from_oci(process->capabilities, true, &l.caps);
-	if ((ct->ns.create | ct->ns.join) & CLONE_NEWPID) {
+	l->done(l->arg, pid, steal_fd(&l->master), &l->why);
+}
+
+static int exec_launch(struct launch *l, const char *name, const struct process *init,
+                       struct error *err)
+{
+	auto_close int pidns = -1;
+	int ret;
+
+	if ((l->ct->ns.create | l->ct->ns.join) & CLONE_NEWPID) {
 		pidns = open_pidns(init->pid, err);
 		if (pidns < 0)
 			return pidns;
-		l.pidns = pidns;
 	}
-	pid = launch_start(&l, &pidfd, &sync, err);
-	if (pid < 0)
-		return pid;
-	if (launch_finish(sync, err) < 0) {
-		launch_kill(pid, pidfd);
-		close_fd(&io->master);
-		return -err->code;
-	}
-	process_add(ct, name, pid, steal_fd(&pidfd));
-	return pid;
+	l->pidns = pidns;
+	ret = launch_start(l, name, err);
+	l->pidns = -1;
+	return ret;
 }
 
-pid_t guest_exec(struct guest *g, const char *container, const char *process,
-                 struct oci_process *process_spec, struct guest_io *io, struct error *err)
+static int check(struct guest *g, const char *container, const struct guest_exec_options *o,
+                 struct container **out, struct error *err)
 {
-	auto_oci_process struct oci_process *spec = process_spec;
-	struct container *ct = container_find(g, container);
+	struct container *ct = *out = container_find(g, container);
 	struct process *init = ct ? process_find(ct, "") : NULL;
 
-	io->master = -1;
 	if (!ct)
 		return error_set(err, ENOENT, "container '%s' does not exist", container);
+	if (ct->to_launch || (init && init->launch))
+		return error_set(err, EBUSY, "container '%s' is being created", container);
 	if (!init || ct->delete_done)
 		return error_set(err, ESRCH, "cannot exec in a stopped container");
-	/* A process born in a frozen cgroup would never report that it is set up. */
-	if (cgroup_stat(&ct->cgroup, "cgroup.events", "frozen") != 0)
-		return error_set(err, EBUSY, "cannot exec in a paused container");
-	if (!process[0] || process_find(ct, process))
-		return error_set(err, EEXIST, "process name '%s' is in use", process);
-	if (oci_process_validate(spec, err) < 0 || check_process(spec, err) < 0)
-		return -err->code;
-	return exec_launch(ct, process, init, spec, io, err);
+	if (!o->name[0] || process_find(ct, o->name))
+		return error_set(err, EEXIST, "process name '%s' is in use", o->name);
+	return 0;
+}
+
+void guest_exec(struct guest *g, const char *container, struct oci_process *process_spec,
+                const struct guest_exec_options *o, const struct guest_io *io,
+                guest_launched_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct container *ct;
+	struct process *init;
+	struct launch *l = xzalloc(sizeof(*l));
+
+	*l = (struct launch){ .owned = process_spec,
+		              .process = process_spec,
+		              .io = *io,
+		              .child = exec_child,
+		              .pidns = -1,
+		              .target = -1,
+		              .devices = -1,
+		              .cgroup = o->cgroup ? str_dup(o->cgroup) : NULL,
+		              .wait_ms = EXEC_SETUP_MS,
+		              .settled = exec_settled,
+		              .done = done,
+		              .arg = arg,
+		              .sock = -1,
+		              .master = -1 };
+	if (check(g, container, o, &ct, &err) == 0 &&
+	    oci_process_validate(process_spec, &err) == 0 &&
+	    check_process(process_spec, &err) == 0) {
+		init = process_find(ct, "");
+		l->ct = ct;
+		l->spec = ct->spec;
+		l->target = init->pidfd;
+		caps_from_oci(process_spec->capabilities, true, &l->caps);
+		exec_launch(l, o->name, init, &err);
+	}
+	if (!err.code)
+		return;
+	launch_free(l);
+	done(arg, -err.code, -1, &err);
 }

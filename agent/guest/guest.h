@@ -31,14 +31,16 @@ typedef void (*guest_done_fn)(void *arg, const struct error *err);
  *
  * With a terminal (process.terminal) fd[] is not used: the engine opens /dev/ptmx of the
  * container's own devpts instance, sets the size (when height or width is not 0), makes the slave
- * the controlling terminal and 0-2 of the process and, for create, binds it on /dev/console. The
- * master comes back in master, close-on-exec, owned by the server from then on. On failure master
- * is -1 and nothing is left open. */
+ * the controlling terminal and 0-2 of the process and, for create, binds it on /dev/console. */
 struct guest_io {
 	int fd[3];
 	unsigned short height, width;
-	int master;
 };
+
+/* The outcome of create and exec: the pid as seen in the agent's pid namespace, or -err->code with
+ * nothing left behind. master: that of its terminal, close-on-exec and owned by the server from
+ * then on; -1: none. */
+typedef void (*guest_launched_fn)(void *arg, pid_t pid, int master, const struct error *err);
 
 /* Expects the mounts of boot.c: /proc, /sys, /dev, /dev/pts, /run, and on cgroup_root
  * ("/sys/fs/cgroup", tests have another) a cgroup2 hierarchy with its controllers enabled for
@@ -54,21 +56,30 @@ struct guest_options {
 	const char *bundle;  /* what hooks are told; NULL: "/" */
 };
 
-/* Synchronous: make the container's process with all of spec applied, waiting before its execve.
- * spec is taken, also on failure. A missing program is reported here. Returns the pid as seen in
- * the agent's pid namespace, or -errno with nothing left behind. EEXIST: the ID is in use. */
-pid_t guest_create(struct guest *g, const char *container, struct oci_spec *spec,
-                   const struct guest_options *options, struct guest_io *io, struct error *err);
+/* Make the container's process with all of spec applied, waiting before its execve. spec is taken,
+ * also on failure; the descriptors of io must stay open until done(), which is called once, perhaps
+ * before this returns. A missing program is reported here. EEXIST: the ID is in use. */
+void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
+                  const struct guest_options *options, const struct guest_io *io,
+                  guest_launched_fn done, void *arg);
 
 /* Release the process: it runs the startContainer hooks and execs. done() is called once it has
  * exec'd or failed to, perhaps before this returns. After a failure the process ends, and exited()
  * follows as usual. */
 void guest_start(struct guest *g, const char *container, guest_done_fn done, void *arg);
 
-/* Synchronous, as guest_create(); process is the name of the new process, process_spec is taken.
- * Returns after a successful execve, or with what went wrong before or in it. */
-pid_t guest_exec(struct guest *g, const char *container, const char *process,
-                 struct oci_process *process_spec, struct guest_io *io, struct error *err);
+/* How a process is exec'd, beside its document. */
+struct guest_exec_options {
+	const char *name;   /* of the new process */
+	const char *cgroup; /* below the container's, must exist; NULL: that one itself */
+};
+
+/* As guest_create(); process_spec is taken. done() comes after a successful execve, or with what
+ * went wrong before or in it. In a container that is paused the process stands still, and done()
+ * does not come, until it is resumed. */
+void guest_exec(struct guest *g, const char *container, struct oci_process *process_spec,
+                const struct guest_exec_options *o, const struct guest_io *io,
+                guest_launched_fn done, void *arg);
 
 /* all: every process of the container (its whole cgroup), whatever process says. process: "" is the
  * container's own. signo 0 only asks. -ESRCH when that process is gone or never was, -ENOENT: no
@@ -76,18 +87,21 @@ pid_t guest_exec(struct guest *g, const char *container, const char *process,
 int guest_signal(struct guest *g, const char *container, const char *process, int signo, bool all,
                  struct error *err);
 
-/* Freeze or thaw every process of the container; returns when that is so. */
-int guest_freeze(struct guest *g, const char *container, bool frozen, struct error *err);
+/* Freeze or thaw every process of the container; done() comes when that is so. */
+void guest_freeze(struct guest *g, const char *container, bool frozen, guest_done_fn done,
+                  void *arg);
 
-/* Other limits; after a failure the old ones hold. resources is taken. */
-int guest_update(struct guest *g, const char *container, struct oci_resources *resources,
-                 struct error *err);
+/* Other limits; after a failure the old ones hold. resources is taken. One at a time for each
+ * container. */
+void guest_update(struct guest *g, const char *container, struct oci_resources *resources,
+                  guest_done_fn done, void *arg);
 
 /* The object that protocol.h describes, owned by the caller; NULL on failure. */
 struct json *guest_stats(struct guest *g, const char *container, struct error *err);
 
-/* An array of the rows that protocol.h describes, owned by the caller; NULL on failure. */
-struct json *guest_ps(struct guest *g, const char *container, struct error *err);
+/* rows: an array of what protocol.h describes, owned by the receiver; NULL with err. */
+typedef void (*guest_rows_fn)(void *arg, struct json *rows, const struct error *err);
+void guest_ps(struct guest *g, const char *container, guest_rows_fn done, void *arg);
 
 /* Kill what is left, wait for it (without blocking the loop), remove cgroup and mounts. exited()
  * comes for every process that was still there, before done(). */

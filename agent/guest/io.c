@@ -17,7 +17,7 @@ struct stdio {
 	struct loop *loop;
 	struct mux *mux;
 	uint32_t stream[3]; /* 0: none */
-	int ours[3];        /* pipe ends; after stdio_attach() the pumps' */
+	int ours[3];        /* pipe ends, until the pumps have them */
 	int theirs[3];
 	int master, slave; /* of a terminal */
 	struct pump *pump[3];
@@ -77,13 +77,28 @@ static int make_pipe(struct stdio *io, int i, struct error *err)
 	return 0;
 }
 
+/* Frames of a stream may come from now on, long before there is a process. */
+static void start_pump(struct stdio *s, int i)
+{
+	int fd = steal_fd(&s->ours[i]);
+
+	if (i == 0)
+		s->pump[i] = pump_to_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
+	else
+		s->pump[i] = pump_from_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
+	if (!s->pump[i])
+		mux_fail(s->mux, EPROTO, "the peer broke the protocol: stream %u is not free",
+		         s->stream[i]);
+	s->stream[i] = 0;
+}
+
 struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io, bool is_terminal,
                         struct guest_io *out, struct error *err)
 {
 	struct stdio *s = xzalloc(sizeof(*s));
 	int r = 0;
 
-	*out = (struct guest_io){ .fd = { -1, -1, -1 }, .master = -1 };
+	*out = (struct guest_io){ .fd = { -1, -1, -1 } };
 	s->loop = loop;
 	s->mux = m;
 	s->master = s->slave = -1;
@@ -99,6 +114,9 @@ struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io,
 		r = make_pipe(s, i, err);
 		out->fd[i] = s->theirs[i];
 	}
+	for (int i = 0; i < 3 && r == 0; i++)
+		if (s->stream[i] != 0)
+			start_pump(s, i);
 	if (r == -EPROTO)
 		mux_fail(m, EPROTO, "the peer broke the protocol: %s", err->msg);
 	if (r < 0) {
@@ -116,8 +134,10 @@ static void open_terminal(struct stdio *s, int master)
 	s->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
 	for (int i = 0; i < 2; i++) {
-		if (s->stream[i] != 0)
-			s->ours[i] = fcntl(master, F_DUPFD_CLOEXEC, 0);
+		int fd = s->pump[i] ? fcntl(master, F_DUPFD_CLOEXEC, 0) : -1;
+
+		if (fd >= 0)
+			pump_set_fd(s->pump[i], fd);
 	}
 }
 
@@ -138,29 +158,12 @@ static void end_stream(struct stdio *s, int i)
 	mux_stream_free(&stream);
 }
 
-static void start_pump(struct stdio *s, int i)
-{
-	int fd = steal_fd(&s->ours[i]);
-
-	if (i == 0)
-		s->pump[i] = pump_to_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
-	else
-		s->pump[i] = pump_from_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
-	if (!s->pump[i])
-		mux_fail(s->mux, EPROTO, "the peer broke the protocol: stream %u is not free",
-		         s->stream[i]);
-	s->stream[i] = 0;
-}
-
 void stdio_attach(struct stdio *s, int master)
 {
 	if (master >= 0)
 		open_terminal(s, master);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3; i++)
 		close_fd(&s->theirs[i]);
-		if (s->stream[i] != 0 && s->ours[i] >= 0)
-			start_pump(s, i);
-	}
 }
 
 int stdio_resize(struct stdio *s, unsigned short height, unsigned short width, struct error *err)

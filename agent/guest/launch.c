@@ -19,8 +19,6 @@
 #include "oci/oci.h"
 
 #define REPORT_MAX 2048 /* bytes of an error message */
-#define KILL_WAIT_MS 2000
-#define EXEC_WAIT_MS 30000
 
 struct report {
 	int type, code;
@@ -107,17 +105,6 @@ int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, st
 	return 0;
 }
 
-void launch_kill(pid_t pid, int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	/* One that hangs in the kernel (a dead share) is left to whoever reaps orphans. */
-	while (poll(&p, 1, KILL_WAIT_MS) < 0 && errno == EINTR)
-		;
-	waitpid(pid, NULL, WNOHANG);
-}
-
 /* ---- the first steps of the child ---- */
 
 static void reset_signals(void)
@@ -134,7 +121,7 @@ static void reset_signals(void)
 static int child_fds(struct launch *l)
 {
 	for (int i = 0; i < 3; i++) {
-		int fd = l->io->fd[i];
+		int fd = l->io.fd[i];
 
 		l->stdio[i] = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3)
 		                      : open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -142,17 +129,6 @@ static int child_fds(struct launch *l)
 			return -errno;
 	}
 	return 0;
-}
-
-static void sort(int *v, size_t n)
-{
-	for (size_t i = 1; i < n; i++)
-		for (size_t j = i; j > 0 && v[j - 1] > v[j]; j--) {
-			int t = v[j];
-
-			v[j] = v[j - 1];
-			v[j - 1] = t;
-		}
 }
 
 /* The agent's other descriptors (pipes of other containers, the channel) must not live on in a
@@ -172,7 +148,6 @@ static void child_close(struct launch *l)
 			keep[n++] = l->stdio[i];
 	for (size_t i = 0; i < l->ct->ns.n_joined; i++)
 		keep[n++] = l->ct->ns.joined[i].fd;
-	sort(keep, n);
 	fs_close_from(3, keep, n);
 }
 
@@ -224,8 +199,8 @@ static pid_t clone_in_pidns(struct launch *l, int cgroup_fd, int *pidfd, const i
 	pid = clone_child(l, cgroup_fd, pidfd, pair);
 	if (l->pidns >= 0 && setns(g->pidns, CLONE_NEWPID) < 0) {
 		error_sys(err, "return to the agent's PID namespace");
-		if (pid > 0)
-			launch_kill(pid, *pidfd);
+		if (pid > 0) /* reaped as an orphan is */
+			syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
 		return -err->code;
 	}
 	return pid;
@@ -233,15 +208,19 @@ static pid_t clone_in_pidns(struct launch *l, int cgroup_fd, int *pidfd, const i
 
 static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], struct error *err)
 {
-	pid_t pid = clone_in_pidns(l, l->ct->cgroup.fd, pidfd, pair, err);
-	auto_close int cgroup = -1;
+	const struct cgroup *own = &l->ct->cgroup;
+	auto_close int below = -1;
+	pid_t pid;
 
+	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0)
+		return error_wrap(err, "join the container's cgroup '%s'", l->cgroup);
+	pid = clone_in_pidns(l, below >= 0 ? below : own->fd, pidfd, pair, err);
 	/* The container has handed its controllers to child cgroups and lives in one of them. */
-	if (pid == -EBUSY && !err->code && l->target >= 0) {
-		cgroup = cgroup_open_of(l->ct->guest->cgroup_root, l->ct->processes->pid, err);
-		if (cgroup < 0)
-			return cgroup;
-		pid = clone_in_pidns(l, cgroup, pidfd, pair, err);
+	if (pid == -EBUSY && !err->code && l->target >= 0 && !l->cgroup) {
+		below = cgroup_open_of(l->ct->guest->cgroup_root, l->ct->processes->pid, err);
+		if (below < 0)
+			return below;
+		pid = clone_in_pidns(l, below, pidfd, pair, err);
 	}
 	if (pid < 0 && !err->code)
 		return error_set(err, -pid, "create a process: %s", strerror(-pid));
@@ -259,47 +238,20 @@ static int give_stdio(const struct launch *l, struct error *err)
 	for (int i = 0; i < 3; i++) {
 		struct stat st;
 
-		if (l->io->fd[i] < 0 || fstat(l->io->fd[i], &st) < 0 || !S_ISFIFO(st.st_mode))
+		if (l->io.fd[i] < 0 || fstat(l->io.fd[i], &st) < 0 || !S_ISFIFO(st.st_mode))
 			continue;
-		if (fchown(l->io->fd[i], uid, (gid_t)-1) < 0)
+		if (fchown(l->io.fd[i], uid, (gid_t)-1) < 0)
 			return error_sys(err, "give the standard streams to user %u", uid);
 	}
 	return 0;
 }
 
-static int wait_ready(struct launch *l, int sync, struct error *err)
-{
-	enum report_type type;
-	int ret = report_receive(sync, (int)l->wait_ms, &type, &l->io->master, err);
-
-	if (ret == 1)
-		return error_set(err, EIO, "the new process died while it was set up");
-	if (ret < 0 || type == REPORT_ERROR)
-		return -err->code;
-	if (type != REPORT_READY)
-		return error_set(err, EPROTO, "unexpected report of the new process");
-	return 0;
-}
-
-static int guide(struct launch *l, pid_t pid, int sync, struct error *err)
-{
-	if (l->clone_flags & CLONE_NEWUSER) {
-		if (idmap_write(pid, l->ct->spec->linux_, err) < 0)
-			return -err->code;
-		report_send(sync, REPORT_GO, NULL, -1);
-	}
-	if (wait_ready(l, sync, err) < 0)
-		return -err->code;
-	return process_apply_outside(pid, l->process, l->target >= 0, err);
-}
-
-pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err)
+pid_t launch_clone(struct launch *l, int *pidfd, int *sync, struct error *err)
 {
 	auto_close int ours = -1, theirs = -1, child_fd = -1;
 	int pair[2];
 	pid_t pid;
 
-	l->io->master = -1;
 	if (!l->process->terminal && give_stdio(l, err) < 0)
 		return -err->code;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -309,28 +261,7 @@ pid_t launch_start(struct launch *l, int *pidfd, int *sync, struct error *err)
 	pid = clone_anywhere(l, &child_fd, pair, err);
 	if (pid < 0)
 		return pid;
-	close_fd(&theirs);
-	if (guide(l, pid, ours, err) < 0) {
-		launch_kill(pid, child_fd);
-		close_fd(&l->io->master);
-		return -err->code;
-	}
 	*pidfd = steal_fd(&child_fd);
 	*sync = steal_fd(&ours);
 	return pid;
-}
-
-int launch_finish(int sync, struct error *err)
-{
-	enum report_type type;
-	int fd, ret;
-
-	report_send(sync, REPORT_START, NULL, -1);
-	ret = report_receive(sync, EXEC_WAIT_MS, &type, &fd, err);
-	close_fd(&fd);
-	if (ret == 1) /* the socket went away with the old program */
-		return 0;
-	if (ret == 0 && type != REPORT_ERROR)
-		return error_set(err, EPROTO, "unexpected report of the new process");
-	return -err->code;
 }

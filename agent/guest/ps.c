@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/work.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
@@ -15,6 +16,7 @@
 
 #define FILE_MAX (64 * 1024)
 #define CMD_MAX 4096
+#define PS_MS 10000
 #define MAX_ANCESTORS 4096
 
 struct row {
@@ -167,31 +169,67 @@ static struct json *row_json(const struct row *r, const char *process)
 	return j;
 }
 
-struct json *guest_ps(struct guest *g, const char *container, struct error *err)
+/* Child: /proc/PID/cmdline of a process that hangs in a page fault can hang, too. */
+static int list(void *in, struct buf *out, struct error *err)
 {
-	struct container *ct = container_find(g, container);
+	const struct container *ct = in;
 	auto_free pid_t *pids = NULL;
 	auto_free struct row *rows = NULL;
-	struct json *array;
+	auto_json struct json *array = json_new_array();
+	auto_free char *text = NULL;
 	size_t n, found = 0;
 
-	if (!ct) {
-		error_set(err, ENOENT, "container '%s' does not exist", container);
-		return NULL;
-	}
 	pids = cgroup_pids(&ct->cgroup, &n, err);
 	if (!pids)
-		return NULL;
+		return -err->code;
 	rows = xcalloc(n + 1, sizeof(*rows));
 	for (size_t i = 0; i < n; i++)
 		if (pids[i] > 0 && read_stat(pids[i], &rows[found])) {
 			rows[found].uid = read_uid(pids[i]);
 			found++;
 		}
-	array = json_new_array();
 	for (size_t i = 0; i < found; i++)
 		json_add(array, row_json(&rows[i], owner(ct, rows, found, rows[i].pid)));
-	for (size_t i = 0; i < found; i++)
-		free(rows[i].comm);
-	return array;
+	text = json_print(array, false);
+	buf_adds(out, text);
+	return 0;
+}
+
+struct ps {
+	guest_rows_fn done;
+	void *arg;
+};
+
+static void on_list(void *arg, const char *data, size_t len, const struct error *err)
+{
+	struct ps *p = arg;
+	auto_error struct error bad = { 0 };
+	struct json *rows = err->code ? NULL : json_parse(data, len, false, &bad);
+
+	p->done(p->arg, rows, err->code ? err : &bad);
+	free(p);
+}
+
+void guest_ps(struct guest *g, const char *container, guest_rows_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct container *ct = container_find(g, container);
+	struct ps *p = xzalloc(sizeof(*p));
+	struct work_plan plan = {
+		.what = "list the processes",
+		.fn = list,
+		.in = ct,
+		.keep = ct ? ct->cgroup.fd : -1,
+		.limit_ms = PS_MS,
+		.done = on_list,
+		.arg = p,
+	};
+
+	*p = (struct ps){ .done = done, .arg = arg };
+	if (!ct)
+		error_set(&err, ENOENT, "container '%s' does not exist", container);
+	if (!err.code && work_start(g->loop, &plan, &err))
+		return;
+	free(p);
+	done(arg, NULL, &err);
 }

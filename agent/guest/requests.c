@@ -1,5 +1,6 @@
 /* What each request of protocol.h does. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,17 +48,19 @@ static int do_sandbox(struct server *s, struct request *r, struct error *err)
 	return sandbox_setup(r->args, err);
 }
 
-static int attach(struct server *s, struct request *r, const char *process, struct stdio *io,
-                  struct guest_io *gio, pid_t pid)
+static void on_launched(void *arg, pid_t pid, int master, const struct error *err)
 {
-	if (pid < 0) {
+	struct request *r = arg;
+	struct stdio *io = steal_ptr(&r->io);
+
+	if (err->code) {
 		stdio_free(io);
-		return (int)pid;
+	} else {
+		stdio_attach(io, master);
+		server_attach(r->server, json_get_string(r->args, "container"), get_process(r), io);
+		json_set(r->result, "pid", json_new_i64(pid));
 	}
-	stdio_attach(io, gio->master);
-	server_attach(s, json_get_string(r->args, "container"), process, io);
-	json_set(r->result, "pid", json_new_i64(pid));
-	return 0;
+	request_done(r, err);
 }
 
 /* The streams of a request exist even if it fails; io must be looked at first, and is ended by
@@ -78,8 +81,6 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 	auto_oci_spec struct oci_spec *spec = NULL;
 	struct guest_options options;
 	struct guest_io gio;
-	struct stdio *io;
-	pid_t pid;
 
 	if (id && !text)
 		error_set(err, EINVAL, "a \"create\" without \"spec\"");
@@ -92,17 +93,17 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 		error_set(err, EINVAL, "process: missing");
 		return request_refuse(s, r, err);
 	}
-	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), spec->process->terminal, &gio,
-	               err);
-	if (!io)
+	r->io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), spec->process->terminal, &gio,
+	                  err);
+	if (!r->io)
 		return -err->code;
 	options = (struct guest_options){
 		.no_pivot = json_get_bool(r->args, "no_pivot", false),
 		.no_new_keyring = json_get_bool(r->args, "no_new_keyring", false),
 		.bundle = json_get_string(r->args, "bundle"),
 	};
-	pid = guest_create(s->guest, id, steal_ptr(&spec), &options, &gio, err);
-	return attach(s, r, "", io, &gio, pid);
+	guest_create(s->guest, id, steal_ptr(&spec), &options, &gio, on_launched, r);
+	return 1;
 }
 
 static int do_exec(struct server *s, struct request *r, struct error *err)
@@ -110,10 +111,10 @@ static int do_exec(struct server *s, struct request *r, struct error *err)
 	const char *id = get_container(r, err);
 	const char *name = get_process(r);
 	const struct json *text = json_get_object(r->args, "spec");
+	const char *cgroup = json_get_string(r->args, "cgroup");
+	const struct guest_exec_options options = { .name = name, .cgroup = cgroup };
 	auto_oci_process struct oci_process *process = NULL;
 	struct guest_io gio;
-	struct stdio *io;
-	pid_t pid;
 
 	if (id && (!text || !*name || strlen(name) > MAX_NAME))
 		error_set(err, EINVAL, "an \"exec\" without \"spec\" or \"process\"");
@@ -126,11 +127,11 @@ static int do_exec(struct server *s, struct request *r, struct error *err)
 		error_set(err, EEXIST, "process '%s' exists", name);
 		return request_refuse(s, r, err);
 	}
-	io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), process->terminal, &gio, err);
-	if (!io)
+	r->io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), process->terminal, &gio, err);
+	if (!r->io)
 		return -err->code;
-	pid = guest_exec(s->guest, id, name, steal_ptr(&process), &gio, err);
-	return attach(s, r, name, io, &gio, pid);
+	guest_exec(s->guest, id, steal_ptr(&process), &options, &gio, on_launched, r);
+	return 1;
 }
 
 static int do_start(struct server *s, struct request *r, struct error *err)
@@ -187,7 +188,10 @@ static int freeze(struct server *s, struct request *r, bool frozen, struct error
 {
 	const char *id = get_container(r, err);
 
-	return id ? guest_freeze(s->guest, id, frozen, err) : -err->code;
+	if (!id)
+		return -err->code;
+	guest_freeze(s->guest, id, frozen, request_done, r);
+	return 1;
 }
 
 static int do_pause(struct server *s, struct request *r, struct error *err)
@@ -200,18 +204,23 @@ static int do_resume(struct server *s, struct request *r, struct error *err)
 	return freeze(s, r, false, err);
 }
 
+static void on_rows(void *arg, struct json *rows, const struct error *err)
+{
+	struct request *r = arg;
+
+	if (rows)
+		json_set(r->result, "processes", rows);
+	request_done(r, err);
+}
+
 static int do_ps(struct server *s, struct request *r, struct error *err)
 {
 	const char *id = get_container(r, err);
-	struct json *rows;
 
 	if (!id)
 		return -err->code;
-	rows = guest_ps(s->guest, id, err);
-	if (!rows)
-		return -err->code;
-	json_set(r->result, "processes", rows);
-	return 0;
+	guest_ps(s->guest, id, on_rows, r);
+	return 1;
 }
 
 static int do_update(struct server *s, struct request *r, struct error *err)
@@ -227,7 +236,8 @@ static int do_update(struct server *s, struct request *r, struct error *err)
 	resources = oci_resources_from_json(text, err);
 	if (!resources || oci_resources_validate(resources, err) < 0)
 		return -err->code;
-	return guest_update(s->guest, id, steal_ptr(&resources), err);
+	guest_update(s->guest, id, steal_ptr(&resources), request_done, r);
+	return 1;
 }
 
 static int do_stats(struct server *s, struct request *r, struct error *err)
@@ -266,22 +276,57 @@ static int do_shutdown(struct server *s, struct request *r, struct error *err)
 	return 0;
 }
 
-static const struct operation {
-	const char *name;
-	request_fn fn;
-} operations[] = {
-	{ "sandbox", do_sandbox },   { "create", do_create }, { "start", do_start },
-	{ "exec", do_exec },         { "signal", do_signal }, { "winsize", do_winsize },
-	{ "pause", do_pause },       { "resume", do_resume }, { "ps", do_ps },
-	{ "update", do_update },     { "stats", do_stats },   { "delete", do_delete },
-	{ "shutdown", do_shutdown },
+static const struct operation operations[] = {
+	{ "sandbox", OP_OTHER, do_sandbox },
+	{ "create", OP_CREATE, do_create },
+	{ "start", OP_OTHER, do_start },
+	{ "exec", OP_EXEC, do_exec },
+	{ "signal", OP_SIGNAL, do_signal },
+	{ "winsize", OP_WINSIZE, do_winsize },
+	{ "pause", OP_CHANGE, do_pause },
+	{ "resume", OP_CHANGE, do_resume },
+	{ "ps", OP_OTHER, do_ps },
+	{ "update", OP_CHANGE, do_update },
+	{ "stats", OP_OTHER, do_stats },
+	{ "delete", OP_DELETE, do_delete },
+	{ "shutdown", OP_OTHER, do_shutdown },
 };
 
-request_fn request_find(const char *op)
+const struct operation *operation_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
-		if (str_eq(operations[i].name, op))
-			return operations[i].fn;
+		if (str_eq(operations[i].name, name))
+			return &operations[i];
 	}
 	return NULL;
+}
+
+/* A process that is not up yet: signals but SIGKILL would end its set-up. */
+static bool is_about_new_process(const struct request *r, const struct request *exec)
+{
+	if (r->operation->kind != OP_WINSIZE && r->operation->kind != OP_SIGNAL)
+		return false;
+	if (r->operation->kind == OP_SIGNAL &&
+	    (json_get_bool(r->args, "all", false) || json_get_i64(r->args, "signal", 0) == SIGKILL))
+		return false;
+	return str_eq(get_process(r), get_process(exec));
+}
+
+bool request_must_wait(const struct request *r, const struct request *older)
+{
+	enum kind kind = r->operation->kind;
+	const char *id = json_get_string(r->args, "container");
+
+	if (!id || !str_eq(id, json_get_string(older->args, "container")))
+		return false;
+	switch (older->operation->kind) {
+	case OP_CREATE: /* an exec is refused: its streams have no place to wait */
+		return kind != OP_DELETE && kind != OP_EXEC;
+	case OP_EXEC:
+		return is_about_new_process(r, older);
+	case OP_CHANGE:
+		return kind == OP_CHANGE;
+	default:
+		return false;
+	}
 }

@@ -1,4 +1,5 @@
-/* process.scheduler, process.ioPriority and process.execCPUAffinity, set from outside. */
+/* process.scheduler, process.ioPriority and process.execCPUAffinity, set from outside: a container
+ * with a cpuset has joined it by its birth. */
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <sched.h>
@@ -94,10 +95,8 @@ static int set_io_priority(pid_t pid, const struct oci_io_priority *p, struct er
 	return 0;
 }
 
-static int set_affinity(pid_t pid, const struct oci_exec_cpu_affinity *a, struct error *err)
+int sched_affinity(pid_t pid, const char *list, struct error *err)
 {
-	/* The process is in its final cgroup from birth: the last word counts. */
-	const char *list = a->final && *a->final ? a->final : a->initial;
 	const char *rest = list;
 	unsigned cpu, last;
 	cpu_set_t set;
@@ -109,7 +108,7 @@ static int set_affinity(pid_t pid, const struct oci_exec_cpu_affinity *a, struct
 		for (; cpu <= last; cpu++)
 			CPU_SET(cpu, &set);
 	if (sched_setaffinity(pid, sizeof(set), &set) < 0)
-		return error_sys(err, "process.execCPUAffinity: set '%s'", list);
+		return error_sys(err, "run on CPUs '%s'", list);
 	return 0;
 }
 
@@ -121,7 +120,7 @@ int sched_apply(pid_t pid, const struct oci_process *process, bool is_exec, stru
 		return -err->code;
 	/* config.md: "not applicable to the container's init process" */
 	if (is_exec && process->exec_cpu_affinity &&
-	    set_affinity(pid, process->exec_cpu_affinity, err) < 0)
-		return -err->code;
+	    sched_affinity(pid, process->exec_cpu_affinity->final, err) < 0)
+		return error_wrap(err, "process.execCPUAffinity.final");
 	return 0;
 }

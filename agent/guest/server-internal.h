@@ -25,25 +25,48 @@ struct server {
 	struct mux *mux;
 	struct guest *guest;
 	struct attached *attached;
+	struct request *requests; /* not answered yet, oldest first */
 	struct loop_source *log_source, *off_timer;
 	int log_fd, log_end;   /* a pipe: warnings of the agent, on their way to the host */
 	struct buf log_text;   /* a part of a line */
 	uint64_t off_deadline; /* loop_now_ms() */
 	struct error broken;   /* code 0: not at all */
-	bool is_debug, has_sandbox;
+	bool is_debug, has_sandbox, is_going_on;
 };
 
-/* One request while it is carried out. */
+/* One request until it is answered. */
 struct request {
+	struct request *next;
 	struct server *server;
+	const struct operation *operation;
 	int64_t id;
 	struct json *args;
 	struct json *result; /* of the answer, an object */
+	struct json *warnings;
+	struct stdio *io; /* of the process that it makes */
+	bool is_started;  /* else it waits for one before it */
 };
 
-/* 0: answer with result; 1: answered later, by request_done(); else -errno with err. */
-typedef int (*request_fn)(struct server *s, struct request *r, struct error *err);
-request_fn request_find(const char *op);
+enum kind {
+	OP_OTHER,
+	OP_CREATE,
+	OP_EXEC,
+	OP_SIGNAL,
+	OP_WINSIZE,
+	OP_CHANGE, /* of limits, or of whether it stands still: one at a time */
+	OP_DELETE,
+};
+
+struct operation {
+	const char *name;
+	enum kind kind;
+	/* 0: answer with result; 1: answered by request_done(), perhaps already; else -errno with
+	 * err. */
+	int (*fn)(struct server *s, struct request *r, struct error *err);
+};
+const struct operation *operation_find(const char *name);
+/* Whether r is to wait until the answer to the older one is known. */
+bool request_must_wait(const struct request *r, const struct request *older);
 
 /* End the streams of a request that will not be carried out. Returns -err->code. */
 int request_refuse(struct server *s, struct request *r, const struct error *err);

@@ -103,13 +103,29 @@ static const struct guest_events engine_events = {
 
 /* Requests */
 
-void request_done(void *arg, const struct error *err)
+static void request_free(struct request *r)
 {
-	struct request *r = arg;
+	struct request **at = &r->server->requests;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	log_collect(NULL); /* it may be answered while it is begun */
+	stdio_free(r->io);
+	json_free(r->args);
+	json_free(r->result);
+	json_free(r->warnings);
+	free(r);
+}
+
+static void answer(struct request *r, const struct error *err)
+{
 	auto_json struct json *answer = json_new_object();
 
 	json_set(answer, "id", json_new_i64(r->id));
 	if (err->code == 0) {
+		if (json_len(r->warnings) > 0)
+			json_set(r->result, "warnings", steal_ptr(&r->warnings));
 		json_set(answer, "ok", steal_ptr(&r->result));
 	} else {
 		struct json *bad = json_new_object();
@@ -119,55 +135,104 @@ void request_done(void *arg, const struct error *err)
 		json_set(answer, "error", bad);
 	}
 	send_json(r->server, answer);
-	json_free(r->args);
-	json_free(r->result);
-	free(r);
 }
 
-/* What is warned about meanwhile goes to whoever asked, too. */
-static int carry_out(request_fn fn, struct server *s, struct request *r, struct error *err)
+static void start_request(struct request *r)
 {
-	struct json *warnings = json_new_array();
+	auto_error struct error err = { 0 };
+	struct server *s = r->server;
 	int status;
 
-	log_collect(warnings);
-	status = fn(s, r, err);
-	log_collect(NULL);
-	if (status == 0 && json_len(warnings) > 0)
-		json_set(r->result, "warnings", warnings);
-	else
-		json_free(warnings);
-	return status;
+	r->is_started = true;
+	if (s->broken.code != 0 && !str_eq(r->operation->name, "shutdown")) {
+		error_set(&err, s->broken.code, "%s", s->broken.msg);
+		status = request_refuse(s, r, &err);
+	} else {
+		/* What is warned about meanwhile goes to whoever asked, too. */
+		log_collect(r->warnings);
+		status = r->operation->fn(s, r, &err);
+		log_collect(NULL);
+	}
+	if (status <= 0)
+		request_done(r, &err);
+}
+
+static bool may_start(const struct request *r)
+{
+	const struct request *older = r->server->requests;
+
+	while (older != r && !request_must_wait(r, older))
+		older = older->next;
+	return older == r;
+}
+
+/* Start what has waited for an answer that was given now. */
+static void go_on(struct server *s)
+{
+	struct request *r = s->requests;
+
+	if (s->is_going_on)
+		return;
+	s->is_going_on = true;
+	while (r) {
+		bool start = !r->is_started && may_start(r);
+		struct request *next = r->next;
+
+		if (start)
+			start_request(r);
+		r = start ? s->requests : next; /* others may be gone, too */
+	}
+	s->is_going_on = false;
+}
+
+void request_done(void *arg, const struct error *err)
+{
+	struct request *r = arg;
+	struct server *s = r->server;
+
+	answer(r, err);
+	request_free(r);
+	go_on(s);
+}
+
+static void add_request(struct server *s, int64_t id, const struct operation *operation,
+                        struct json *args)
+{
+	struct request *r = xzalloc(sizeof(*r)), **end = &s->requests;
+
+	r->server = s;
+	r->id = id;
+	r->operation = operation;
+	r->args = args;
+	r->result = json_new_object();
+	r->warnings = json_new_array();
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
+	if (may_start(r))
+		start_request(r);
+}
+
+static int refuse_unknown(struct server *s, struct request *r, struct error *err)
+{
+	(void)s;
+	return error_set(err, ENOSYS, "the agent knows no request '%s'",
+	                 json_get_string(r->args, "op"));
 }
 
 static void handle_request(struct server *s, struct json **message)
 {
-	auto_error struct error err = { 0 };
+	static const struct operation unknown = { "", OP_OTHER, refuse_unknown };
 	int64_t id = json_get_i64(*message, "id", 0);
 	const char *op = json_get_string(*message, "op");
-	request_fn fn = request_find(op);
-	struct request *r;
-	int status;
+	const struct operation *operation;
 
 	if (id < 1 || !op) {
 		mux_fail(s->mux, EPROTO, "the host broke the protocol: a request without id or op");
 		return;
 	}
-	r = xzalloc(sizeof(*r));
-	r->server = s;
-	r->id = id;
-	r->args = steal_ptr(message);
-	r->result = json_new_object();
-	if (s->broken.code != 0 && !str_eq(op, "shutdown")) {
-		error_set(&err, s->broken.code, "%s", s->broken.msg);
-		status = request_refuse(s, r, &err);
-	} else if (fn) {
-		status = carry_out(fn, s, r, &err);
-	} else {
-		status = error_set(&err, ENOSYS, "the agent knows no request '%s'", op);
-	}
-	if (status <= 0)
-		request_done(r, &err);
+	operation = operation_find(op);
+	add_request(s, id, operation ? operation : &unknown, steal_ptr(message));
 }
 
 static void on_control(void *arg, const char *text, size_t len, bool is_hello)
@@ -290,7 +355,10 @@ void server_free(struct server *s)
 		return;
 	while (s->attached)
 		detach(s, s->attached);
+	s->is_going_on = true; /* what waits stays where it is */
 	guest_free(s->guest);
+	while (s->requests)
+		request_free(s->requests);
 	loop_remove(&s->log_source);
 	loop_remove(&s->off_timer);
 	if (s->log_end >= 0)

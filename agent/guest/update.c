@@ -1,15 +1,18 @@
 /* Other limits for a container that runs: what is asked for, all of it or none. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/work.h"
 #include "lib/base/changes.h"
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
 #define FILE_MAX (64 * 1024)
+#define UPDATE_MS 30000
 
 /* memory.checkBeforeUpdate: rather fail than have processes killed. */
 static int check_usage(const struct cgroup *cg, const struct oci_memory *m, struct error *err)
@@ -44,13 +47,55 @@ int cgroup_update(const struct cgroup *cg, const struct oci_resources *r, struct
 	return -err->code;
 }
 
-int guest_update(struct guest *g, const char *container, struct oci_resources *resources,
-                 struct error *err)
-{
-	auto_oci_resources struct oci_resources *owned = resources;
-	struct container *ct = container_find(g, container);
+struct update {
+	const struct cgroup *cgroup;
+	struct oci_resources *resources;
+	guest_done_fn done;
+	void *arg;
+};
 
-	if (!ct)
-		return error_set(err, ENOENT, "container '%s' does not exist", container);
-	return cgroup_update(&ct->cgroup, owned, err);
+/* Child: a limit below what is used makes the kernel reclaim for as long as that takes. */
+static int apply(void *in, struct buf *out, struct error *err)
+{
+	const struct update *u = in;
+
+	(void)out;
+	return cgroup_update(u->cgroup, u->resources, err);
+}
+
+static void on_applied(void *arg, const char *data, size_t len, const struct error *err)
+{
+	struct update *u = arg;
+
+	(void)data;
+	(void)len;
+	u->done(u->arg, err);
+	oci_resources_free(u->resources);
+	free(u);
+}
+
+void guest_update(struct guest *g, const char *container, struct oci_resources *resources,
+                  guest_done_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct container *ct = container_find(g, container);
+	struct update *u = xzalloc(sizeof(*u));
+	struct work_plan plan = {
+		.what = "update the limits",
+		.fn = apply,
+		.in = u,
+		.keep = ct ? ct->cgroup.fd : -1,
+		.limit_ms = UPDATE_MS,
+		.done = on_applied,
+		.arg = u,
+	};
+
+	*u = (struct update){ .resources = resources, .done = done, .arg = arg };
+	if (ct)
+		u->cgroup = &ct->cgroup;
+	else
+		error_set(&err, ENOENT, "container '%s' does not exist", container);
+	if (!err.code && work_start(g->loop, &plan, &err))
+		return;
+	on_applied(u, NULL, 0, &err);
 }

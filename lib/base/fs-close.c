@@ -65,16 +65,25 @@ static void close_between(unsigned low, unsigned high)
 		close_counted(low, high);
 }
 
+/* The lowest of keep[] that is not below first; UINT_MAX: none. */
+static unsigned lowest(const int *keep, size_t n, unsigned first)
+{
+	unsigned found = UINT_MAX;
+
+	for (size_t i = 0; i < n; i++)
+		if (keep[i] >= 0 && (unsigned)keep[i] >= first && (unsigned)keep[i] < found)
+			found = (unsigned)keep[i];
+	return found;
+}
+
 void fs_close_from(int first, const int *keep, size_t n)
 {
-	unsigned low = (unsigned)first;
+	unsigned low = (unsigned)first, kept;
 
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i] < 0 || (unsigned)keep[i] < low)
-			continue;
-		if ((unsigned)keep[i] > low)
-			close_between(low, (unsigned)keep[i] - 1);
-		low = (unsigned)keep[i] + 1;
+	while ((kept = lowest(keep, n, low)) != UINT_MAX) {
+		if (kept > low)
+			close_between(low, kept - 1);
+		low = kept + 1;
 	}
 	close_between(low, UINT_MAX);
 }

@@ -39,5 +39,6 @@ bool fs_exists(const char *path);
  * (openat2 RESOLVE_IN_ROOT). flags as for open(2). Returns a descriptor or -errno. */
 int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err);
 
-/* Close every descriptor from first up that is not in keep[] (sorted, n of them). */
+/* Close every descriptor from first up that is not in keep[] (n of them, in any order). Takes no
+ * memory: for use after fork. */
 void fs_close_from(int first, const int *keep, size_t n);

@@ -53,6 +53,11 @@ void log_collect(struct json *list)
 	log_state.warnings = list;
 }
 
+int log_fd(void)
+{
+	return log_state.fd;
+}
+
 bool log_is_debug(void)
 {
 	return log_state.debug;

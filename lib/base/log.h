@@ -18,6 +18,7 @@ void log_to_fd(int fd, enum log_format format, bool debug);
 /* From now on the texts of warnings are also added to list, an array that stays the caller's; NULL
  * ends it. */
 void log_collect(struct json *list);
+int log_fd(void); /* stays the log's */
 bool log_is_debug(void);
 bool log_is_stderr(void); /* true unless log_open() was given a path */
 

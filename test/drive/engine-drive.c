@@ -28,7 +28,7 @@
 struct drive {
 	struct loop *loop;
 	struct guest *guest;
-	int code, exec_code;
+	int code, exec_code, master;
 	bool has_exited, exec_has_exited, is_done;
 	struct error err;
 };
@@ -75,6 +75,22 @@ static void on_done(void *arg, const struct error *err)
 		error_set(&d->err, err->code, "%s", err->msg);
 }
 
+static void on_launched(void *arg, pid_t pid, int master, const struct error *err)
+{
+	struct drive *d = arg;
+
+	(void)pid;
+	d->master = master;
+	on_done(arg, err);
+}
+
+static int wait_done(struct drive *d)
+{
+	while (!d->is_done)
+		loop_step(d->loop, 1000);
+	return d->err.code ? -1 : 0;
+}
+
 static void on_master(int fd, uint32_t ev, void *arg)
 {
 	char buf[4096];
@@ -106,53 +122,65 @@ static void print_time(const char *what, const struct timespec *since)
 static int drive_exec(struct drive *d, const struct oci_spec *spec, char **args)
 {
 	struct oci_process *p = oci_process_copy(spec->process);
-	struct guest_io io = { .fd = { 0, 1, 2 }, .master = -1 };
+	const struct guest_exec_options options = { .name = "exec" };
+	struct guest_io io = { .fd = { 0, 1, 2 } };
 	struct loop_source *source = NULL;
 	struct timespec t;
 
 	strv_free(p->args);
 	p->args = strv_dup(args);
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (guest_exec(d->guest, ID, "exec", p, &io, &d->err) < 0)
+	d->is_done = false;
+	guest_exec(d->guest, ID, p, &options, &io, on_launched, d);
+	if (wait_done(d) < 0)
 		return -1;
 	print_time("exec", &t);
-	watch_master(d, io.master, &source);
+	watch_master(d, d->master, &source);
 	while (!d->exec_has_exited || source)
 		loop_step(d->loop, 1000);
 	return 0;
 }
 
-static void print_ps(struct drive *d)
+static void on_rows(void *arg, struct json *rows, const struct error *err)
 {
-	auto_json struct json *j = guest_ps(d->guest, ID, &d->err);
-	auto_free char *text = j ? json_print(j, false) : NULL;
+	auto_json struct json *owned = rows;
+	auto_free char *text = rows ? json_print(rows, false) : NULL;
 
-	fprintf(stderr, "drive: ps %s\n", text ? text : d->err.msg);
+	fprintf(stderr, "drive: ps %s\n", text ? text : err->msg);
+	on_done(arg, err);
+}
+
+static int print_ps(struct drive *d)
+{
+	d->is_done = false;
+	guest_ps(d->guest, ID, on_rows, d);
+	return wait_done(d);
 }
 
 static int drive_run(struct drive *d, const char *config, char **exec_args)
 {
 	auto_oci_spec struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
 	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
-	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99, .master = -1 };
+	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99 };
 	struct guest_options options = { 0 };
 	struct loop_source *source = NULL;
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (!spec || guest_create(d->guest, ID, copy, &options, &io, &d->err) < 0)
+	if (!spec)
+		return -1;
+	guest_create(d->guest, ID, copy, &options, &io, on_launched, d);
+	if (wait_done(d) < 0)
 		return -1;
 	print_time("create", &t);
-	watch_master(d, io.master, &source);
+	watch_master(d, d->master, &source);
+	d->is_done = false;
 	guest_start(d->guest, ID, on_done, d);
-	while (!d->is_done)
-		loop_step(d->loop, 1000);
-	print_time("create and start", &t);
-	if (d->err.code)
+	if (wait_done(d) < 0)
 		return -1;
+	print_time("create and start", &t);
 	if (exec_args[0]) {
-		print_ps(d);
-		if (drive_exec(d, spec, exec_args) < 0 ||
+		if (print_ps(d) < 0 || drive_exec(d, spec, exec_args) < 0 ||
 		    guest_signal(d->guest, ID, "", SIGKILL, false, &d->err) < 0)
 			return -1;
 	}
