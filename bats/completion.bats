@@ -43,12 +43,12 @@ complete_line() { # WORD...
 	local verb option offered
 	# shellcheck disable=SC1090
 	source "$(completion)"
-	for option in $(vcrt --help | grep -o '^   --[a-z-]*'); do
+	for option in $(vcrt --help | grep -o '^   --[a-z0-9-]*'); do
 		[[ " $(complete_line vcrt --) " == *" ${option#   } "* ]]
 	done
 	for verb in $(vcrt --help | sed -n '/^COMMANDS/,/^$/s/^   \([a-z]*\) .*/\1/p'); do
 		offered=" $(complete_line vcrt "$verb" -) "
-		for option in $(vcrt "$verb" --help | sed -nE 's/^   (--[a-z-]+)( value)?(, (-[a-z]).*)?.*/\1 \4/p'); do
+		for option in $(vcrt "$verb" --help | sed -nE 's/^   (--[a-z0-9-]+)( value)?(, (-[a-z]).*)?.*/\1 \4/p'); do
 			[[ $offered == *" $option "* ]]
 		done
 	done

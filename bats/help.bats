@@ -36,11 +36,11 @@ load helpers
 	local verb option
 	for verb in create start run exec kill delete state list ps pause resume update events \
 		spec; do
-		for option in $(runc "$verb" --help | grep -o '^   --[a-z-]*'); do
+		for option in $(runc "$verb" --help | grep -o '^   --[a-z0-9-]*'); do
 			vcrt "$verb" --help | grep -q -- "^   $option\b"
 		done
 	done
-	for option in $(runc --help | grep -o '^   --[a-z-]*'); do
+	for option in $(runc --help | grep -o '^   --[a-z0-9-]*'); do
 		vcrt --help | grep -q -- "^   $option\b"
 	done
 }

@@ -18,7 +18,7 @@ page() {
 	page=$(page)
 	for verb in $(vcrt --help | sed -n '/^COMMANDS/,/^$/s/^   \([a-z]*\) .*/\1/p'); do
 		grep -qx "\.Ss $verb" "$page"
-		for option in $(vcrt "$verb" --help | grep -o '^   --[a-z-]*' | grep -v -- --help); do
+		for option in $(vcrt "$verb" --help | grep -o '^   --[a-z0-9-]*' | grep -v -- --help); do
 			sed -n "/^\.Ss $verb\$/,/^\.S[sh] /p" "$page" | tr -d '\134' |
 				grep -q -- "^\.It Sy $option\b"
 		done
@@ -27,7 +27,7 @@ page() {
 
 @test "manual: the global options are in it, and no formatter complains" {
 	local option
-	for option in $(vcrt --help | grep -o '^   --[a-z-]*' | grep -v -- --help); do
+	for option in $(vcrt --help | grep -o '^   --[a-z0-9-]*' | grep -v -- --help); do
 		tr -d '\134' <"$(page)" | grep -q -- "^\.It Sy $option\b"
 	done
 	needs man

@@ -101,6 +101,19 @@ bool client_is_gone(const struct error *err)
 	return err->code == ECONNREFUSED || err->code == ECONNRESET || err->code == EPIPE;
 }
 
+bool client_is_reserved(const struct vcrt *v, const char *id)
+{
+	auto_free char *root = realpath(v->root, NULL), *runtime = NULL, *dir = NULL;
+	size_t n;
+
+	runtime = realpath(v->config->runtime_dir, NULL);
+	dir = str_fmt("%s/%s", root ? root : v->root, id);
+	n = strlen(dir);
+	if (!runtime)
+		runtime = str_dup(v->config->runtime_dir);
+	return strncmp(runtime, dir, n) == 0 && (!runtime[n] || runtime[n] == '/');
+}
+
 int client_write_pid(const char *path, pid_t pid, struct error *err)
 {
 	auto_free char *text = str_fmt("%d", (int)pid);

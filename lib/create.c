@@ -409,6 +409,11 @@ static int run_creation(struct creation *c, bool own_tty, struct error *err)
 	    find_rootfs(c, err) < 0 || fds_check_preserved(c->o->preserve_fds, err) < 0 ||
 	    check_console(c, own_tty, err) < 0)
 		return -err->code;
+	if (client_is_reserved(c->v, c->o->id))
+		return error_set(
+			err, EINVAL,
+			"container id '%s' is reserved: '%s' is used by the runtime itself",
+			c->o->id, c->v->config->runtime_dir);
 	c->key = str_fmt("%016llx",
 	                 (unsigned long long)str_hash(STR_HASH_SEED, c->o->id, strlen(c->o->id)));
 	c->record = make_record(c);

@@ -91,7 +91,7 @@ int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err)
 	error_clear(err);
 	/* A create that was killed right after its first step leaves an empty directory. */
 	dir = str_fmt("%s/%s", v->root, id);
-	if (!r)
+	if (!r && !client_is_reserved(v, id))
 		rmdir(dir);
 	return 0;
 }

@@ -26,10 +26,11 @@
 
 #define KVM_DEVICE "/dev/kvm"
 
-/* One warning per verdict, not per container: the probe's cache is as old as this boot. */
+/* One warning per verdict, not per container: the probe's cache is as old as this boot. It may lie
+ * among the containers' directories, so its name is none of a container. */
 static int resolve_accel(struct config *c, struct error *err)
 {
-	auto_free char *cache = str_fmt("%s/../kvm-probe", c->runtime_dir);
+	auto_free char *cache = str_fmt("%s/../@kvm-probe", c->runtime_dir);
 	auto_free char *why = NULL;
 	enum hv_accel wanted, accel;
 	bool is_cached = fs_exists(cache);

@@ -92,6 +92,10 @@ int client_write_pid(const char *path, pid_t pid, struct error *err);
 /* Wait until a process is gone, at most timeout_ms. 0 or -ETIMEDOUT. */
 int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms);
 
+/* Whether ROOT/ID is, or holds, the directory where virtual machines have their files, as
+ * "sandboxes" does in the default root: no container can have that id. */
+bool client_is_reserved(const struct vcrt *v, const char *id);
+
 /* ---- cleaning up (cleanup.c) ---- */
 
 /* Whatever state it is in: kill its processes if they still run, remove cgroups, the sandbox's

@@ -160,7 +160,7 @@ START_TEST(the_list_shows_what_is_there)
 	ck_assert_str_eq(list[0].owner, "root");
 	vcrt_list_free(list, 1);
 	ck_assert_int_eq(vcrt_container_list_json(v, &full, &err), 0);
-	ck_assert_msg(str_starts(full, "[{\"ociVersion\":\"1.0.2\",\"id\":\""), "%s", full);
+	ck_assert_msg(str_starts(full, "[{\"ociVersion\":\"1.3.0\",\"id\":\""), "%s", full);
 	ck_assert_int_eq(unlink(foreign), 0);
 	ck_assert_int_eq(rmdir(dir), 0);
 }
