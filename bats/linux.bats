@@ -10,7 +10,7 @@ refused() { # JQ-FILTER MESSAGE
 	run_container -- true
 	cp "$T/before.json" "$B/config.json"
 	[ "$code" -eq 1 ]
-	grep -qF -- "$2" <(tr -d '\\' <"$T/err") # the log escapes quotes
+	grep -qF -- "$2" <(sed 's/[\]//g' "$T/err") # the log escapes quotes
 	assert_nothing_left
 }
 

@@ -7,7 +7,7 @@ refused() { # SYSCTLS MESSAGE
 	edit --argjson s "$1" '.linux.sysctl = $s'
 	run_container -- true
 	[ "$code" -eq 1 ]
-	grep -qF -- "$2" <(tr -d '\\' <"$T/err") # the log escapes quotes
+	grep -qF -- "$2" <(sed 's/[\]//g' "$T/err") # the log escapes quotes
 	assert_nothing_left
 }
 

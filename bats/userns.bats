@@ -40,7 +40,7 @@ refused() { # MESSAGE
 		facts root /; facts data /data; facts foreign /foreign; facts proc /proc/$$; facts scratch /scratch
 		facts null /dev/null; facts mine /dev/mine; echo "mine is: $(head -c 2 /dev/mine | tr "\0" z)"
 		echo x >/dev/null && echo "null: written"
-		touch /made; touch /data/made; chown 1234:1234 /data/made; facts chowned /data/made
+		touch /made /given; chown 1234:1234 /given; facts given /given
 		echo changed >/foreign; echo "foreign is: $(cat /foreign)"
 		mkdir /m && mount -t tmpfs none /m && echo "mount: made"; hostname other && echo "host: $(hostname)"
 		for s in kernel/shmmni vm/overcommit_memory net/core/somaxconn; do echo "sysctl: $(cat /proc/sys/$s)"; done
@@ -58,7 +58,7 @@ refused() { # MESSAGE
 	[ "$(said null)" = $'0:0 666\nwritten' ]
 	[ "$(said mine)" = '1234:1 600' ]
 	[ "$(said 'mine is')" = zz ]
-	[ "$(said chowned)" = '1234:1234 644' ]
+	[ "$(said given)" = '1234:1234 644' ]
 	[ "$(said 'foreign is')" = host ]
 	[ "$(said mount)" = made ]
 	[ "$(said host)" = other ]
@@ -73,7 +73,7 @@ refused() { # MESSAGE
 		"1234"$'\n'"$(vcrt exec "$ID" readlink /proc/self/ns/user)" ]
 
 	[ "$(stat -c %u:%g "$B/rootfs/made")" = 100000:100000 ]
-	[ "$(stat -c %u:%g "$B/rootfs/data/made")" = 300234:300234 ]
+	[ "$(stat -c %u:%g "$B/rootfs/given")" = 300234:300234 ]
 	[ "$(stat -c %u:%g "$B/rootfs/data/of-1234")" = 300234:300234 ]
 }
 
