@@ -157,6 +157,32 @@ load helpers
 	[ "$code" -eq 137 ]
 }
 
+@test "exec: a cgroup below the container's, which must exist" {
+	edit '.mounts |= map(if .type == "cgroup" then .options -= ["ro"] else . end)'
+	start_container "$ID" sh -c 'mkdir -p /sys/fs/cgroup/a/b && sleep 1000'
+	wait_until 10 vcrt exec "$ID" test -d /sys/fs/cgroup/a/b
+	[ "$(vcrt exec --cgroup a "$ID" cat /proc/self/cgroup)" = 0::/a ]
+	[ "$(vcrt exec --cgroup /a/../a/./b "$ID" cat /proc/self/cgroup)" = 0::/a/b ]
+	[ "$(vcrt exec --cgroup / "$ID" cat /proc/self/cgroup)" = 0::/ ]
+	[ "$(vcrt exec --cgroup '' "$ID" cat /proc/self/cgroup)" = 0::/ ]
+	refused() { # TEXT ARGUMENT...
+		local text=$1
+
+		shift
+		run vcrt exec "$@" "$ID" true
+		[ "$status" -eq 255 ]
+		[[ $output == *"$text"* ]] || fail "got: $output"
+	}
+	refused "'none'" --cgroup none
+	refused '../x is not a sub cgroup path' --cgroup ../x
+	refused 'a/../../x is not a sub cgroup path' --cgroup a/../../x
+	refused 'unknown controller cpu in SubCgroupPaths' --cgroup cpu,memory:a
+	refused 'invalid --cgroup argument: cpu:a:b' --cgroup cpu:a:b
+	refused 'invalid --cgroup argument: ,cpu:a (empty <controller> prefix)' --cgroup ,cpu:a
+	refused 'invalid --cgroup argument: a (missing <controller>: prefix)' --cgroup a --cgroup a
+	vcrt exec "$ID" true
+}
+
 @test "exec: many at once" {
 	local i
 	start_container "$ID" sleep 1000

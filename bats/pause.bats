@@ -11,6 +11,10 @@ has_ticked() { # COUNT-BEFORE
 	[ "$(ticks)" -gt "$1" ]
 }
 
+two_processes() {
+	[ "$(vcrt events --stats "$ID" | jq .data.pids.current)" -eq 2 ]
+}
+
 @test "pause: a running container stands still, and goes on after resume" {
 	local before
 	start_container "$ID" sh -c 'while :; do echo tick >>/ticks; sleep 0.1; done'
@@ -27,9 +31,6 @@ has_ticked() { # COUNT-BEFORE
 	run vcrt exec "$ID" true
 	[ "$status" -eq 255 ]
 	[[ $output == *"cannot exec in a paused container (use --ignore-paused to override)"* ]]
-	run vcrt exec --ignore-paused "$ID" true
-	[ "$status" -eq 255 ]
-	[[ $output == *"--ignore-paused is not supported"* ]]
 	# A signal waits; SIGKILL does not.
 	vcrt kill "$ID" 0
 	vcrt resume "$ID"
@@ -47,6 +48,61 @@ has_ticked() { # COUNT-BEFORE
 	[[ $output == *"container not running"* ]]
 	vcrt delete "$ID"
 	assert_nothing_left
+}
+
+@test "pause: exec --ignore-paused waits for the resume, and nobody waits for it" {
+	local start foreground detached killed code=0
+	start_container "$ID" sleep 1000
+	vcrt pause "$ID"
+	echo early >"$T/in" # (what runs in the background has no input by itself)
+	background bash -c 'exec "$@" <"$0"' "$T/in" "$VCRT" "${VCRT_ARGS[@]}" exec --ignore-paused \
+		"$ID" sh -c 'cat; echo ran; exit 7' >"$T/out" 2>"$T/err"
+	foreground=$!
+	background "$VCRT" "${VCRT_ARGS[@]}" exec -d --ignore-paused --pid-file "$T/pid" "$ID" \
+		sh -c 'echo ran >/detached' </dev/null >/dev/null 2>&1
+	detached=$!
+	background "$VCRT" "${VCRT_ARGS[@]}" exec --ignore-paused "$ID" touch /never </dev/null \
+		>/dev/null 2>&1
+	killed=$!
+	three_wait() {
+		vcrt ps -f json "$ID" >"$T/ps" && [ "$(jq length "$T/ps")" -ge 1 ] &&
+			[ "$(vcrt events --stats "$ID" | jq .data.pids.current)" -eq 4 ]
+	}
+	wait_until 20 three_wait
+	start=$SECONDS
+	[ "$(status_of "$ID")" = paused ]
+	vcrt kill "$ID" 0
+	vcrt ps "$ID" | grep -q sleep
+	kill -9 "$killed"
+	two_wait() {
+		[ "$(vcrt events --stats "$ID" | jq .data.pids.current)" -eq 3 ]
+	}
+	wait_until 10 two_wait
+	[ $((SECONDS - start)) -lt 20 ]
+	kill -0 "$foreground" "$detached"
+	[ ! -s "$T/out" ]
+	[ ! -e "$T/pid" ]
+
+	vcrt resume "$ID"
+	wait_for 20 "$foreground" || code=$?
+	[ "$code" -eq 7 ]
+	[ "$(cat "$T/out")" = early$'\n'ran ]
+	wait_for 20 "$detached"
+	[ -s "$T/pid" ]
+	wait_until 10 test -e "$B/rootfs/detached"
+	[ ! -e "$B/rootfs/never" ]
+
+	# What still waits ends with the container.
+	vcrt pause "$ID"
+	background "$VCRT" "${VCRT_ARGS[@]}" exec --ignore-paused "$ID" true </dev/null >/dev/null \
+		2>"$T/err"
+	foreground=$!
+	wait_until 20 two_processes
+	vcrt kill "$ID" KILL
+	wait_until 10 is_status "$ID" stopped
+	code=0
+	wait_for 20 "$foreground" || code=$?
+	[ "$code" -eq 255 ]
 }
 
 @test "pause: a created container can be paused and resumed, and started after that" {

@@ -7,9 +7,9 @@
 #include "oci/oci.h"
 
 struct exec_values {
-	const char *process, *cwd, *user, *apparmor, *process_label, *cgroup;
+	const char *process, *cwd, *user, *apparmor, *process_label;
 	const char *pid_file, *console_socket;
-	char **env, **groups, **caps;
+	char **env, **groups, **caps, **cgroups;
 	bool tty, detach, no_new_privs, ignore_paused;
 	unsigned preserve_fds;
 };
@@ -31,10 +31,10 @@ static const struct opt exec_opts[] = {
 	{ "apparmor", 0, OPT_STRING, EXEC(apparmor), NULL, "AppArmor profile of the process" },
 	{ "process-label", 0, OPT_STRING, EXEC(process_label), NULL,
 	  "SELinux label of the process" },
-	{ "cgroup", 0, OPT_STRING, EXEC(cgroup), NULL,
-	  "for compatibility: anything but an empty one is refused" },
+	{ "cgroup", 0, OPT_LIST, EXEC(cgroups), NULL,
+	  "cgroup of the process, below the container's; must exist" },
 	{ "ignore-paused", 0, OPT_BOOL, EXEC(ignore_paused), NULL,
-	  "for compatibility: an exec into a paused container is refused" },
+	  "in a paused container, wait for the resume" },
 	{ "pid-file", 0, OPT_STRING, EXEC(pid_file), NULL,
 	  "file that receives the pid of the process's stand-in" },
 	{ "console-socket", 0, OPT_STRING, EXEC(console_socket), NULL,
@@ -126,7 +126,7 @@ static int exec_run(const struct globals *g, const void *values, int argc, char 
 		.caps = o->caps,
 		.apparmor = cmd_given(o->apparmor),
 		.process_label = cmd_given(o->process_label),
-		.cgroup = cmd_given(o->cgroup),
+		.cgroups = o->cgroups,
 		.pid_file = cmd_given(o->pid_file),
 		.console_socket = cmd_given(o->console_socket),
 		.stdio = { 0, 1, 2 },

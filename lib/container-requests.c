@@ -95,8 +95,8 @@ static void on_exec_started(void *arg, const struct json *result, const struct e
 		process_answered(p);
 }
 
-/* Members: container, process (its name), spec (process object), ignore_paused, and the process's
- * own (process.c). */
+/* Members: container, process (its name), spec (process object), ignore_paused, cgroup (below the
+ * container's), and the process's own (process.c). */
 void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 {
 	const char *name = json_get_string(msg->json, "process");
@@ -104,16 +104,9 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 	struct json *args, *io;
 	struct process *p;
 
-	if (str_eq(status, VCRT_PAUSED)) {
-		/* A process born in a frozen cgroup cannot even be set up. */
-		if (json_get_bool(msg->json, "ignore_paused", false))
-			client_failf(client_ref(c), ENOTSUP,
-			             "cannot exec in a paused container: --ignore-paused is not "
-			             "supported");
-		else
-			client_failf(client_ref(c), EINVAL,
-			             "cannot exec in a paused container (use --ignore-paused to "
-			             "override)");
+	if (str_eq(status, VCRT_PAUSED) && !json_get_bool(msg->json, "ignore_paused", false)) {
+		client_failf(client_ref(c), EINVAL,
+		             "cannot exec in a paused container (use --ignore-paused to override)");
 		return;
 	}
 	if (!container_is_live(ct)) {
@@ -139,6 +132,7 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 	json_set(args, "process", json_new_string(name));
 	json_set(args, "spec", json_copy(json_get(msg->json, "spec")));
 	json_set(args, "io", io);
+	json_set(args, "cgroup", json_new_string(json_get_string(msg->json, "cgroup")));
 	vm_call_long(ct->m, "exec", args, VM_LAUNCH_SECONDS, on_exec_started,
 	             waiter_new(ct, c, name));
 }
@@ -304,8 +298,10 @@ static void on_frozen(void *arg, const struct json *result, const struct error *
 
 	if (ct && !w->freeze)
 		status = ct->is_started ? VCRT_RUNNING : VCRT_CREATED;
-	if (result && ct && container_is_live(ct))
+	if (result && ct && container_is_live(ct)) {
 		container_publish_or_warn(ct, status);
+		vm_rearm_calls(ct->m, ct->id);
+	}
 	waiter_end(w, NULL, err);
 }
 

@@ -14,6 +14,7 @@
 #include "lib/config.h"
 #include "lib/console.h"
 #include "lib/ctl.h"
+#include "lib/exec-cgroup.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
 #include "lib/verbs.h"
@@ -34,6 +35,7 @@ struct execution {
 	struct shim shim;
 	int conn, tty_master, tty_slave, own_tty;
 	char *name;
+	char *cgroup; /* below the container's, NULL: that one itself */
 };
 
 /* ---- the process object ---- */
@@ -229,6 +231,7 @@ static int ask_monitor(struct execution *x, struct error *err)
 	x->name = str_fmt("%d-%llu", (int)getpid(), (unsigned long long)loop_now_ms());
 	json_set(out.json, "process", json_new_string(x->name));
 	json_set(out.json, "spec", oci_process_to_json(x->process));
+	json_set(out.json, "cgroup", json_new_string(x->cgroup));
 	json_set(out.json, "ignore_paused", json_new_bool(x->o->ignore_paused));
 	json_set(out.json, "shim_pid", json_new_i64(x->o->detach ? x->shim.pid : getpid()));
 	x->conn = client_connect(x->record, err);
@@ -280,8 +283,6 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 
 	if (fds_check_preserved(x->o->preserve_fds, err) < 0)
 		return -err->code;
-	if (x->o->cgroup && *x->o->cgroup)
-		return error_set(err, ENOTSUP, "--cgroup is not supported");
 	x->record = record_load(x->v->root, x->o->id, &dirfd, err);
 	if (!x->record)
 		return -err->code;
@@ -290,7 +291,8 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 	status = record_status(x->record);
 	if (str_eq(status, VCRT_STOPPED))
 		return error_set(err, ESRCH, STOPPED);
-	if (find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
+	if (exec_cgroup_parse(x->o->cgroups, &x->cgroup, err) < 0 ||
+	    find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
 	    check_console(x, err) < 0)
 		return -err->code;
 	return x->o->detach ? run_detached(x, err) : run_foreground(x, exit_code, err);
@@ -325,5 +327,6 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 	record_free(x.record);
 	oci_process_free(x.process);
 	free(x.name);
+	free(x.cgroup);
 	return err->code ? error_wrap(err, "exec failed") : 0;
 }

@@ -120,7 +120,9 @@ struct vcrt_exec_options {
 	const uint32_t *groups;   /* additional ones */
 	size_t n_groups;
 	char *const *caps; /* added to bounding, effective, permitted; may be NULL */
-	const char *apparmor, *process_label, *cgroup; /* NULL: as the container */
+	char *const
+		*cgroups; /* [CONTROLLER:]PATH below the container's as for --cgroup; may be NULL */
+	const char *apparmor, *process_label; /* NULL: as the container */
 	const char *pid_file, *console_socket;
 	int stdio[3];
 	unsigned preserve_fds;

@@ -16,12 +16,14 @@
 #include "lib/config.h"
 #include "lib/monitor-internal.h"
 #include "lib/share.h"
+#include "lib/vcrt.h"
 #include "lib/vm-config.h"
 #include "lib/vmm-jail.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
+#include "oci/oci.h"
 
 #define MUTUAL_END_MS 300         /* from the end of one process to that of those that need it */
 #define MAX_QUEUED 300u           /* seconds that earlier calls add to the limit of a call */
@@ -32,8 +34,9 @@
 struct call {
 	struct call *next;
 	struct monitor *m;
-	const char *op; /* constant */
-	unsigned limit; /* seconds */
+	const char *op;  /* constant */
+	char *container; /* whom it is about, or NULL */
+	unsigned limit;  /* seconds */
 	struct loop_source *timer;
 	vm_reply_fn fn;
 	void *arg;
@@ -60,6 +63,13 @@ void vm_stop(struct monitor *m)
 	fs_server_stop(&m->fs_server);
 }
 
+static void call_free(struct call *c)
+{
+	loop_remove(&c->timer);
+	free(c->container);
+	free(c);
+}
+
 /* Calls are forgotten before their askers are told, so that nobody asks again through them. */
 static void drop_calls(struct monitor *m, const struct error *reason)
 {
@@ -67,9 +77,8 @@ static void drop_calls(struct monitor *m, const struct error *reason)
 		struct call *c = m->calls;
 
 		m->calls = c->next;
-		loop_remove(&c->timer);
 		c->fn(c->arg, NULL, reason);
-		free(c);
+		call_free(c);
 	}
 }
 
@@ -251,8 +260,14 @@ static void on_lost(void *arg, const struct error *cause)
 static void on_call_timeout(void *arg)
 {
 	struct call *c = arg;
+	struct container *ct = c->container ? container_find(c->m, c->container) : NULL;
 	auto_error struct error err = { 0 };
 
+	/* What is made in a paused container stands still, too, and its time with it. */
+	if (ct && str_eq(ct->record->oci->status, VCRT_PAUSED)) {
+		loop_rearm(c->timer, c->limit * 1000);
+		return;
+	}
 	error_set(&err, ETIMEDOUT, "the guest did not answer '%s' within %u seconds", c->op,
 	          c->limit);
 	vm_lost(c->m, &err);
@@ -270,9 +285,15 @@ static void on_reply(void *arg, const struct json *result, const struct error *e
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	loop_remove(&c->timer);
 	c->fn(c->arg, result, err);
-	free(c);
+	call_free(c);
+}
+
+void vm_rearm_calls(struct monitor *m, const char *container)
+{
+	for (struct call *c = m->calls; c; c = c->next)
+		if (str_eq(c->container, container))
+			loop_rearm(c->timer, c->limit * 1000);
 }
 
 void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn fn, void *arg)
@@ -283,15 +304,18 @@ void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn f
 void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned more_seconds,
                   vm_reply_fn fn, void *arg)
 {
+	const char *container = json_get_string(args, "container");
 	unsigned limit = m->config->request_timeout + more_seconds;
 	struct call *c = xzalloc(sizeof(*c));
 	unsigned queued = 0;
 
-	/* The agent takes one at a time: what was asked before may use its own time first. */
+	/* What was asked before about the same container may have to be done first. */
 	for (const struct call *before = m->calls; before; before = before->next)
-		queued += before->limit;
+		if (!container || !before->container || str_eq(before->container, container))
+			queued += before->limit;
 	limit += queued < MAX_QUEUED ? queued : MAX_QUEUED;
 	*c = (struct call){ .m = m, .op = op, .limit = limit, .fn = fn, .arg = arg };
+	c->container = str_dup(container);
 	c->next = m->calls;
 	c->timer = loop_add_timer(m->loop, limit * 1000, on_call_timeout, c);
 	m->calls = c;
