@@ -202,6 +202,7 @@ static int run_hooks(struct creation *c, struct error *err)
 static int set_up_shim(struct creation *c, struct error *err)
 {
 	struct ctl_out out = { .json = json_new_object() };
+	struct json *hooks = hooks_of_standin(c->spec, c->record->oci);
 	struct json *mounts = json_new_array();
 	const struct oci_namespace *cgroup = oci_namespace_find(c->spec, "cgroup");
 	bool cgroupns = cgroup && !(cgroup->path && *cgroup->path);
@@ -212,6 +213,8 @@ static int set_up_shim(struct creation *c, struct error *err)
 	json_set(out.json, "rootfs", json_new_string(c->rootfs));
 	json_set(out.json, "readonly", json_new_bool(root->has_readonly && root->readonly));
 	json_set(out.json, "mounts", mounts);
+	if (hooks)
+		json_set(out.json, "hooks", hooks);
 	c->guest_spec = guest_spec(c->spec,
 	                           &(struct guest_place){ .bundle = c->bundle,
 	                                                  .key = c->key,
@@ -219,7 +222,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 	                                                  .cpus = c->launch.config->cpus },
 	                           mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
-		c->trees = shim_setup(&c->shim, &out, err);
+		c->trees = shim_setup(&c->shim, &out, hooks_standin_seconds(c->spec), err);
 	ctl_out_done(&out);
 	return c->trees ? 0 : -err->code;
 }
@@ -304,7 +307,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "state", record_to_json(c->record));
 	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
-	json_set(out.json, "hook_seconds", json_new_u64(guest_hook_seconds(c->spec)));
+	json_set(out.json, "hook_seconds", json_new_u64(hooks_guest_seconds(c->spec)));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&

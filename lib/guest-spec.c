@@ -1,34 +1,12 @@
 #include <stdlib.h>
 
+#include "lib/hooks.h"
 #include "lib/namespaces.h"
 #include "lib/resources.h"
 #include "lib/verbs.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
-
-#define MAX_HOOK_SECONDS 86400u /* of hooks without a timeout, or with a longer one */
-
-static unsigned hook_seconds(const struct oci_hook *hooks, size_t n)
-{
-	unsigned sum = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		bool is_limited = hooks[i].has_timeout && hooks[i].timeout < MAX_HOOK_SECONDS;
-
-		sum += is_limited ? (unsigned)hooks[i].timeout : MAX_HOOK_SECONDS;
-	}
-	return sum < MAX_HOOK_SECONDS ? sum : MAX_HOOK_SECONDS;
-}
-
-unsigned guest_hook_seconds(const struct oci_spec *spec)
-{
-	const struct oci_hooks *h = spec->hooks;
-
-	return h ? hook_seconds(h->create_container, h->n_create_container) +
-	                       hook_seconds(h->start_container, h->n_start_container)
-	         : 0;
-}
 
 static void strip_host_parts(struct oci_spec *guest)
 {
@@ -38,7 +16,10 @@ static void strip_host_parts(struct oci_spec *guest)
 	oci_vm_freep(&guest->vm);
 	if (!h)
 		return;
-	/* What runs on the host: everything but createContainer and startContainer. */
+	/* What runs on the host (hooks.h). */
+	for (size_t i = h->n_create_container; i-- > 0;)
+		if (hook_is_on_host(&h->create_container[i]))
+			oci_hooks_del_create_container(h, i);
 	struct oci_hooks *keep = xmemdup(&no_hooks, sizeof(no_hooks));
 	keep->create_container = steal_ptr(&h->create_container);
 	keep->n_create_container = h->n_create_container;

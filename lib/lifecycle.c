@@ -21,6 +21,8 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
+#define STOP_TIMEOUT 10000 /* ms for a container to end after SIGKILL */
+
 struct record *verb_load(struct vcrt *v, const char *id, int *dirfd, struct error *err)
 {
 	struct record *r = record_load(v->root, id, dirfd, err);
@@ -63,19 +65,29 @@ static int ask(struct vcrt *v, const struct record *r, struct ctl_out *out, cons
 	return ask_within(client_timeout(v), r, out, stopped, answer, err);
 }
 
-static void run_poststart(const struct record *r, int dirfd)
+/* runtime.md, "Lifecycle", step 9: a failure is an error, and stops the container. */
+static int run_poststart(struct vcrt *v, const struct record *r, int dirfd, struct error *err)
 {
-	auto_oci_spec struct oci_spec *spec = NULL;
+	auto_oci_spec struct oci_spec *spec = oci_spec_read(dirfd, "config.json", err);
 	auto_oci_state struct oci_state *state = NULL;
-	auto_error struct error err = { 0 };
+	auto_error struct error ignored = { 0 };
+	int code;
 
-	spec = oci_spec_read(dirfd, "config.json", &err);
+	/* Somebody has deleted the container meanwhile. */
+	if (!spec && err->code == ENOENT)
+		error_clear(err);
 	if (!spec || !spec->hooks || !spec->hooks->n_poststart)
-		return;
+		return -err->code;
 	state = oci_state_copy(r->oci);
 	free(state->status);
 	state->status = str_dup(VCRT_RUNNING);
-	hooks_run_all(spec->hooks->poststart, spec->hooks->n_poststart, "poststart hook", state);
+	if (hooks_run(spec->hooks->poststart, spec->hooks->n_poststart, state, err) == 0)
+		return 0;
+	if (verb_kill(v, r->oci->id, SIGKILL, true, &ignored) < 0 ||
+	    verb_wait(v, r->oci->id, STOP_TIMEOUT, &code, &ignored) < 0)
+		log_warn("stop a container whose poststart hook has failed: %s, ignoring",
+		         ignored.msg);
+	return -err->code;
 }
 
 int verb_start(struct vcrt *v, const char *id, struct error *err)
@@ -92,8 +104,7 @@ int verb_start(struct vcrt *v, const char *id, struct error *err)
 	/* No limit here: hooks in the guest may take long, and the monitor knows how long. */
 	if (ask_within(-1, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
 		return -err->code;
-	run_poststart(r, dirfd);
-	return 0;
+	return run_poststart(v, r, dirfd, err);
 }
 
 int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error *err)

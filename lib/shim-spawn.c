@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,13 +33,18 @@ static void report(int setup, const char *what)
 /* In the new process: exactly the descriptors it is meant to have, all signals blocked (they wait
  * for standin_run), a session of its own. */
 static void __attribute__((noreturn))
-become_shim(const char *binary, int control, int setup, char *padding)
+become_shim(const char *binary, bool own_mounts, int control, int setup, char *padding)
 {
 	char *argv[] = { "vcrt", "shim", padding, NULL };
 	int high_control, high_setup, null;
 
 	setsid();
 	standin_block_signals();
+	/* What hooks mount there must not show on the host. */
+	if (own_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+		report(setup, "make its mounts slaves of the host's");
+		_exit(1);
+	}
 	null = open("/dev/null", O_RDWR);
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
@@ -73,7 +79,7 @@ join_and_clone(const struct shim_namespaces *ns, const char *binary, int control
 	}
 	pid = raw_clone((unsigned long)ns->create | CLONE_PARENT);
 	if (pid == 0)
-		become_shim(binary, control, setup, padding);
+		become_shim(binary, ns->create & CLONE_NEWNS, control, setup, padding);
 	if (pid < 0)
 		report(setup, "make its namespaces");
 	_exit(pid > 0 && write(result, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
@@ -126,7 +132,8 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 	} else {
 		shim->pid = raw_clone((unsigned long)ns->create);
 		if (shim->pid == 0)
-			become_shim(binary, control[1], setup[1], padding);
+			become_shim(binary, ns->create & CLONE_NEWNS, control[1], setup[1],
+			            padding);
 	}
 	if (shim->pid < 0)
 		error_sys(err, "start the shim");
@@ -142,9 +149,11 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 	return -err->code;
 }
 
-struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err)
+struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsigned more_seconds,
+                           struct error *err)
 {
-	struct ctl_msg *m = ctl_call(shim->setup, setup, SETUP_TIMEOUT, err);
+	struct ctl_msg *m =
+		ctl_call(shim->setup, setup, SETUP_TIMEOUT + (int)more_seconds * 1000, err);
 
 	if (!m && err->code == ECONNRESET)
 		error_set(err, ECONNRESET, "the shim ended while it was set up");

@@ -6,6 +6,7 @@
  *   mntns       descriptor of the mount namespace to enter (exec), or
  *   rootfs      path on the host of what becomes our root,
  *   readonly    whether it is made read-only at the end,
+ *   hooks       createContainer hooks to run before anything else is done with these (hooks.h)
  *   mounts      what is mounted in it: {type: "bind", name, path, recursive, readonly,
  *               all_readonly, dest}, {type: "overlay", name, path, data, dest} or
  *               {type: "proc"|"tmpfs", dest}
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "lib/ctl.h"
+#include "lib/hooks.h"
 #include "lib/mountapi.h"
 #include "lib/share.h"
 #include "lib/standin.h"
@@ -150,12 +152,15 @@ static void show_mount(int root, const struct json *m)
 static int enter_root(const struct json *msg, struct ctl_out *answer, struct error *err)
 {
 	const struct json *mounts = json_get_array(msg, "mounts");
+	const struct json *hooks = json_get_object(msg, "hooks");
 	const char *rootfs = json_get_string(msg, "rootfs");
 	struct mount_attr readonly = { .attr_set = MOUNT_ATTR_RDONLY };
 	auto_close int tree = -1, root = -1;
 
 	if (!rootfs)
 		return error_set(err, EPROTO, "the shim was told no root file system");
+	if (hooks && hooks_run_in_standin(hooks, rootfs, err) < 0)
+		return -err->code;
 	if (answer_trees(msg, rootfs, answer, err) < 0)
 		return -err->code;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

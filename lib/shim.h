@@ -30,7 +30,8 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
                struct shim *shim, struct error *err);
 /* Send the set-up (see shim.c for its members) and wait until it is done. The answer, the caller's,
  * holds the mount trees that the set-up named. */
-struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, struct error *err);
+struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsigned more_seconds,
+                           struct error *err);
 /* Kill and reap what is left, close descriptors. */
 void shim_abort(struct shim *shim);
 void shim_done(struct shim *shim); /* close descriptors only */

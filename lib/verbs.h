@@ -108,8 +108,6 @@ int fds_check_preserved(unsigned preserve_fds, struct error *err);
 
 /* ---- documents (guest-spec.c, guest-mounts.c) ---- */
 
-/* How long the hooks that run in the guest may take in all. */
-unsigned guest_hook_seconds(const struct oci_spec *spec);
 /* Where a container is. */
 struct guest_place {
 	const char *bundle, *key;

@@ -126,6 +126,11 @@ void oci_spec_del_mount(struct oci_spec *spec, size_t i)
 	remove_element(&oci_mount_type, spec->mounts, &spec->n_mounts, i);
 }
 
+void oci_hooks_del_create_container(struct oci_hooks *hooks, size_t i)
+{
+	remove_element(&oci_hook_type, hooks->create_container, &hooks->n_create_container, i);
+}
+
 void oci_spec_del_device(struct oci_spec *spec, size_t i)
 {
 	remove_element(&oci_device_type, spec->linux_->devices, &spec->linux_->n_devices, i);

@@ -58,7 +58,7 @@ static const struct oci_field oci_hook_fields[] = {
 	F_STRV(oci_hook, env, "env"),
 	F_I64(oci_hook, timeout, "timeout"),
 };
-static OCI_TYPE(oci_hook, .check = check_hook);
+OCI_TYPE(oci_hook, .check = check_hook);
 
 static const struct oci_field oci_hooks_fields[] = {
 	F_ARRAY(oci_hooks, prestart, "prestart", oci_hook),

@@ -1,11 +1,13 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/hooks.h"
+#include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -90,7 +92,7 @@ START_TEST(no_hooks_are_fine)
 	auto_error struct error err = { 0 };
 
 	ck_assert_int_eq(hooks_run(NULL, 0, state, &err), 0);
-	hooks_run_all(NULL, 0, "poststop hook", state);
+	hooks_run_poststop(NULL, state);
 }
 END_TEST
 
@@ -254,6 +256,10 @@ START_TEST(death_by_a_signal_is_told)
 	assert_fails(EIO, "error running hook #0: error running hook: signal: killed, stdout: , "
 	                  "stderr: ");
 	forget_hooks();
+	add_script("kill -31 $$");
+	assert_fails(EIO, "error running hook #0: error running hook: signal: bad system call, "
+	                  "stdout: , stderr: ");
+	forget_hooks();
 	add_script("kill -11 $$");
 	assert_fails(EIO, "error running hook #0: error running hook: signal: segmentation fault, "
 	                  "stdout: , stderr: ");
@@ -283,6 +289,41 @@ START_TEST(a_hook_has_a_time_limit)
 }
 END_TEST
 
+static bool is_alive(const char *pid_file)
+{
+	auto_free char *text = scratch_read(pid_file);
+
+	return child_start_time(atoi(text)) != 0;
+}
+
+START_TEST(with_it_all_that_it_has_started_is_ended)
+{
+	struct oci_hook *h = add_script("sleep 60 & echo $! >child\n"
+	                                "setsid sh -c 'sleep 60 & echo $! >session; wait' &\n"
+	                                "(sleep 60 & echo $! >orphan)\n"
+	                                "wait");
+
+	h->has_timeout = true;
+	h->timeout = 2;
+	assert_fails(ETIMEDOUT, "error running hook #0: hook ran past specified timeout of 2.0s");
+	ck_assert(!is_alive("child"));
+	ck_assert(!is_alive("session"));
+	ck_assert(!is_alive("orphan"));
+}
+END_TEST
+
+START_TEST(what_a_hook_leaves_running_goes_on)
+{
+	auto_free char *text = NULL;
+
+	add_script("sleep 60 </dev/null >/dev/null 2>&1 & echo $! >daemon");
+	run();
+	ck_assert(is_alive("daemon"));
+	text = scratch_read("daemon");
+	ck_assert_int_eq(kill(atoi(text), SIGKILL), 0);
+}
+END_TEST
+
 START_TEST(a_very_long_limit_is_no_short_one)
 {
 	struct oci_hook *h = add_script("sleep 0.2");
@@ -306,7 +347,7 @@ START_TEST(all_poststop_hooks_run_and_failures_are_logged)
 	add_script("echo one >>out; exit 1");
 	add("/no/such");
 	add_script("echo three >>out");
-	hooks_run_all(hooks, n_hooks, "poststop hook", state);
+	hooks_run_poststop(&(struct oci_hooks){ .poststop = hooks, .n_poststop = n_hooks }, state);
 	out = scratch_read("out");
 	log = scratch_read("log");
 	ck_assert_str_eq(out, "one\nthree\n");
@@ -314,6 +355,66 @@ START_TEST(all_poststop_hooks_run_and_failures_are_logged)
 	                                  "hook: exit status 1"));
 	ck_assert_ptr_nonnull(strstr(log, "poststop hook: error running hook #1: fork/exec "
 	                                  "/no/such: no such file or directory, ignoring"));
+}
+END_TEST
+
+/* A configuration with two hooks of the host among those for the container. */
+static struct oci_spec *spec_with_hooks(void)
+{
+	auto_error struct error err = { 0 };
+	static const char text[] =
+		"{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\","
+		"\"args\":[\"a\"],\"env\":[\"A=1\",\"PATH=/usr/bin:/bin\"]},\"hooks\":{"
+		"\"createContainer\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\","
+		"\"cat >state; pwd >>out; echo $A >>out\"],\"timeout\":5},{\"path\":\"/none\"},"
+		"{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"echo $A >>out\"],"
+		"\"env\":[\"A=own\"],\"timeout\":6}],"
+		"\"startContainer\":[{\"path\":\"/bin/sh\",\"timeout\":7}]}}";
+	struct oci_spec *spec = oci_spec_parse(text, strlen(text), &err);
+
+	ck_assert_msg(spec != NULL, "%s", err.msg);
+	return spec;
+}
+
+START_TEST(hooks_of_the_stand_in_are_those_that_the_host_has)
+{
+	auto_oci_spec struct oci_spec *spec = spec_with_hooks();
+	auto_json struct json *told = hooks_of_standin(spec, state);
+	auto_free char *out = NULL, *text = NULL, *should = NULL, *pid = NULL;
+	auto_error struct error err = { 0 };
+
+	ck_assert_int_eq(hooks_run_in_standin(told, scratch_root(), &err), 0);
+	out = scratch_read("out");
+	should = str_fmt("%s\n1\nown\n", scratch_root());
+	ck_assert_str_eq(out, should);
+	text = scratch_read("state");
+	pid = str_fmt("\"pid\":%d,\"status\":\"creating\"", (int)getpid());
+	ck_assert_msg(strstr(text, pid) != NULL, "%s", text);
+	ck_assert_uint_eq(hooks_standin_seconds(spec), 11);
+}
+END_TEST
+
+START_TEST(without_such_hooks_the_stand_in_is_told_nothing)
+{
+	auto_oci_spec struct oci_spec *spec = spec_with_hooks();
+
+	spec->hooks->n_create_container = 0;
+	ck_assert_ptr_null(hooks_of_standin(spec, state));
+	ck_assert_uint_eq(hooks_standin_seconds(spec), 0);
+	ck_assert_uint_eq(hooks_guest_seconds(spec), 7);
+}
+END_TEST
+
+START_TEST(a_failure_in_the_stand_in_has_the_words_of_runc)
+{
+	auto_oci_spec struct oci_spec *spec = spec_with_hooks();
+	auto_json struct json *told = hooks_of_standin(spec, state);
+	auto_error struct error err = { 0 };
+
+	ck_assert_int_eq(hooks_run_in_standin(told, "/none", &err), -ENOENT);
+	ck_assert_str_eq(err.msg,
+	                 "unable to start container process: error during container init: error "
+	                 "running hook #0: fork/exec /bin/sh: no such file or directory");
 }
 END_TEST
 
@@ -338,7 +439,12 @@ int main(void)
 	tcase_add_test(tc, death_by_a_signal_is_told);
 	tcase_add_test(tc, a_hook_that_cannot_be_executed_is_told);
 	tcase_add_test(tc, a_hook_has_a_time_limit);
+	tcase_add_test(tc, with_it_all_that_it_has_started_is_ended);
+	tcase_add_test(tc, what_a_hook_leaves_running_goes_on);
 	tcase_add_test(tc, a_very_long_limit_is_no_short_one);
+	tcase_add_test(tc, hooks_of_the_stand_in_are_those_that_the_host_has);
+	tcase_add_test(tc, without_such_hooks_the_stand_in_is_told_nothing);
+	tcase_add_test(tc, a_failure_in_the_stand_in_has_the_words_of_runc);
 	tcase_add_test(tc, all_poststop_hooks_run_and_failures_are_logged);
 	return scratch_run(tc);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@
 #include "oci/oci.h"
 
 #define SETUP_MS 30000   /* a launch that hangs (a dead share) must not hang the agent */
-#define HOOK_MS 60000    /* for hooks that have no timeout of their own */
+#define HOOK_MS 3600000  /* for hooks that have no timeout of their own, or a longer one */
+#define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */
 #define DELETE_MS 30000  /* for killed processes to be gone */
 #define DELETE_POLL_MS 2 /* between looks at the cgroup */
 
@@ -28,7 +30,8 @@ static unsigned setup_time(const struct oci_spec *spec)
 	for (size_t i = 0; spec->hooks && i < spec->hooks->n_create_container; i++) {
 		const struct oci_hook *h = &spec->hooks->create_container[i];
 
-		ms += h->has_timeout && h->timeout < 3600 ? (uint64_t)h->timeout * 1000 : HOOK_MS;
+		ms += h->has_timeout && h->timeout < HOOK_MS / 1000 ? (uint64_t)h->timeout * 1000
+		                                                    : HOOK_MS;
 	}
 	return (unsigned)ms;
 }
@@ -64,9 +67,20 @@ static int joined_pidns(const struct ns_plan *ns)
 	return -1;
 }
 
-/* Undo of guest_create(): the launch has cleaned up its process already. */
+/* Undo of guest_create(): the launch has cleaned up its process already, but a hook may have left
+ * some. */
 static void container_rollback(struct container *ct)
 {
+	auto_error struct error err = { 0 };
+
+	if (ct->cgroup.fd >= 0 && cgroup_is_populated(&ct->cgroup)) {
+		uint64_t end = loop_now_ms() + ROLLBACK_MS;
+
+		if (cgroup_kill(&ct->cgroup, &err) < 0)
+			log_warn("%s, ignoring", err.msg);
+		while (cgroup_is_populated(&ct->cgroup) && loop_now_ms() < end)
+			poll(NULL, 0, DELETE_POLL_MS);
+	}
 	if (ct->cgroup.fd >= 0 && cgroup_remove(&ct->cgroup, ct->guest->cgroup_root) < 0)
 		log_warn("container '%s': its cgroup cannot be removed, ignoring", ct->id);
 	container_free(ct);

@@ -17,7 +17,6 @@ struct freeze;
 struct loop_source;
 struct oci_capabilities;
 struct oci_device_cgroup;
-struct oci_hook;
 struct oci_id_mapping;
 struct oci_linux;
 struct oci_memory_policy;
@@ -248,12 +247,14 @@ int console_open(struct launch *l, bool on_dev_console, struct error *err);
 int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool namespaced, struct error *err);
 char *sysctl_path(const char *key);
 
-/* hooks.c: run each hook of a list with the state on its standard input; child */
-int hooks_run(const char *field, const struct oci_hook *hooks, size_t n, const struct launch *l,
-              struct error *err);
+/* hooks.c, child */
+int hooks_create_container(struct launch *l, struct error *err);
+int hooks_start_container(struct launch *l, struct error *err);
 
 /* process.c, child: everything of "process"; then wait for the start and exec */
 void process_become(struct launch *l, struct error *err);
+/* Child: the rights of the program, and no more; only execve() should follow. */
+int process_lock_down(struct launch *l, struct error *err);
 /* Parent: what needs the agent's privileges (limits, scheduling, OOM score). */
 int process_apply_outside(pid_t pid, const struct oci_process *process, bool is_exec,
                           struct error *err);

@@ -73,13 +73,10 @@ static int init_namespaces(struct launch *l, struct error *err)
 
 static int init_filesystem(struct launch *l, struct mount_state *ms, struct error *err)
 {
-	const struct oci_hooks *hooks = l->spec->hooks;
-
 	if (mounts_make(ms, err) < 0 || devices_make(ms, err) < 0)
 		return -err->code;
-	if (hooks && hooks_run("hooks.createContainer", hooks->create_container,
-	                       hooks->n_create_container, l, err) < 0)
-		return -err->code;
+	if (hooks_create_container(l, err) < 0)
+		return error_wrap(err, "error during container init");
 	if (rootfs_hide(ms, err) < 0)
 		return -err->code;
 	return rootfs_enter(ms, err);

@@ -117,7 +117,7 @@ static int wait_for_start(struct launch *l)
 
 /* A filter without no_new_privs needs CAP_SYS_ADMIN, so it is loaded with capset() as the only
  * system call to come before execve(); with no_new_privs nothing at all comes between. */
-static int lock_down(struct launch *l, struct error *err)
+int process_lock_down(struct launch *l, struct error *err)
 {
 	const struct seccomp_filter *f = &l->ct->seccomp;
 
@@ -143,7 +143,6 @@ static void set_environment(struct launch *l)
 
 void process_become(struct launch *l, struct error *err)
 {
-	const struct oci_hooks *hooks = l->target < 0 ? l->spec->hooks : NULL;
 	auto_free char *why = NULL;
 	int code;
 
@@ -158,10 +157,9 @@ void process_become(struct launch *l, struct error *err)
 		return;
 	if (wait_for_start(l) < 0)
 		_exit(1); /* the agent is gone or has changed its mind */
-	if (hooks && hooks_run("hooks.startContainer", hooks->start_container,
-	                       hooks->n_start_container, l, err) < 0)
+	if (l->target < 0 && hooks_start_container(l, err) < 0)
 		return;
-	if (lock_down(l, err) < 0)
+	if (process_lock_down(l, err) < 0)
 		return;
 	execve(l->program, l->process->args, l->env);
 	code = errno;

@@ -1,5 +1,6 @@
 #include "lib/base/child.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,12 +13,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
 #include "lib/base/loop.h"
+#include "lib/base/str.h"
 
 /* Of field 22, counted from field 3 (the state), which follows the command in brackets. */
 #define START_TIME_SKIP 19
 
 #define LOOK_AGAIN_MS 2
+#define KILL_ROUNDS 1000
+#define MAX_DEPTH 64           /* of a tree of processes */
+#define MAX_CHILDREN (1 << 20) /* bytes of their numbers */
 
 unsigned long long child_start_time(pid_t pid)
 {
@@ -116,4 +123,68 @@ void child_end(int *pidfd, unsigned timeout_ms)
 		waitid(P_PIDFD, (id_t)*pidfd, NULL, WEXITED | WNOHANG);
 	}
 	close_fd(pidfd);
+}
+
+/* /proc may be another PID namespace's, where the numbers mean other processes. */
+static bool proc_is_ours(void)
+{
+	char text[16];
+	ssize_t n = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return atoi(text) == getpid();
+}
+
+static size_t kill_below(pid_t pid, unsigned depth);
+
+/* What one thread has started. */
+static size_t kill_children(const char *path, unsigned depth)
+{
+	auto_error struct error gone = { 0 };
+	auto_free char *text = NULL;
+	auto_strv char **words = NULL;
+	size_t n = 0;
+
+	if (fs_read(path, MAX_CHILDREN, &text, NULL, &gone) < 0)
+		return 0;
+	words = str_split(text, ' ');
+	for (size_t i = 0; words[i]; i++) {
+		pid_t child = (pid_t)atoi(words[i]);
+
+		if (child <= 0 || child_start_time(child) == 0) /* the end, or a zombie */
+			continue;
+		n += 1 + kill_below(child, depth + 1);
+		kill(child, SIGKILL);
+	}
+	return n;
+}
+
+/* Kill what is below; returns how many there were. */
+static size_t kill_below(pid_t pid, unsigned depth)
+{
+	auto_free char *path = str_fmt("/proc/%d/task", (int)pid);
+	DIR *threads = depth < MAX_DEPTH ? opendir(path) : NULL;
+	struct dirent *d;
+	size_t n = 0;
+
+	while (threads && (d = readdir(threads))) {
+		auto_free char *file = str_fmt("%s/%s/children", path, d->d_name);
+
+		if (d->d_name[0] != '.')
+			n += kill_children(file, depth);
+	}
+	if (threads)
+		closedir(threads);
+	return n;
+}
+
+void child_kill_tree(pid_t pid)
+{
+	/* It stays until the end: what is orphaned by the killing becomes its own. */
+	kill(pid, SIGSTOP);
+	for (int i = 0; proc_is_ours() && i < KILL_ROUNDS && kill_below(pid, 0) > 0; i++)
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	kill(pid, SIGKILL);
 }

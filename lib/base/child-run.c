@@ -155,7 +155,9 @@ static int finish(struct run *run, bool in_time, unsigned timeout_ms, int *statu
 {
 	pid_t r;
 
-	if (!in_time)
+	if (!in_time && run->opts->keeps_orphans)
+		child_kill_tree(run->pid);
+	else if (!in_time)
 		kill(run->opts->new_session ? -run->pid : run->pid, SIGKILL);
 	do
 		r = waitpid(run->pid, status, 0);

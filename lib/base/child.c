@@ -130,6 +130,10 @@ static void child_exec(struct plan *plan, struct error *err)
 		error_sys(err, "start a session");
 		return;
 	}
+	if (o->keeps_orphans && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+		error_sys(err, "keep orphans");
+		return;
+	}
 	if (place_fds(plan, err) < 0)
 		return;
 	if (o->cwd && chdir(o->cwd) < 0) {

@@ -23,6 +23,9 @@ struct child_opts {
 	size_t n_fds;
 	int death_signal; /* sent to the child when the parent dies; 0: none */
 	bool new_session;
+	/* Orphans among its descendants become its children, not those of somebody above: so
+	 * child_run() kills them all when the time is over. */
+	bool keeps_orphans;
 	int namespaces; /* CLONE_NEW* flags: the child is born in new ones */
 	/* Runs in the child just before exec, after descriptors are in place; a failure is reported
 	 * to the parent as the error of child_spawn(). Only async-signal-safe habits, please. */
@@ -52,6 +55,10 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 /* Kill (SIGKILL) and reap a child, waiting for its end at most timeout_ms, and close its
  * descriptor. -1 is fine. */
 void child_end(int *pidfd, unsigned timeout_ms);
+
+/* Kill (SIGKILL) all descendants of a child of ours, then itself; the caller reaps it. Those that
+ * are nobody's children any more are found only when it keeps orphans. */
+void child_kill_tree(pid_t pid);
 
 /* exit(n) -> n, death by signal s -> 128 + s. */
 int child_exit_code(int wait_status);

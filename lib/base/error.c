@@ -71,9 +71,5 @@ int error_move(struct error *dst, struct error *src)
 
 char *error_text(int code)
 {
-	char *text = str_dup(strerror(code));
-
-	if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
-		text[0] = (char)(text[0] - 'A' + 'a');
-	return text;
+	return str_uncapital(strerror(code));
 }

@@ -47,6 +47,15 @@ char *str_fmt(const char *fmt, ...)
 	return s;
 }
 
+char *str_uncapital(const char *text)
+{
+	char *copy = str_dup(text);
+
+	if (copy[0] >= 'A' && copy[0] <= 'Z' && !(copy[1] >= 'A' && copy[1] <= 'Z'))
+		copy[0] = (char)(copy[0] - 'A' + 'a');
+	return copy;
+}
+
 void str_clean(char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

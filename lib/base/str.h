@@ -15,6 +15,10 @@ char *str_ndup(const char *s, size_t n);
 char *str_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *str_vfmt(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0), nonnull(1)));
 
+/* A text of the system as Go has it: without the capital at its start, unless it is one of an
+ * abbreviation ("CPU time limit exceeded"). */
+char *str_uncapital(const char *text);
+
 /* Make hostile bytes fit for a line on a terminal, in place: what is not printable ASCII becomes
  * '?', white space and NUL a blank. */
 void str_clean(char *s, size_t len);
