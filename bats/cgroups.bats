@@ -60,6 +60,29 @@ below_own() { # PATH
 	assert_nothing_left
 }
 
+@test "cgroups: a container does not go into a frozen cgroup, and is warned of one with processes" {
+	local dir=/sys/fs/cgroup file=cgroup.freeze value=1 back=0
+
+	if [ -e /sys/fs/cgroup/freezer ]; then
+		dir=/sys/fs/cgroup/freezer file=freezer.state value=FROZEN back=THAWED
+	fi
+	mkdir "$dir/$ID-parent"
+	echo "$value" >"$dir/$ID-parent/$file"
+	edit --arg p "/$ID-parent/leaf" '.linux.cgroupsPath = $p'
+	run -1 vcrt run --bundle "$B" "$ID"
+	echo "$back" >"$dir/$ID-parent/$file"
+	rmdir "$dir/$ID-parent"
+	[[ $output == *"container's cgroup unexpectedly frozen"* ]]
+	assert_nothing_left
+
+	start_container "$ID" sleep 1000
+	args true
+	run -0 vcrt run --bundle "$B" "$ID-2"
+	[[ $output == *'level=warning'*"container's cgroup is not empty: 3 process(es) found"* ]]
+	vcrt delete --force "$ID"
+	assert_nothing_left
+}
+
 @test "cgroups: slice:prefix:name is the path of a scope where systemd runs, refused elsewhere" {
 	edit --arg p "$ID-sub.slice:x:$ID" '.linux.cgroupsPath = $p |
 		.linux.namespaces |= map(select(.type != "cgroup"))'

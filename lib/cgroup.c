@@ -234,6 +234,20 @@ static int fill_cpuset(const char *parent, const char *dir, struct error *err)
 	return 0;
 }
 
+/* A parent that somebody else made may be empty, too. */
+static int fill_cpusets(const char *dir, struct error *err)
+{
+	for (const char *end = strchr(dir + 1, '/'); end; end = strchr(end + 1, '/')) {
+		const char *next = strchr(end + 1, '/');
+		auto_free char *parent = str_ndup(dir, (size_t)(end - dir));
+		auto_free char *step = next ? str_ndup(dir, (size_t)(next - dir)) : str_dup(dir);
+
+		if (fill_cpuset(parent, step, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
 /* In version 2 a cgroup has the files of those controllers only that its parent hands down. What
  * cannot be had (cpu, while there are real-time processes) is left to the guest. */
 static void hand_down(const char *parent)
@@ -270,7 +284,49 @@ int cgroup_plan(const char *path, char ***all, char ***missing, struct error *er
 	return -err->code;
 }
 
-int cgroup_make(char *const *missing, struct error *err)
+static size_t count_processes(const char *dir)
+{
+	auto_free char *file = str_fmt("%s/cgroup.procs", dir), *text = NULL;
+	auto_error struct error none = { 0 };
+	size_t n = 0;
+
+	if (fs_read(file, MAX_PROC_FILE, &text, NULL, &none) == 0)
+		for (const char *p = text; (p = strchr(p, '\n')); p++)
+			n++;
+	return n;
+}
+
+/* Of a cgroup that is not made yet, what it will be below. */
+static bool is_frozen(const char *dir)
+{
+	auto_free char *at = str_dup(dir), *v1 = NULL, *v2 = NULL, *state = NULL;
+	auto_error struct error none = { 0 };
+
+	for (char *slash; !fs_exists(at) && (slash = strrchr(at, '/'));)
+		*slash = '\0';
+	v1 = str_fmt("%s/freezer.state", at);
+	v2 = str_fmt("%s/cgroup.freeze", at);
+	return fs_read(fs_exists(v1) ? v1 : v2, 64, &state, NULL, &none) == 0 &&
+	       (*state == 'F' || *state == '1'); /* FREEZING, FROZEN */
+}
+
+int cgroup_check(char *const *all, struct error *err)
+{
+	size_t n = 0;
+
+	for (; all && *all; all++) {
+		size_t here = count_processes(*all);
+
+		if (is_frozen(*all))
+			return error_set(err, EBUSY, "container's cgroup unexpectedly frozen");
+		n = here > n ? here : n;
+	}
+	if (n > 0)
+		log_warn("container's cgroup is not empty: %zu process(es) found", n);
+	return 0;
+}
+
+int cgroup_make(char *const *all, char *const *missing, struct error *err)
 {
 	for (; missing && *missing; missing++) {
 		auto_free char *parent =
@@ -279,9 +335,10 @@ int cgroup_make(char *const *missing, struct error *err)
 		if (mkdir(*missing, 0755) < 0 && errno != EEXIST)
 			return error_sys(err, "make the cgroup '%s'", *missing);
 		hand_down(parent);
-		if (fill_cpuset(parent, *missing, err) < 0)
-			return -err->code;
 	}
+	for (; all && *all; all++)
+		if (fill_cpusets(*all, err) < 0)
+			return -err->code;
 	return 0;
 }
 

@@ -19,8 +19,13 @@ char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, str
  * into the empty *all, each directory that has to be made for it is appended to *missing, outermost
  * first. */
 int cgroup_plan(const char *path, char ***all, char ***missing, struct error *err);
-/* Make them. Journal them before: those that are there afterwards are ours to remove. */
-int cgroup_make(char *const *missing, struct error *err);
+/* Before a new container is put there: what would freeze with its cgroup is refused, a cgroup that
+ * has processes is warned about, both in runc's words. */
+int cgroup_check(char *const *all, struct error *err);
+/* Make the missing ones, and fill the cpusets on the way to all that are empty (config-linux.md,
+ * "Control groups", as runc does). Journal them before: those that are there afterwards are ours to
+ * remove. */
+int cgroup_make(char *const *all, char *const *missing, struct error *err);
 /* Move a process in. */
 int cgroup_attach(char *const *all, pid_t pid, struct error *err);
 /* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */

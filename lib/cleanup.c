@@ -25,9 +25,12 @@ static int end_process(const struct proc_ref *p, const char *what, struct error 
 /* A parent that others have come to use stays without a word; the container's own should not. */
 static void warn_of_cgroups(const struct record *r)
 {
-	for (char **dir = r->cgroups; dir && *dir; dir++)
-		if (strv_has(r->cgroup_dirs, *dir) && fs_exists(*dir))
+	for (char **dir = r->cgroups; dir && *dir; dir++) {
+		if (strv_has(r->cgroup_dirs, *dir) && fs_exists(*dir)) {
 			log_warn("a foreign process is in the cgroup '%s', ignoring", *dir);
+			return; /* said once, it holds for all hierarchies */
+		}
+	}
 }
 
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err)

@@ -150,7 +150,8 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 	if (!l->cgroup_path)
 		return -err->code;
 	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
-	    record_journal(l->dirfd, r, err) < 0 || cgroup_make(r->cgroups, err) < 0)
+	    cgroup_check(r->cgroup_dirs, err) < 0 || record_journal(l->dirfd, r, err) < 0 ||
+	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;
 	resources_warn(oci_resources_of(spec), r->cgroup_dirs);
 	if (cgroup_limit_space(r->cgroup_dirs, oci_resources_of(spec), &r->room, NULL, err) < 0)

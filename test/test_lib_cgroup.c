@@ -12,6 +12,8 @@
 #include "lib/cgroup.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -63,7 +65,7 @@ static int make_all(const char *path, char ***dirs, char ***own, struct error *e
 {
 	int r = cgroup_plan(path, dirs, own, err);
 
-	return r < 0 ? r : cgroup_make(*own, err);
+	return r < 0 ? r : cgroup_make(*dirs, *own, err);
 }
 
 static void make(const char *path)
@@ -286,6 +288,75 @@ START_TEST(each_hierarchy_counts_once)
 }
 END_TEST
 
+/* A file of the cgroup, in whichever hierarchy has it, or NULL. */
+static char *file_of_cgroup(const char *file)
+{
+	for (char **dir = all; *dir; dir++) {
+		auto_free char *path = str_fmt("%s/%s", *dir, file);
+
+		if (fs_exists(path))
+			return steal_ptr(&path);
+	}
+	return NULL;
+}
+
+START_TEST(a_frozen_cgroup_takes_no_container)
+{
+	auto_free char *path = str_fmt("%s/sub", name), *v1 = NULL, *v2 = NULL;
+	auto_strv char **all2 = NULL, **missing = NULL;
+	auto_error struct error err = { 0 }, err2 = { 0 };
+
+	make(name);
+	v1 = file_of_cgroup("freezer.state");
+	v2 = file_of_cgroup("cgroup.freeze");
+	ck_assert_int_eq(cgroup_check(all, &err), 0);
+	ck_assert_int_eq(fs_write_value(v1 ? v1 : v2, v1 ? "FROZEN" : "1", &err), 0);
+	ck_assert_int_eq(cgroup_check(all, &err), -EBUSY);
+	ck_assert_str_eq(err.msg, "container's cgroup unexpectedly frozen");
+	/* What is not made yet would be frozen there. */
+	ck_assert_int_eq(cgroup_plan(path, &all2, &missing, &err2), 0);
+	ck_assert_int_eq(cgroup_check(all2, &err2), -EBUSY);
+}
+END_TEST
+
+START_TEST(a_cgroup_with_processes_is_warned_about)
+{
+	auto_json struct json *warnings = json_new_array();
+	auto_error struct error err = { 0 };
+
+	make(name);
+	start_child();
+	ck_assert_int_eq(cgroup_attach(all, child, &err), 0);
+	log_collect(warnings);
+	ck_assert_int_eq(cgroup_check(all, &err), 0);
+	log_collect(NULL);
+	ck_assert_str_eq(json_string(json_at(warnings, 0)),
+	                 "container's cgroup is not empty: 1 process(es) found");
+	ck_assert_uint_eq(json_len(warnings), 1);
+}
+END_TEST
+
+START_TEST(an_empty_cpuset_on_the_way_is_filled)
+{
+	auto_strv char **all2 = NULL, **made2 = NULL;
+	auto_free char *path = str_fmt("%s/sub", name), *file = NULL;
+	auto_error struct error err = { 0 };
+
+	make(name);
+	file = file_of_cgroup("cpuset.cpu_exclusive");
+	if (!file) /* only version 1 has empty ones, which take no process */
+		return;
+	*strrchr(file, '/') = '\0';
+	ck_assert_int_eq(rmdir(file), 0);
+	ck_assert_int_eq(mkdir(file, 0755), 0);
+	ck_assert_int_eq(make_all(path, &all2, &made2, &err), 0);
+	start_child();
+	ck_assert_msg(cgroup_attach(all2, child, &err) == 0, "%s", err.msg);
+	end_child();
+	ck_assert_int_eq(cgroup_remove(made2, 2000, &err), 0);
+}
+END_TEST
+
 START_TEST(what_was_there_before_is_not_ours_to_remove)
 {
 	auto_error struct error err = { 0 };
@@ -414,6 +485,9 @@ int main(void)
 	tcase_add_test(tc, each_hierarchy_counts_once);
 	tcase_add_test(tc, what_was_there_before_is_not_ours_to_remove);
 	tcase_add_test(tc, a_part_of_a_hierarchy_shown_elsewhere_is_not_another);
+	tcase_add_test(tc, a_frozen_cgroup_takes_no_container);
+	tcase_add_test(tc, a_cgroup_with_processes_is_warned_about);
+	tcase_add_test(tc, an_empty_cpuset_on_the_way_is_filled);
 	tcase_add_test(tc, a_process_is_moved_in_every_hierarchy);
 	tcase_add_test(tc, a_process_that_is_gone_cannot_be_moved);
 	tcase_add_test(tc, removing_waits_for_processes_to_end);
