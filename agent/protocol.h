@@ -39,8 +39,10 @@
  *   sandbox   {hostname?, share_tag?, share_type?, entropy (hex), time: {sec, nsec}} -> {}
  *             Once, first. Mounts the share share_tag, which is of share_type "9p" (default) or
  *             "virtiofs", on PROTOCOL_SHARE.
- *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?} -> {pid}
+ *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
+ *                  seccomp?: {flags, code (hex)}} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal}
+ *             spec has no linux.seccomp: its filter comes compiled, as struct sock_filter[].
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
  *             and waits before its execve; missing programs are reported here, not at start.

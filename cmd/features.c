@@ -5,7 +5,7 @@
 #include "lib/base/json.h"
 #include "oci/oci.h"
 
-/* What the guest's libseccomp (2.5) can put into one filter with its own, little-endian one. */
+/* What libseccomp (2.5) can put into one filter with its own, little-endian one. */
 static const char *const seccomp_archs[] = {
 	"SCMP_ARCH_X86",
 	"SCMP_ARCH_X86_64",

@@ -230,6 +230,8 @@ void container_send_create(struct container *ct)
 	json_set(args, "no_pivot", json_new_bool(json_get_bool(ct->request, "no_pivot", false)));
 	json_set(args, "no_new_keyring",
 	         json_new_bool(json_get_bool(ct->request, "no_new_keyring", false)));
+	if (json_get(ct->request, "seccomp"))
+		json_set(args, "seccomp", json_copy(json_get(ct->request, "seccomp")));
 	json_free(ct->request);
 	ct->request = NULL;
 	io = process_open_io(ct->processes);

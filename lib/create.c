@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/seccomp-filter.h"
 #include "lib/cgroup.h"
 #include "lib/cgroup-limits.h"
 #include "lib/config.h"
@@ -19,6 +20,7 @@
 #include "lib/hooks.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
+#include "lib/seccomp-compile.h"
 #include "lib/shim.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
@@ -42,7 +44,7 @@ struct creation {
 	struct record *record;
 	struct launch launch;
 	struct shim shim;
-	struct json *guest_spec;
+	struct json *guest_spec, *seccomp;
 	struct ctl_msg *trees;     /* of the host's file systems, from the stand-in */
 	int tty_slave, tty_master; /* of a console socket's pty */
 	bool is_foreground;
@@ -227,6 +229,17 @@ static int set_up_shim(struct creation *c, struct error *err)
 	return c->trees ? 0 : -err->code;
 }
 
+static int compile_seccomp(struct creation *c, struct error *err)
+{
+	const struct oci_linux *x = c->spec->linux_;
+	auto_seccomp_filter struct seccomp_filter filter = { 0 };
+
+	if (seccomp_compile(x ? x->seccomp : NULL, &filter, err) < 0)
+		return -err->code;
+	c->seccomp = seccomp_filter_to_json(&filter);
+	return 0;
+}
+
 /* ---- the container ---- */
 
 static int open_pty(struct creation *c, struct error *err)
@@ -306,6 +319,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "key", json_new_string(c->key));
 	json_set(out.json, "state", record_to_json(c->record));
 	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
+	json_set(out.json, "seccomp", steal_ptr(&c->seccomp));
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
 	json_set(out.json, "hook_seconds", json_new_u64(hooks_guest_seconds(c->spec)));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
@@ -349,7 +363,7 @@ static int make(struct creation *c, struct error *err)
 		return -err->code;
 	if (launch_sandbox(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)
 		return -err->code;
-	if (run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
+	if (compile_seccomp(c, err) < 0 || run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
 		return -err->code;
 	if (ask_monitor(c, err) < 0)
 		return error_wrap(err, "unable to start container process");
@@ -396,6 +410,7 @@ static void creation_done(struct creation *c)
 	close_fd(&c->launch.monitor);
 	close_fd(&c->launch.dirfd);
 	json_free(c->guest_spec);
+	json_free(c->seccomp);
 	ctl_msg_free(c->trees);
 	config_free(c->launch.config);
 	free(c->launch.cgroup_path);

@@ -14,6 +14,8 @@ static void strip_host_parts(struct oci_spec *guest)
 	struct oci_hooks *h = guest->hooks;
 
 	oci_vm_freep(&guest->vm);
+	if (guest->linux_) /* the guest gets it compiled */
+		oci_seccomp_freep(&guest->linux_->seccomp);
 	if (!h)
 		return;
 	/* What runs on the host (hooks.h). */

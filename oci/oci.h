@@ -581,6 +581,8 @@ void oci_block_io_free(struct oci_block_io *block_io);
 void oci_block_io_freep(struct oci_block_io **block_io);
 void oci_hooks_free(struct oci_hooks *hooks);
 void oci_hooks_freep(struct oci_hooks **hooks);
+void oci_seccomp_free(struct oci_seccomp *seccomp);
+void oci_seccomp_freep(struct oci_seccomp **seccomp);
 void oci_vm_free(struct oci_vm *vm);
 void oci_vm_freep(struct oci_vm **vm);
 

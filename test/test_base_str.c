@@ -138,6 +138,21 @@ START_TEST(utf8_sequences_are_measured)
 }
 END_TEST
 
+START_TEST(hex_is_read_back)
+{
+	unsigned char bytes[2] = { 7, 7 };
+
+	ck_assert_int_eq(str_unhex("00ff", bytes, 2), 0);
+	ck_assert_uint_eq(bytes[0], 0);
+	ck_assert_uint_eq(bytes[1], 255);
+	ck_assert_int_eq(str_unhex("", bytes, 0), 0);
+	ck_assert_int_eq(str_unhex("00f", bytes, 2), -EINVAL);
+	ck_assert_int_eq(str_unhex("00ff0", bytes, 2), -EINVAL);
+	ck_assert_int_eq(str_unhex("0FFF", bytes, 2), -EINVAL);
+	ck_assert_int_eq(str_unhex("0g00", bytes, 2), -EINVAL);
+}
+END_TEST
+
 START_TEST(hex_is_lower_case)
 {
 	auto_free char *a = str_hex("\x00\xff\x1a", 3);
@@ -218,6 +233,7 @@ int main(void)
 	tcase_add_test(tc, what_is_no_signed_number_is_refused_and_changes_nothing);
 	tcase_add_test(tc, utf8_sequences_are_measured);
 	tcase_add_test(tc, hex_is_lower_case);
+	tcase_add_test(tc, hex_is_read_back);
 	tcase_add_test(tc, hash_is_fnv_1a_and_chains);
 	tcase_add_test(tc, vectors_grow_join_and_copy);
 	tcase_add_test(tc, a_null_vector_is_empty);

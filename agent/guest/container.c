@@ -102,76 +102,16 @@ static void create_settled(struct launch *l)
 	l->done(l->arg, pid, steal_fd(&l->master), &l->why);
 }
 
-/* There is no process yet. */
-static void create_failed(struct container *ct, const struct error *err)
+/* done() is called once the container's process waits, or could not be made. */
+static int container_launch(struct container *ct, const struct guest_io *io, guest_launched_fn done,
+                            void *arg, struct error *err)
 {
-	struct launch *l = steal_ptr(&ct->to_launch);
+	auto_close int devices = devices_store(ct->spec->linux_, err);
+	struct launch *l;
 
-	work_cancel(&ct->compile);
-	container_rollback(ct);
-	l->done(l->arg, -err->code, -1, err);
-	launch_free(l);
-}
-
-static void create_launch(struct container *ct)
-{
-	auto_error struct error err = { 0 };
-	auto_close int devices = devices_store(ct->spec->linux_, &err);
-	struct launch *l = ct->to_launch;
-
-	l->devices = devices;
-	if (devices < 0 || launch_start(l, "", &err) < 0) {
-		create_failed(ct, &err);
-		return;
-	}
-	l->devices = -1;
-	ct->to_launch = NULL;
-}
-
-/* Child: the flags and the code of the filter. Profiles have thousands of rules. */
-static int compile(void *in, struct buf *out, struct error *err)
-{
-	struct seccomp_filter f;
-
-	if (seccomp_compile(in, &f, err) < 0)
+	if (devices < 0)
 		return -err->code;
-	buf_add(out, &f.flags, sizeof(f.flags));
-	buf_add(out, f.code, f.n * sizeof(*f.code));
-	return 0;
-}
-
-static void on_compiled(void *arg, const char *data, size_t len, const struct error *err)
-{
-	struct container *ct = arg;
-	struct seccomp_filter *f = &ct->seccomp;
-
-	ct->compile = NULL;
-	if (err->code) {
-		create_failed(ct, err);
-		return;
-	}
-	memcpy(&f->flags, data, sizeof(f->flags));
-	f->n = (len - sizeof(f->flags)) / sizeof(*f->code);
-	f->code = xcalloc(f->n, sizeof(*f->code));
-	memcpy(f->code, data + sizeof(f->flags), f->n * sizeof(*f->code));
-	create_launch(ct);
-}
-
-static void container_launch(struct container *ct, const struct guest_io *io,
-                             guest_launched_fn done, void *arg)
-{
-	auto_error struct error err = { 0 };
-	struct work_plan plan = {
-		.what = "linux.seccomp: compile",
-		.fn = compile,
-		.in = ct->spec->linux_->seccomp,
-		.keep = -1,
-		.limit_ms = SETUP_MS,
-		.done = on_compiled,
-		.arg = ct,
-	};
-	struct launch *l = ct->to_launch = xzalloc(sizeof(*l));
-
+	l = xzalloc(sizeof(*l));
 	*l = (struct launch){ .ct = ct,
 		              .spec = ct->spec,
 		              .process = ct->spec->process,
@@ -180,7 +120,7 @@ static void container_launch(struct container *ct, const struct guest_io *io,
 		              .clone_flags = namespaces_of_clone(&ct->ns),
 		              .pidns = joined_pidns(&ct->ns),
 		              .target = -1,
-		              .devices = -1,
+		              .devices = devices,
 		              .wait_ms = setup_time(ct->spec),
 		              .settled = create_settled,
 		              .done = done,
@@ -188,10 +128,12 @@ static void container_launch(struct container *ct, const struct guest_io *io,
 		              .sock = -1,
 		              .master = -1 };
 	caps_from_oci(ct->spec->process->capabilities, true, &l->caps);
-	if (!plan.in)
-		create_launch(ct);
-	else if (!(ct->compile = work_start(ct->guest->loop, &plan, &err)))
-		create_failed(ct, &err);
+	if (launch_start(l, "", err) < 0) {
+		launch_free(l);
+		return -err->code;
+	}
+	l->devices = -1;
+	return 0;
 }
 
 static int container_prepare(struct container *ct, struct error *err)
@@ -238,12 +180,11 @@ void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
 		ct->no_pivot = options->no_pivot;
 		ct->no_new_keyring = options->no_new_keyring;
 		ct->bundle = str_dup(options->bundle ? options->bundle : "/");
-		container_prepare(ct, &err);
+		if (seccomp_filter_from_json(options->seccomp, &ct->seccomp, &err) == 0)
+			container_prepare(ct, &err);
 	}
-	if (!err.code) {
-		container_launch(ct, io, done, arg);
+	if (!err.code && container_launch(ct, io, done, arg, &err) == 0)
 		return;
-	}
 	if (ct)
 		container_rollback(ct);
 	done(arg, -err.code, -1, &err);
@@ -284,7 +225,7 @@ void guest_start(struct guest *g, const char *container, guest_done_fn done, voi
 
 	if (!ct)
 		error_set(&err, ENOENT, "container '%s' does not exist", container);
-	else if (ct->to_launch || ((init = process_find(ct, "")) && init->launch))
+	else if ((init = process_find(ct, "")) && init->launch)
 		error_set(&err, EBUSY, "cannot start a container that is being created");
 	else if (!init)
 		error_set(&err, ESRCH, "cannot start a container that has stopped");
@@ -357,13 +298,6 @@ void guest_delete(struct guest *g, const char *container, guest_done_fn done, vo
 	else if (cgroup_kill(&ct->cgroup, &err) < 0)
 		error_wrap(&err, "delete container '%s'", container);
 	if (err.code) {
-		done(arg, &err);
-		return;
-	}
-	if (ct->to_launch) {
-		error_set(&err, ECANCELED, "container '%s' was deleted", container);
-		create_failed(ct, &err);
-		error_clear(&err);
 		done(arg, &err);
 		return;
 	}

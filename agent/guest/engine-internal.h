@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/seccomp-filter.h"
 #include "agent/guest/guest.h"
 #include "lib/base/error.h"
 #include "lib/base/mem.h"
@@ -23,9 +24,6 @@ struct oci_memory_policy;
 struct oci_mount;
 struct oci_pair;
 struct oci_resources;
-struct oci_seccomp;
-struct sock_filter;
-struct work;
 
 /* ---- containers and processes (engine.c, container.c) ---- */
 
@@ -52,13 +50,6 @@ struct cgroup {
 	int fd;     /* its directory, -1: none */
 };
 
-/* A compiled filter; the same one for the container's process and for what is exec'd later. */
-struct seccomp_filter {
-	struct sock_filter *code; /* NULL: no filter */
-	size_t n;
-	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
-};
-
 /* How to get the namespaces that linux.namespaces asks for. */
 #define NS_MAX_JOIN 8
 struct ns_plan {
@@ -79,7 +70,7 @@ struct container {
 	bool no_pivot, no_new_keyring;
 	char *bundle;
 	struct ns_plan ns;
-	struct seccomp_filter seccomp;
+	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
@@ -89,10 +80,8 @@ struct container {
 	guest_done_fn start_done, delete_done;
 	void *start_arg, *delete_arg;
 	uint64_t delete_deadline; /* loop_now_ms() */
-	struct work *compile;     /* the filter, while the container is created, for */
-	struct launch *to_launch;
-	struct freeze *freeze; /* on its way */
-	bool is_frozen;        /* by the host's wish */
+	struct freeze *freeze;    /* on its way */
+	bool is_frozen;           /* by the host's wish */
 };
 
 struct container *container_find(struct guest *g, const char *id);
@@ -277,10 +266,8 @@ int caps_prepare(const struct caps *c, struct error *err);
 int caps_raise_admin(const struct caps *c, struct error *err);
 int caps_finish(const struct caps *c, struct error *err);
 
-/* seccomp.c */
-int seccomp_compile(const struct oci_seccomp *sc, struct seccomp_filter *out, struct error *err);
+/* seccomp.c, child */
 int seccomp_apply(const struct seccomp_filter *f, struct error *err);
-void seccomp_filter_done(struct seccomp_filter *f);
 
 /* program.c */
 char *program_find(const char *name, char *const *env, struct error *err);

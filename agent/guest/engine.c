@@ -107,8 +107,6 @@ void container_free(struct container *ct)
 	loop_remove(&ct->sync_source);
 	loop_remove(&ct->oom_source);
 	loop_remove(&ct->delete_timer);
-	work_cancel(&ct->compile);
-	launch_free(ct->to_launch);
 	container_end_freeze(ct, ECANCELED);
 	close_fd(&ct->sync);
 	close_fd(&ct->oom_fd);

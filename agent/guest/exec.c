@@ -85,7 +85,7 @@ static int check(struct guest *g, const char *container, const struct guest_exec
 
 	if (!ct)
 		return error_set(err, ENOENT, "container '%s' does not exist", container);
-	if (ct->to_launch || (init && init->launch))
+	if (init && init->launch)
 		return error_set(err, EBUSY, "container '%s' is being created", container);
 	if (!init || ct->delete_done)
 		return error_set(err, ESRCH, "cannot exec in a stopped container");

@@ -51,9 +51,10 @@ void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
 
 /* How a container is made, beside its document. */
 struct guest_options {
-	bool no_pivot;       /* MS_MOVE and chroot instead of pivot_root */
-	bool no_new_keyring; /* no session keyring of its own */
-	const char *bundle;  /* what hooks are told; NULL: "/" */
+	bool no_pivot;              /* MS_MOVE and chroot instead of pivot_root */
+	bool no_new_keyring;        /* no session keyring of its own */
+	const char *bundle;         /* what hooks are told; NULL: "/" */
+	const struct json *seccomp; /* see agent/seccomp-filter.h; NULL: no filter */
 };
 
 /* Make the container's process with all of spec applied, waiting before its execve. spec is taken,

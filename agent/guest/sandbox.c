@@ -31,34 +31,18 @@
 /* virtio-fs makes a file system of its own of each mount of the host below the share. */
 static bool has_submounts;
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* Bytes from the host count as entropy: a VM that was restored from a template needs fresh ones. */
 static int add_entropy(const char *hex, struct error *err)
 {
 	auto_free struct rand_pool_info *info = NULL;
 	auto_close int fd = -1;
 	size_t len = strlen(hex) / 2;
-	unsigned char *bytes;
 
 	if (strlen(hex) % 2 != 0 || len == 0 || len > MAX_ENTROPY)
 		return error_set(err, EINVAL, "odd length of \"entropy\"");
 	info = xzalloc(sizeof(*info) + len);
-	bytes = (unsigned char *)info->buf;
-	for (size_t i = 0; i < len; i++) {
-		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return error_set(err, EINVAL, "\"entropy\" is not hexadecimal");
-		bytes[i] = (unsigned char)(high << 4 | low);
-	}
+	if (str_unhex(hex, info->buf, len) < 0)
+		return error_set(err, EINVAL, "\"entropy\" is not hexadecimal");
 	info->entropy_count = (int)len * 8;
 	info->buf_size = (int)len;
 	fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);

@@ -1,5 +1,5 @@
 /* What may take long or hang (reading /proc of a stuck process, a limit that makes the kernel
- * reclaim, compiling a filter) is done by a child, so that the agent goes on serving. */
+ * reclaim) is done by a child, so that the agent goes on serving. */
 #pragma once
 
 #include <stddef.h>

@@ -178,6 +178,31 @@ char *str_hex(const void *data, size_t len)
 	return buf_steal(&b);
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+int str_unhex(const char *hex, void *data, size_t len)
+{
+	unsigned char *to = data;
+
+	if (strlen(hex) != 2 * len)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EINVAL;
+		to[i] = (unsigned char)(high << 4 | low);
+	}
+	return 0;
+}
+
 uint64_t str_hash(uint64_t seed, const void *data, size_t len)
 {
 	const unsigned char *u = data;

@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/seccomp-filter.h"
 #include "agent/guest/guest.h"
+#include "lib/seccomp-compile.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -162,13 +164,16 @@ static int drive_run(struct drive *d, const char *config, char **exec_args)
 	auto_oci_spec struct oci_spec *spec = oci_spec_read(AT_FDCWD, config, &d->err);
 	struct oci_spec *copy = spec ? oci_spec_copy(spec) : NULL;
 	struct guest_io io = { .fd = { 0, 1, 2 }, .height = 33, .width = 99 };
+	auto_seccomp_filter struct seccomp_filter filter = { 0 };
+	auto_json struct json *seccomp = NULL;
 	struct guest_options options = { 0 };
 	struct loop_source *source = NULL;
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (!spec)
+	if (!spec || (spec->linux_ && seccomp_compile(spec->linux_->seccomp, &filter, &d->err) < 0))
 		return -1;
+	options.seccomp = seccomp = seccomp_filter_to_json(&filter);
 	guest_create(d->guest, ID, copy, &options, &io, on_launched, d);
 	if (wait_done(d) < 0)
 		return -1;

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "agent/guest/engine-internal.h"
+#include "agent/seccomp-filter.h"
+#include "lib/seccomp-compile.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
 #include "oci/oci.h"
 #include "test/scratch.h"
 
@@ -202,6 +205,78 @@ START_TEST(what_cannot_be_done_is_refused_by_name)
 }
 END_TEST
 
+/* As runc does it, so that programs fall back to what was there before. */
+START_TEST(calls_newer_than_all_that_are_named_do_not_exist)
+{
+	char *names[] = { "getpid", "mkdir", NULL };
+	char *archs[] = { "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", NULL };
+	struct oci_seccomp_syscall calls[] = { { .names = names, .action = "SCMP_ACT_ALLOW" } };
+	struct oci_seccomp sc = { .default_action = "SCMP_ACT_ERRNO",
+		                  .architectures = archs,
+		                  .syscalls = calls,
+		                  .n_syscalls = 1 };
+	struct seccomp_data i386 = { .nr = 20, .arch = AUDIT_ARCH_I386 };
+	const uint32_t enosys = SECCOMP_RET_ERRNO | ENOSYS, eperm = SECCOMP_RET_ERRNO | EPERM;
+
+	compile(&sc);
+	ck_assert_uint_eq(verdict(SYS_mkdir, 0, 0), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(verdict(SYS_mkdir - 1, 0, 0), eperm);
+	ck_assert_uint_eq(verdict(SYS_mkdir + 1, 0, 0), enosys);
+	ck_assert_uint_eq(verdict(0x40000000 | SYS_mkdir, 0, 0), SECCOMP_RET_ALLOW);
+	ck_assert_uint_eq(verdict(0x40000000 | (SYS_mkdir - 1), 0, 0), eperm);
+	ck_assert_uint_eq(verdict(0x40000000 | (SYS_mkdir + 1), 0, 0), enosys);
+	ck_assert_uint_eq(run(&i386), SECCOMP_RET_ALLOW);
+	i386.nr = 39; /* mkdir */
+	ck_assert_uint_eq(run(&i386), SECCOMP_RET_ALLOW);
+	i386.nr = 40;
+	ck_assert_uint_eq(run(&i386), enosys);
+	i386.nr = 21;
+	ck_assert_uint_eq(run(&i386), eperm);
+	seccomp_filter_done(&filter);
+
+	archs[1] = NULL; /* the others are killed by number or by architecture */
+	compile(&sc);
+	ck_assert_uint_eq(verdict(SYS_mkdir + 1, 0, 0), enosys);
+	ck_assert_uint_eq(verdict(0x40000000 | (SYS_mkdir + 1), 0, 0), SECCOMP_RET_KILL_THREAD);
+	ck_assert_uint_eq(run(&i386), SECCOMP_RET_KILL_THREAD);
+	seccomp_filter_done(&filter);
+
+	sc.architectures = NULL;
+	compile(&sc);
+	ck_assert_uint_eq(verdict(SYS_mkdir + 1, 0, 0), eperm);
+	seccomp_filter_done(&filter);
+
+	sc.architectures = archs;
+	sc.default_action = "SCMP_ACT_LOG";
+	compile(&sc);
+	ck_assert_uint_eq(verdict(SYS_mkdir + 1, 0, 0), SECCOMP_RET_LOG);
+}
+END_TEST
+
+START_TEST(a_filter_survives_the_way_to_the_guest)
+{
+	struct oci_seccomp sc = { .default_action = "SCMP_ACT_ALLOW" };
+	auto_seccomp_filter struct seccomp_filter there = { 0 };
+	auto_json struct json *j = NULL;
+
+	compile(&sc);
+	filter.flags = 5;
+	j = seccomp_filter_to_json(&filter);
+	ck_assert_int_eq(seccomp_filter_from_json(j, &there, &err), 0);
+	ck_assert_uint_eq(there.n, filter.n);
+	ck_assert_uint_eq(there.flags, 5);
+	ck_assert_mem_eq(there.code, filter.code, filter.n * sizeof(*filter.code));
+	json_set(j, "code", json_new_string("00"));
+	seccomp_filter_done(&there);
+	ck_assert_int_eq(seccomp_filter_from_json(j, &there, &err), -EINVAL);
+	json_set(j, "code", json_new_string("000000000000000g"));
+	ck_assert_int_eq(seccomp_filter_from_json(j, &there, &err), -EINVAL);
+	ck_assert_ptr_null(there.code);
+	ck_assert_int_eq(seccomp_filter_from_json(NULL, &there, &err), 0);
+	ck_assert_ptr_null(there.code);
+}
+END_TEST
+
 START_TEST(no_seccomp_is_no_filter)
 {
 	ck_assert_int_eq(seccomp_compile(NULL, &filter, &err), 0);
@@ -222,6 +297,8 @@ int main(void)
 	               architectures_that_are_not_listed_are_killed_and_listed_ones_are_filtered);
 	tcase_add_test(tc, flags_are_passed_on);
 	tcase_add_test(tc, what_cannot_be_done_is_refused_by_name);
+	tcase_add_test(tc, calls_newer_than_all_that_are_named_do_not_exist);
+	tcase_add_test(tc, a_filter_survives_the_way_to_the_guest);
 	tcase_add_test(tc, no_seccomp_is_no_filter);
 	return scratch_run(tc);
 }
