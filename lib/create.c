@@ -33,6 +33,7 @@
 
 #define MONITOR_END_TIMEOUT 5000 /* ms for a monitor to end by itself after a failure */
 #define PATIENCE 3000            /* ms after which the user is told what is waited for */
+#define MANY_MOUNTS 200          /* a bind is a descriptor, the usual limit is 1024 */
 #define CONFIG_NAME "config.json"
 
 /* A container on its way. */
@@ -359,6 +360,8 @@ static int commit(struct creation *c, struct error *err)
 
 static int make(struct creation *c, struct error *err)
 {
+	if (c->spec->n_mounts > MANY_MOUNTS)
+		fs_raise_limit(); /* the stand-in inherits it */
 	if (keep_config(c, err) < 0 || open_pty(c, err) < 0)
 		return -err->code;
 	if (launch_sandbox(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)

@@ -14,7 +14,11 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-/* On the wire: this header, then the JSON text. The descriptors travel with the first byte. */
+#define BATCH 250 /* descriptors; the kernel passes at most 253 at once */
+
+/* On the wire: this header, then the JSON text. The first batch of descriptors travels with the
+ * header, each other one with a byte of the text, which is longer than the number of descriptors.
+ */
 struct ctl_header {
 	uint32_t length;
 	uint32_t n_fds;
@@ -97,10 +101,10 @@ static int wait_for(int fd, short events, int timeout_ms)
 
 /* ---- sending ---- */
 
-static int send_header(int fd, const struct ctl_header *h, const int *fds, size_t n)
+static int send_with_fds(int fd, const void *data, size_t len, const int *fds, size_t n)
 {
-	char control[CMSG_SPACE(sizeof(int) * CTL_MAX_FDS)] = { 0 };
-	struct iovec iov = { .iov_base = (void *)h, .iov_len = sizeof(*h) };
+	char control[CMSG_SPACE(sizeof(int) * BATCH)] = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *c;
 	ssize_t sent;
@@ -119,7 +123,7 @@ static int send_header(int fd, const struct ctl_header *h, const int *fds, size_
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return -errno;
-	return sent == (ssize_t)sizeof(*h) ? 0 : -EIO;
+	return sent == (ssize_t)len ? 0 : -EIO;
 }
 
 static int send_bytes(int fd, const char *data, size_t len)
@@ -135,6 +139,23 @@ static int send_bytes(int fd, const char *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+static int send_message(int fd, const char *text, size_t len, const int *fds, size_t n)
+{
+	struct ctl_header h = { .length = (uint32_t)len, .n_fds = (uint32_t)n };
+	size_t done = n < BATCH ? n : BATCH, at = 0;
+	int r = send_with_fds(fd, &h, sizeof(h), fds, done);
+
+	while (r == 0 && done < n) {
+		size_t batch = n - done < BATCH ? n - done : BATCH;
+
+		if (at == len)
+			return -EINVAL;
+		r = send_with_fds(fd, text + at++, 1, fds + done, batch);
+		done += batch;
+	}
+	return r < 0 ? r : send_bytes(fd, text + at, len - at);
 }
 
 static struct json *error_to_json(const struct error *err)
@@ -159,15 +180,13 @@ void ctl_send_error(int fd, const struct error *why)
 int ctl_send(int fd, const struct ctl_out *o, struct error *err)
 {
 	auto_free char *text = json_print(o->json, false);
-	struct ctl_header h = { .length = (uint32_t)strlen(text), .n_fds = (uint32_t)o->n_fds };
+	size_t len = strlen(text);
 	int r;
 
-	if (strlen(text) > CTL_MAX_MESSAGE)
+	if (len > CTL_MAX_MESSAGE)
 		return error_set(err, E2BIG, "the request is longer than %u bytes",
 		                 CTL_MAX_MESSAGE);
-	r = send_header(fd, &h, o->fds, o->n_fds);
-	if (r == 0)
-		r = send_bytes(fd, text, h.length);
+	r = send_message(fd, text, len, o->fds, o->n_fds);
 	if (r < 0)
 		return error_set(err, -r, "send a request to the monitor: %s", strerror(-r));
 	return 0;
@@ -187,7 +206,7 @@ static void in_take_fds(struct ctl_in *in, struct msghdr *msg)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		int fds[CTL_MAX_FDS + 3];
+		int fds[BATCH + 3];
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -203,7 +222,7 @@ static void in_take_fds(struct ctl_in *in, struct msghdr *msg)
 
 static ssize_t in_read(struct ctl_in *in, int fd, void *data, size_t len)
 {
-	char control[CMSG_SPACE(sizeof(int) * (CTL_MAX_FDS + 3))];
+	char control[CMSG_SPACE(sizeof(int) * (BATCH + 3))];
 	struct iovec iov = { .iov_base = data, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov,
 		              .msg_iovlen = 1,

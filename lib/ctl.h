@@ -13,7 +13,7 @@ struct json;
 struct loop;
 
 #define CTL_MAX_MESSAGE (16u << 20) /* bytes of JSON */
-#define CTL_MAX_FDS 250             /* the kernel passes at most 253 in one message */
+#define CTL_MAX_FDS 4096            /* in a message: each bind mount is one */
 
 struct ctl_msg {
 	struct json *json; /* an object */

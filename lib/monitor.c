@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "lib/share.h"
 #include "lib/vcrt.h"
 #include "lib/vmm-jail.h"
+#include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -244,7 +244,6 @@ int vcrt_monitor_main(int argc, char **argv)
 		             .console_log = -1,
 		             .fs_server = { .pidfd = -1, .log = -1 } };
 	auto_error struct error err = { 0 };
-	struct rlimit files;
 	sigset_t none;
 	int status;
 
@@ -261,9 +260,7 @@ int vcrt_monitor_main(int argc, char **argv)
 	fcntl(VERB_FD, F_SETFD, FD_CLOEXEC);
 	/* Each process of a container takes some; at the limit a client could not even be refused.
 	 */
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	fs_raise_limit();
 	m.loop = loop_new();
 	m.started = loop_now_ms();
 	if (start(&m, &err) < 0) {

@@ -169,25 +169,34 @@ START_TEST(as_many_descriptors_as_promised_fit_and_no_more)
 {
 	auto_error struct error err = { 0 };
 	auto_ctl_msg struct ctl_msg *m = NULL;
+	struct stat sent, got;
 
-	for (int i = 0; i < CTL_MAX_FDS; i++)
-		ck_assert_int_eq(ctl_out_fd(&out, NULL, "a", 0, &err), 0);
+	fs_raise_limit();
+	for (int i = 0; i < CTL_MAX_FDS; i++) {
+		auto_free char *key = str_fmt("%d", i);
+
+		ck_assert_int_eq(ctl_out_fd(&out, NULL, key, i == 2900 ? ends[0] : 0, &err), 0);
+	}
 	ck_assert_int_eq(ctl_out_fd(&out, NULL, "b", 0, &err), -E2BIG);
-	ck_assert_str_eq(err.msg, "more than 250 descriptors and bind mounts");
+	ck_assert_str_eq(err.msg, "more than 4096 descriptors and bind mounts");
 	ck_assert_ptr_null(json_get(out.json, "b"));
 	send_out();
 	m = receive();
 	ck_assert_uint_eq(m->n_fds, CTL_MAX_FDS);
+	/* They travel in several parts, and arrive in their order. */
+	ck_assert_int_eq(fstat(ends[0], &sent), 0);
+	ck_assert_int_eq(fstat(m->fds[2900], &got), 0);
+	ck_assert_uint_eq(sent.st_ino, got.st_ino);
 }
 END_TEST
 
-START_TEST(more_descriptors_than_fit_are_refused_and_closed)
+START_TEST(more_descriptors_than_announced_are_refused_and_closed)
 {
 	auto_error struct error err = { 0 };
 	auto_buf struct buf b = { 0 };
 	size_t before = open_fds();
 
-	frame(&b, 2, 253, "{}");
+	frame(&b, 2, 252, "{}");
 	send_with_fds(&b, 0, 253);
 	ck_assert_ptr_null(ctl_recv(ends[1], WAIT_MS, &err));
 	ck_assert_int_eq(err.code, EMFILE);
@@ -446,7 +455,7 @@ int main(void)
 	tcase_add_test(tc, a_descriptor_can_be_taken_once);
 	tcase_add_test(tc, descriptors_that_nobody_took_are_closed);
 	tcase_add_test(tc, as_many_descriptors_as_promised_fit_and_no_more);
-	tcase_add_test(tc, more_descriptors_than_fit_are_refused_and_closed);
+	tcase_add_test(tc, more_descriptors_than_announced_are_refused_and_closed);
 	tcase_add_test(tc, fewer_descriptors_than_announced_are_an_error);
 	tcase_add_test(tc, a_message_may_arrive_byte_by_byte);
 	tcase_add_test(tc, two_messages_in_one_packet_stay_two);

@@ -87,3 +87,13 @@ void fs_close_from(int first, const int *keep, size_t n)
 	}
 	close_between(low, UINT_MAX);
 }
+
+void fs_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}

@@ -42,3 +42,6 @@ int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct
 /* Close every descriptor from first up that is not in keep[] (n of them, in any order). Takes no
  * memory: for use after fork. */
 void fs_close_from(int first, const int *keep, size_t n);
+
+/* Let this process open as many files as its hard limit allows. */
+void fs_raise_limit(void);
