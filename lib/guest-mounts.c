@@ -183,6 +183,7 @@ static void add_submounts(struct oci_spec *guest, const struct host_mounts *h, c
 		m->destination = str_fmt("%s/%s", dest, rest);
 		m->options = strv_dup(v[i]->flags);
 		strv_push(&m->options, "bind");
+		strv_push(&m->options, "private"); /* not as what it lies on, if that is shared */
 		for (char *const *o = options; o && *o; o++)
 			if (is_recursive(*o))
 				strv_push(&m->options, *o);

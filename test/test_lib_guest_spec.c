@@ -205,16 +205,17 @@ START_TEST(mounts_below_a_source_are_mounts_of_the_guest)
 {
 	mount_scratch();
 	make_bind("\"rbind\",\"ro\",\"rnosuid\",\"rslave\"");
-	assert_json(json_get(guest, "mounts"),
-	            "[{\"destination\":\"/d\",\"type\":\"bind\",\"source\":"
-	            "\"/run/vcrt/share/key/m0\",\"options\":[\"rbind\",\"ro\",\"rnosuid\","
-	            "\"rslave\"]},"
-	            "{\"destination\":\"/d/a b\",\"type\":\"bind\",\"source\":"
-	            "\"/run/vcrt/share/key/m0/a b\",\"options\":[\"noexec\",\"bind\","
-	            "\"rnosuid\",\"rslave\"]},"
-	            "{\"destination\":\"/d/a b/deep\",\"type\":\"bind\",\"source\":"
-	            "\"/run/vcrt/share/key/m0/a b/deep\",\"options\":[\"nodev\",\"bind\","
-	            "\"rnosuid\",\"rslave\"]}]");
+	assert_json(
+		json_get(guest, "mounts"),
+		"[{\"destination\":\"/d\",\"type\":\"bind\",\"source\":"
+		"\"/run/vcrt/share/key/m0\",\"options\":[\"rbind\",\"ro\",\"rnosuid\","
+		"\"rslave\"]},"
+		"{\"destination\":\"/d/a b\",\"type\":\"bind\",\"source\":"
+		"\"/run/vcrt/share/key/m0/a b\",\"options\":[\"noexec\",\"bind\",\"private\","
+		"\"rnosuid\",\"rslave\"]},"
+		"{\"destination\":\"/d/a b/deep\",\"type\":\"bind\",\"source\":"
+		"\"/run/vcrt/share/key/m0/a b/deep\",\"options\":[\"nodev\",\"bind\",\"private\","
+		"\"rnosuid\",\"rslave\"]}]");
 	unmount_scratch();
 }
 END_TEST
@@ -253,12 +254,14 @@ START_TEST(mounts_in_the_root_come_before_those_of_the_configuration)
 	spec->root->path = str_dup(scratch_root());
 	guest = guest_spec(spec, &place, mounts, &err);
 	ck_assert_msg(guest != NULL, "%s", err.msg);
-	assert_json(json_get(guest, "mounts"),
-	            "[{\"destination\":\"/a b\",\"type\":\"bind\",\"source\":"
-	            "\"/run/vcrt/share/key/rootfs/a b\",\"options\":[\"noexec\",\"bind\"]},"
-	            "{\"destination\":\"/a b/deep\",\"type\":\"bind\",\"source\":"
-	            "\"/run/vcrt/share/key/rootfs/a b/deep\",\"options\":[\"nodev\",\"bind\"]},"
-	            "{\"destination\":\"/proc\",\"type\":\"proc\"}]");
+	assert_json(
+		json_get(guest, "mounts"),
+		"[{\"destination\":\"/a b\",\"type\":\"bind\",\"source\":"
+		"\"/run/vcrt/share/key/rootfs/a b\",\"options\":[\"noexec\",\"bind\",\"private\"]},"
+		"{\"destination\":\"/a b/deep\",\"type\":\"bind\",\"source\":"
+		"\"/run/vcrt/share/key/rootfs/a "
+	        "b/deep\",\"options\":[\"nodev\",\"bind\",\"private\"]},"
+		"{\"destination\":\"/proc\",\"type\":\"proc\"}]");
 	unmount_scratch();
 }
 END_TEST
