@@ -203,6 +203,8 @@ struct mount_state {
 };
 int mounts_open_sources(struct mount_state *ms, struct error *err);
 int mounts_make(struct mount_state *ms, struct error *err);
+/* Once more the propagation that they ask for, after something has changed that of all. */
+int mounts_propagate(struct mount_state *ms, struct error *err);
 int mounts_seal(struct mount_state *ms, struct error *err);
 /* MOUNT_ATTR_* of a mount, or of the whole tree. */
 int mount_set(int tree, uint64_t set, uint64_t clear, bool recursive, struct error *err);

@@ -338,13 +338,17 @@ static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
 	bool is_tmpfs = !is_bind(m, o) && str_eq(m->type, "tmpfs");
 	bool covers = is_tmpfs && root_has(ms->rootfd, m->destination);
 	auto_close int target = -1;
-	struct stat st;
+	struct stat from, to;
 
-	if (fstat(tree, &st) < 0)
+	if (fstat(tree, &from) < 0)
 		return error_sys(err, "examine the source");
-	target = root_make(ms->rootfd, m->destination, S_ISDIR(st.st_mode), err);
+	target = root_make(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
 	if (target < 0)
 		return target;
+	if (fstat(target, &to) < 0)
+		return error_sys(err, "examine the destination");
+	if (S_ISDIR(to.st_mode) && !S_ISDIR(from.st_mode))
+		return error_set(err, EISDIR, "a file cannot be mounted on a directory");
 	if (is_tmpfs && fill_tmpfs(tree, target, covers, o, err) < 0)
 		return -err->code;
 	if (mount_set(tree, o->rec_set, o->rec_clear, true, err) < 0 ||
@@ -383,6 +387,27 @@ int mounts_make(struct mount_state *ms, struct error *err)
 
 		if (ret == 0)
 			ret = mount_one(ms, i, &o, err);
+		mount_options_done(&o);
+		if (ret < 0)
+			return mount_failed(m, is_bind(m, &o), err);
+	}
+	return 0;
+}
+
+int mounts_propagate(struct mount_state *ms, struct error *err)
+{
+	const struct oci_spec *spec = ms->l->spec;
+
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct oci_mount *m = &spec->mounts[i];
+		auto_close int target = -1;
+		struct mount_options o;
+		int ret = mount_options_parse(m->options, &o, err);
+
+		if (ret == 0 && o.n_propagation > 0) {
+			target = fs_open_in_root(ms->rootfd, m->destination, O_PATH, 0, err);
+			ret = target < 0 ? target : set_propagation(target, &o, err);
+		}
 		mount_options_done(&o);
 		if (ret < 0)
 			return mount_failed(m, is_bind(m, &o), err);

@@ -155,6 +155,8 @@ int rootfs_enter(struct mount_state *ms, struct error *err)
 			                 word);
 		if (mount(NULL, "/", NULL, flags, NULL) < 0)
 			return error_sys(err, "linux.rootfsPropagation");
+		if ((flags & MS_REC) && mounts_propagate(ms, err) < 0)
+			return -err->code;
 	}
 	return make_cwd(l->process->cwd, err);
 }
