@@ -20,7 +20,7 @@ setup() {
 	T=$(mktemp -d /tmp/vb.XXXXXX)
 	ROOT=$T/root RUN=$T/run/sandboxes B=$T/bundle
 	ID=t${T##*.}
-	BACKGROUND=()
+	BACKGROUND=() HOST_MOUNTS=()
 	VCRT_ARGS=(--config "$T/config.json" --root "$ROOT")
 	# Every process that the test starts has this in its environment.
 	export VCRT_BATS_TEST=$T
@@ -35,11 +35,15 @@ is_set_up() {
 }
 
 teardown() {
-	local status=0 pid
+	local status=0 pid i
 
 	is_set_up || return 1 # setup failed: there is nothing to take down
 	record_processes
 	delete_all || status=1
+	# Each must have been let go.
+	for ((i = ${#HOST_MOUNTS[@]} - 1; i >= 0; i--)); do
+		umount "${HOST_MOUNTS[i]}" || status=1
+	done
 	for pid in "${BACKGROUND[@]}"; do
 		kill "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
@@ -130,6 +134,13 @@ mount_in() { # TYPE SOURCE DESTINATION OPTION...
 		'.mounts += [{type: $t, source: $s, destination: $d, options: $ARGS.positional}]' \
 		"$B/config.json" --args -- "$@" >"$B/config.new"
 	mv "$B/config.new" "$B/config.json"
+}
+
+# Mount a tmpfs of the host, which the teardown unmounts.
+host_mount() { # DIRECTORY [OPTIONS]
+	mkdir -p "$1"
+	mount -t tmpfs -o "${2:-rw}" none "$1"
+	HOST_MOUNTS+=("$1")
 }
 
 # --- Containers ----------------------------------------------------------------------------------
