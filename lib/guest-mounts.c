@@ -131,11 +131,13 @@ static int compare_points(const void *a, const void *b)
 	return strcmp((*x)->point, (*y)->point);
 }
 
-/* What is mounted below dir, parents first; *n of them, the array is the caller's. */
+/* What is mounted below dir, parents first; *n of them, the array is the caller's. Without those
+ * that root cannot reach: deleted, covered by others, of a user's FUSE server. */
 static const struct host_mount **submounts_of(const struct host_mounts *h, const char *dir,
                                               size_t *n)
 {
 	const struct host_mount **v = xcalloc(h->n + 1, sizeof(*v));
+	struct stat st;
 	size_t kept = 0;
 
 	*n = 0;
@@ -145,7 +147,8 @@ static const struct host_mount **submounts_of(const struct host_mounts *h, const
 	if (*n)
 		qsort(v, *n, sizeof(*v), compare_points);
 	for (size_t i = 0; i < *n; i++)
-		if (kept == 0 || !str_eq(v[kept - 1]->point, v[i]->point))
+		if ((kept == 0 || !str_eq(v[kept - 1]->point, v[i]->point)) &&
+		    lstat(v[i]->point, &st) == 0)
 			v[kept++] = v[i];
 	*n = kept;
 	return v;
