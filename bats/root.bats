@@ -133,16 +133,34 @@ ptmx pts/ptmx' ]
 	[ "$(ls "$T/dev")" = zero ]
 }
 
-@test "root: links of an image in the place of /dev and /proc lead nowhere outside of it" {
+@test "root: an image cannot lead /dev, /proc or /sys elsewhere with links" {
 	rmdir "$B/rootfs/dev" "$B/rootfs/proc"
-	mkdir -p "$B/rootfs/inside/dev"
-	ln -s ../../../../../../../../"$T/escape" "$B/rootfs/proc"
-	ln -s /inside/dev "$B/rootfs/dev"
+	mkdir -p "$B/rootfs/proc" "$B/rootfs/inside"
+	ln -s ../../../../../../../../"$T/escape" "$B/rootfs/dev"
 	mkdir "$T/escape"
-	run_container -- sh -c 'test -d /proc/self && echo "proc: there"; test -c /inside/dev/null && echo "null: there"'
+	run_container -- test -c "$T/escape/null"
 	[ "$code" -eq 0 ]
-	[ "$(said proc)" = there ]
-	[ "$(said null)" = there ]
 	[ -z "$(ls -A "$T/escape")" ]
-	[ -d "$B/rootfs/$T/escape" ]
+
+	rmdir "$B/rootfs/proc"
+	ln -s /inside "$B/rootfs/proc"
+	run_container -- true
+	[ "$code" -eq 1 ]
+	grep -q 'filesystem ."proc." must be mounted on ordinary directory' "$T/err"
+	rm "$B/rootfs/proc"
+	rmdir "$B/rootfs/sys"
+	ln -s /inside "$B/rootfs/sys"
+	run_container -- true
+	[ "$code" -eq 1 ]
+	grep -q 'filesystem ."sysfs." must be mounted on ordinary directory' "$T/err"
+}
+
+@test "root: without pivot_root no user namespace can mount a proc or sysfs that is not masked" {
+	edit '.process.capabilities |= map_values(. + ["CAP_SETFCAP", "CAP_SYS_ADMIN"])'
+	run_container --no-pivot -- sh -c 'mount -t proc proc /tmp && umount /tmp && echo "admin: may"
+		unshare -mrpf sh -c "mount -t proc none /tmp || mount -t sysfs none /tmp" || echo "user: may not"'
+	[ "$code" -eq 0 ]
+	[ "$(said admin)" = may ]
+	[ "$(said user)" = 'may not' ]
+	grep -qi 'permission denied\|operation not permitted' "$T/err"
 }

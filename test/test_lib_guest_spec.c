@@ -260,7 +260,7 @@ START_TEST(mounts_in_the_root_come_before_those_of_the_configuration)
 		"\"/run/vcrt/share/key/rootfs/a b\",\"options\":[\"noexec\",\"bind\",\"private\"]},"
 		"{\"destination\":\"/a b/deep\",\"type\":\"bind\",\"source\":"
 		"\"/run/vcrt/share/key/rootfs/a "
-	        "b/deep\",\"options\":[\"nodev\",\"bind\",\"private\"]},"
+		"b/deep\",\"options\":[\"nodev\",\"bind\",\"private\"]},"
 		"{\"destination\":\"/proc\",\"type\":\"proc\"}]");
 	unmount_scratch();
 }

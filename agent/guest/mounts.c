@@ -332,6 +332,29 @@ static int set_iversion(struct mount_state *ms, const struct oci_mount *m,
 	return remount(ms, m, &again, err);
 }
 
+/* Programs trust what they find in these, and an image must not say where that is. */
+static int check_ordinary(struct mount_state *ms, const struct oci_mount *m, struct error *err)
+{
+	auto_free char *path = str_dup(m->destination);
+	auto_error struct error missing = { 0 };
+	auto_close int fd = -1;
+	size_t len = strlen(path);
+	struct stat st;
+
+	while (len > 1 && path[len - 1] == '/') /* a slash at the end would follow a link */
+		path[--len] = '\0';
+	fd = fs_open_in_root(ms->rootfd, path, O_PATH | O_NOFOLLOW, 0, &missing);
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "examine the destination");
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, ENOTDIR,
+		                 "filesystem \"%s\" must be mounted on ordinary directory",
+		                 m->type);
+	return 0;
+}
+
 static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
                  const struct mount_options *o, struct error *err)
 {
@@ -342,6 +365,9 @@ static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
 
 	if (fstat(tree, &from) < 0)
 		return error_sys(err, "examine the source");
+	if (!is_bind(m, o) && (str_eq(m->type, "proc") || str_eq(m->type, "sysfs")) &&
+	    check_ordinary(ms, m, err) < 0)
+		return -err->code;
 	target = root_make(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
 	if (target < 0)
 		return target;

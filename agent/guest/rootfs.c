@@ -105,6 +105,23 @@ int rootfs_hide(struct mount_state *ms, struct error *err)
 	return 0;
 }
 
+/* Without pivot_root(2) the agent's mounts stay in the namespace, out of sight. Whole ones of proc
+ * and sysfs among them would be the kernel's reason to let a user namespace mount others without
+ * what is masked in the container's. */
+static int drop_agents(const char *path, struct error *err)
+{
+	auto_close int target = -1, dir = -1;
+
+	if (umount2(path, MNT_DETACH) == 0)
+		return 0;
+	/* Locked, since the namespace belongs to a user namespace: covered, then. */
+	target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return error_sys(err, "open '%s' of the agent", path);
+	dir = mount_tmpfs(MOUNT_ATTR_RDONLY, err);
+	return dir < 0 ? dir : mount_attach(dir, target, path, err);
+}
+
 static int pivot(struct mount_state *ms, struct error *err)
 {
 	if (fchdir(ms->rootfd) < 0)
@@ -119,6 +136,8 @@ static int pivot(struct mount_state *ms, struct error *err)
 		return error_sys(err, "pivot_root");
 	/* As the caller asked, or the agent's root is the initial ramfs, which cannot be moved
 	 * away. */
+	if (drop_agents("/sys", err) < 0 || drop_agents("/proc", err) < 0)
+		return -err->code;
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
 		return error_sys(err, "move the root file system to '/'");
 	if (chroot(".") < 0)
