@@ -1,9 +1,8 @@
 #include "cmd/cmd.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
-#include "cmd/columns.h"
+#include "cmd/ps-columns.h"
 
 struct ps_values {
 	const char *format;
@@ -14,28 +13,6 @@ static const struct opt ps_opts[] = {
 	  "'table' (of the processes in the virtual machine) or 'json' (of pids on the host)" },
 	{ 0 },
 };
-
-static void print_table(const struct vcrt_process *p, size_t n)
-{
-	static const char *const head[] = {
-		"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"
-	};
-	struct columns table = { .n = ARRAY_SIZE(head), .padding = 2 };
-	size_t i;
-
-	columns_add(&table, head);
-	for (i = 0; i < n; i++) {
-		auto_free char *pid = str_fmt("%" PRId64, (int64_t)p[i].pid);
-		auto_free char *ppid = str_fmt("%" PRId64, (int64_t)p[i].ppid);
-		auto_free char *c = str_fmt("%d", p[i].c);
-		const char *row[] = { p[i].uid,   pid,      ppid,      c,
-			              p[i].stime, p[i].tty, p[i].time, p[i].cmd };
-
-		columns_add(&table, row);
-	}
-	columns_print(&table, stdout);
-	columns_done(&table);
-}
 
 /* Several processes of the guest may have the same stand-in. */
 static bool is_first(const struct vcrt_process *p, size_t i)
@@ -64,33 +41,38 @@ static int ps_run(const struct globals *g, const void *values, int argc, char **
 	const struct ps_values *o = values;
 	auto_vcrt struct vcrt *v = NULL;
 	struct vcrt_process *list = NULL;
+	struct ps_table table = { 0 };
 	int json, n;
 
+	(void)argc;
 	v = cmd_open_for(g, argv[0], err);
 	if (!v)
 		return -err->code;
 	json = cmd_parse_format(o->format, err);
 	if (json < 0)
 		return json;
-	if (argc > 1 && !(argc == 2 && str_eq(argv[1], "-ef")))
-		return error_set(err, EINVAL,
-		                 "no ps options but '-ef' are supported: the processes run in a "
-		                 "virtual machine");
+	if (!json && ps_table_parse(&table, argv + 1, err) < 0) {
+		ps_table_done(&table);
+		return -err->code;
+	}
 	n = vcrt_container_ps(v, argv[0], &list, lib_err(err));
-	if (n < 0)
-		return n;
-	if (json)
+	if (n >= 0 && json)
 		print_json(list, (size_t)n);
-	else
-		print_table(list, (size_t)n);
-	vcrt_processes_free(list, (size_t)n);
-	return 0;
+	else if (n >= 0)
+		ps_table_print(&table, list, (size_t)n, stdout);
+	if (n >= 0)
+		vcrt_processes_free(list, (size_t)n);
+	ps_table_done(&table);
+	return n < 0 ? n : 0;
 }
 
 const struct command cmd_ps = {
 	.name = "ps",
-	.args = "<container-id> [-ef]",
+	.args = "<container-id> [ps options]",
 	.help = "show the processes of a container",
+	.description =
+		"The pids of the table are those in the virtual machine. Of the options of ps\n"
+		"are known: -e, -A, -a, -d, -x, -f, x, u and -o with a list of columns.",
 	.opts = ps_opts,
 	.values_size = sizeof(struct ps_values),
 	.min_args = 1,

@@ -256,6 +256,8 @@ void vcrt_processes_free(struct vcrt_process *p, size_t n)
 		free(p[i].tty);
 		free(p[i].time);
 		free(p[i].cmd);
+		free(p[i].stat);
+		free(p[i].comm);
 	}
 	free(p);
 }

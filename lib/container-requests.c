@@ -183,12 +183,12 @@ void container_resize(struct container *ct, struct client *c, const struct json 
 /* Rows of the guest's ps, made fit for a terminal: programs choose their names and arguments. */
 static struct json *clean_row(const struct json *row)
 {
-	static const char *const keys[] = { "uid", "stime", "tty", "time", "cmd" };
+	static const char *const keys[] = { "uid", "stime", "tty", "time", "stat", "comm", "cmd" };
+	static const char *const numbers[] = { "pid", "ppid", "c", "cpu", "memory", "vsz", "rss" };
 	struct json *j = json_new_object();
 
-	json_set(j, "pid", json_new_i64(json_get_i64(row, "pid", 0)));
-	json_set(j, "ppid", json_new_i64(json_get_i64(row, "ppid", 0)));
-	json_set(j, "c", json_new_i64(json_get_i64(row, "c", 0)));
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_set(j, numbers[i], json_new_i64(json_get_i64(row, numbers[i], 0)));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const char *value = json_get_string(row, keys[i]);
 		auto_free char *clean = str_ndup(value ? value : "", MAX_PS_TEXT);

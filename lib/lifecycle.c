@@ -219,6 +219,13 @@ int verb_stats(struct vcrt *v, const char *id, char **json, struct error *err)
 	return 0;
 }
 
+static uint64_t number(const struct json *row, const char *key, uint64_t max)
+{
+	int64_t n = json_get_i64(row, key, 0);
+
+	return n < 0 ? 0 : (uint64_t)n < max ? (uint64_t)n : max;
+}
+
 static void fill_process(struct vcrt_process *p, const struct json *row)
 {
 	p->pid = (pid_t)json_get_i64(row, "pid", 0);
@@ -230,6 +237,12 @@ static void fill_process(struct vcrt_process *p, const struct json *row)
 	p->tty = str_dup(json_get_string(row, "tty"));
 	p->time = str_dup(json_get_string(row, "time"));
 	p->cmd = str_dup(json_get_string(row, "cmd"));
+	p->stat = str_dup(json_get_string(row, "stat"));
+	p->comm = str_dup(json_get_string(row, "comm"));
+	p->vsz = number(row, "vsz", INT64_MAX);
+	p->rss = number(row, "rss", INT64_MAX);
+	p->cpu = (unsigned)number(row, "cpu", INT32_MAX);
+	p->memory = (unsigned)number(row, "memory", INT32_MAX);
 }
 
 int verb_ps(struct vcrt *v, const char *id, struct vcrt_process **out_list, struct error *err)

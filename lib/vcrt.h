@@ -206,6 +206,9 @@ struct vcrt_process {
 	pid_t shim; /* host process that stands for it, 0: none of its own */
 	char *uid, *stime, *tty, *time, *cmd; /* as the columns of ps -ef */
 	int c;
+	char *stat, *comm;    /* as the columns of "ps -o" */
+	uint64_t vsz, rss;    /* KiB */
+	unsigned cpu, memory; /* tenths of a per cent */
 };
 /* Processes of a container; their number, *out freed by vcrt_processes_free(). None when stopped.
  */

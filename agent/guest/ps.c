@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +25,9 @@ struct row {
 	char *comm;
 	unsigned tty;
 	unsigned long long ticks, start; /* CPU time; start since boot */
+	unsigned long long vsz, rss;     /* KiB */
 	unsigned uid;
+	char stat[8]; /* as the column of ps */
 };
 
 static char *read_proc(pid_t pid, const char *name, size_t *len)
@@ -42,17 +45,26 @@ static bool read_stat(pid_t pid, struct row *r)
 	auto_free char *text = read_proc(pid, "stat", NULL);
 	char *open = text ? strchr(text, '(') : NULL;
 	char *close = open ? strrchr(open, ')') : NULL; /* the name may have any character */
-	unsigned long long utime, stime;
-	int tty;
+	unsigned long long utime, stime, vsize, rss;
+	int tty, session, foreground, group, threads, nice;
+	char state;
 
 	if (!close)
 		return false;
 	*close = '\0';
 	if (sscanf(close + 1,
-	           " %*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d "
-	           "%*d %llu",
-	           &r->ppid, &tty, &utime, &stime, &r->start) != 5)
+	           " %c %d %d %d %d %d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %d %d %*d %llu "
+	           "%llu %llu",
+	           &state, &r->ppid, &group, &session, &tty, &foreground, &utime, &stime, &nice,
+	           &threads, &r->start, &vsize, &rss) != 13)
 		return false;
+	snprintf(r->stat, sizeof(r->stat), "%c%s%s%s%s", state,
+	         nice < 0   ? "<"
+	         : nice > 0 ? "N"
+	                    : "",
+	         session == pid ? "s" : "", threads > 1 ? "l" : "", foreground == group ? "+" : "");
+	r->vsz = vsize / 1024;
+	r->rss = rss * ((unsigned long long)sysconf(_SC_PAGESIZE) / 1024);
 	r->pid = pid;
 	r->tty = (unsigned)tty;
 	r->ticks = utime + stime;
@@ -114,7 +126,7 @@ static char *start_time(unsigned long long start, unsigned long hz)
 	return str_dup(text);
 }
 
-/* Per cent of one CPU over the life of the process. */
+/* Tenths of a per cent of one CPU over the life of the process. */
 static int64_t usage(const struct row *r, unsigned long hz)
 {
 	struct timespec boot;
@@ -123,7 +135,19 @@ static int64_t usage(const struct row *r, unsigned long hz)
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	life = (unsigned long long)boot.tv_sec * hz;
 	life = life > r->start ? life - r->start : 0;
-	return life ? (int64_t)(r->ticks * 100 / life) : 0;
+	return life ? (int64_t)(r->ticks * 1000 / life) : 0;
+}
+
+/* Tenths of a per cent of the machine's memory. */
+static int64_t memory_share(const struct row *r)
+{
+	struct sysinfo info;
+	unsigned long long kib;
+
+	if (sysinfo(&info) < 0)
+		return 0;
+	kib = (unsigned long long)info.totalram * info.mem_unit / 1024;
+	return kib ? (int64_t)(r->rss * 1000 / kib) : 0;
 }
 
 static pid_t parent_of(const struct row *rows, size_t n, pid_t pid)
@@ -160,7 +184,13 @@ static struct json *row_json(const struct row *r, const char *process)
 	json_set(j, "uid", json_new_string(uid));
 	json_set(j, "pid", json_new_i64(r->pid));
 	json_set(j, "ppid", json_new_i64(r->ppid));
-	json_set(j, "c", json_new_i64(usage(r, hz)));
+	json_set(j, "c", json_new_i64(usage(r, hz) / 10));
+	json_set(j, "cpu", json_new_i64(usage(r, hz)));
+	json_set(j, "memory", json_new_i64(memory_share(r)));
+	json_set(j, "vsz", json_new_i64((int64_t)r->vsz));
+	json_set(j, "rss", json_new_i64((int64_t)r->rss));
+	json_set(j, "stat", json_new_string(r->stat));
+	json_set(j, "comm", json_new_string(r->comm));
 	json_set(j, "stime", json_new_string(stime));
 	json_set(j, "tty", json_new_string(tty));
 	json_set(j, "time", json_new_string(spent));
