@@ -38,6 +38,7 @@ void hv_free(struct hv *hv)
 		return;
 	if (hv->ops->close)
 		hv->ops->close(hv);
+	hv_kill_vmm(hv);
 	auto_freep(&hv);
 }
 

@@ -84,7 +84,8 @@ struct hv_ops {
 	int (*resume)(struct hv *hv, struct error *err);
 	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
 	int (*del_device)(struct hv *hv, const char *id, struct error *err);
-	void (*close)(struct hv *hv); /* kill, reap, free what start() made; half-started is fine */
+	void (*close)(struct hv *hv); /* free what start() made, of a half-started one, too; the VMM
+	                               * is killed and reaped afterwards */
 };
 
 struct hv {

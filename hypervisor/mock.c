@@ -187,7 +187,6 @@ static void mock_close(struct hv *hv)
 {
 	struct mock *m = to_mock(hv);
 
-	hv_kill_vmm(hv);
 	strv_freep(&m->calls);
 	strv_freep(&m->devices);
 	auto_freep(&m->failing_op);

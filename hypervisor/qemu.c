@@ -123,7 +123,6 @@ static void qemu_close(struct hv *hv)
 	struct qemu *q = to_qemu(hv);
 
 	qmp_free(steal_ptr(&q->qmp));
-	hv_kill_vmm(hv);
 	if (q->log_fd > 0) /* 0: start() did not get that far */
 		close_fd(&q->log_fd);
 }

@@ -96,6 +96,13 @@ char *scratch_read(const char *rel)
 	return text;
 }
 
+void scratch_expect(const char *rel, const char *content)
+{
+	auto_free char *text = scratch_read(rel);
+
+	ck_assert_msg(str_eq(text, content), "%s: '%s' in place of '%s'", rel, text, content);
+}
+
 void scratch_unshare_mounts(void)
 {
 	/* Root's containers may lack user namespaces, others need one. */

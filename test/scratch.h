@@ -16,6 +16,7 @@ void scratch_dir(const char *rel);
 void scratch_file(const char *rel, const char *content);
 void scratch_link(const char *target, const char *rel);
 char *scratch_read(const char *rel); /* a small file's content, owned by the caller */
+void scratch_expect(const char *rel, const char *content);
 
 /* From now on this process may mount what it likes, seen by nobody else. Unmount before
  * scratch_remove(). */

@@ -24,13 +24,6 @@ static int change(const char *rel, const char *value, const char *otherwise)
 	return changes_write(&changes, AT_FDCWD, path, value, otherwise, &err);
 }
 
-static void expect(const char *rel, const char *want)
-{
-	auto_free char *text = scratch_read(rel);
-
-	ck_assert_str_eq(text, want);
-}
-
 START_TEST(the_first_line_comes_back)
 {
 	scratch_file("a", "1\nmore\n");
@@ -38,10 +31,10 @@ START_TEST(the_first_line_comes_back)
 	ck_assert_int_eq(change("a", "2", NULL), 0);
 	ck_assert_int_eq(change("b", "3", NULL), 0);
 	ck_assert_int_eq(change("a", "4", NULL), 0);
-	expect("a", "4");
+	scratch_expect("a", "4");
 	changes_undo(&changes);
-	expect("a", "1\n");
-	expect("b", "\n");
+	scratch_expect("a", "1\n");
+	scratch_expect("b", "\n");
 	changes_undo(&changes); /* nothing more */
 }
 END_TEST
@@ -51,11 +44,11 @@ START_TEST(of_a_list_the_line_of_the_device_comes_back)
 	scratch_file("l", "8:0 rbps=1\n8:16 rbps=2 wbps=3\n");
 	ck_assert_int_eq(change("l", "8:16 wbps=5", "8:16 none"), 0);
 	changes_undo(&changes);
-	expect("l", "8:16 rbps=2 wbps=3\n");
+	scratch_expect("l", "8:16 rbps=2 wbps=3\n");
 	scratch_file("l", "8:0 rbps=1\n8:16 rbps=2\n");
 	ck_assert_int_eq(change("l", "8:1 rbps=5", "8:1 rbps=max"), 0);
 	changes_undo(&changes);
-	expect("l", "8:1 rbps=max\n");
+	scratch_expect("l", "8:1 rbps=max\n");
 }
 END_TEST
 
@@ -68,7 +61,7 @@ START_TEST(what_was_not_written_is_not_taken_back)
 	ck_assert_int_eq(change("a", "2", NULL), 0);
 	changes_done(&changes);
 	changes_undo(&changes);
-	expect("a", "2");
+	scratch_expect("a", "2");
 }
 END_TEST
 

@@ -1,21 +1,11 @@
-/* A scratch tree stands for the cgroup file system: the files that a controller would bring are
- * made beforehand. */
 #include <errno.h>
-#include <fcntl.h>
 
-#include "agent/guest/engine-internal.h"
-#include "lib/base/str.h"
 #include "oci/oci.h"
-#include "test/scratch.h"
-
-static struct cgroup cg;
-static struct error err;
+#include "test/test_guest_cgroup.h"
 
 static void setup(void)
 {
-	auto_free char *dir = NULL;
-
-	scratch_setup();
+	setup_cgroup();
 	scratch_file("c/cgroup.events", "populated 1\nfrozen 0\n");
 	scratch_file("c/memory.max", "");
 	scratch_file("c/memory.swap.max", "");
@@ -23,23 +13,6 @@ static void setup(void)
 	scratch_file("c/cpu.max", "");
 	scratch_file("c/pids.max", "");
 	scratch_file("c/io.weight", "");
-	dir = scratch_path("c");
-	cg = (struct cgroup){ .path = str_dup("/c"), .fd = open(dir, O_RDONLY | O_DIRECTORY) };
-	ck_assert_int_ge(cg.fd, 0);
-}
-
-static void teardown(void)
-{
-	cgroup_done(&cg);
-	error_clear(&err);
-	scratch_remove();
-}
-
-static void expect(const char *rel, const char *want)
-{
-	auto_free char *text = scratch_read(rel);
-
-	ck_assert_str_eq(text, want);
 }
 
 START_TEST(limits_are_written_in_the_words_of_version_2)
@@ -55,12 +28,12 @@ START_TEST(limits_are_written_in_the_words_of_version_2)
 	struct oci_resources r = { .memory = &memory, .cpu = &cpu, .pids = &pids, .block_io = &io };
 
 	ck_assert_msg(cgroup_limit(&cg, &r, NULL, &err) == 0, "%s", err.msg);
-	expect("c/memory.max", "1048576");
-	expect("c/memory.swap.max", "1048576");
-	expect("c/cpu.weight", "39");
-	expect("c/cpu.max", "50000 100000");
-	expect("c/pids.max", "max");
-	expect("c/io.weight", "default 1");
+	scratch_expect("c/memory.max", "1048576");
+	scratch_expect("c/memory.swap.max", "1048576");
+	scratch_expect("c/cpu.weight", "39");
+	scratch_expect("c/cpu.max", "50000 100000");
+	scratch_expect("c/pids.max", "max");
+	scratch_expect("c/io.weight", "default 1");
 }
 END_TEST
 
@@ -72,9 +45,9 @@ START_TEST(zero_is_no_limit_at_all)
 	struct oci_resources r = { .memory = &memory, .cpu = &cpu, .pids = &pids };
 
 	ck_assert_msg(cgroup_limit(&cg, &r, NULL, &err) == 0, "%s", err.msg);
-	expect("c/memory.max", "");
-	expect("c/cpu.weight", "");
-	expect("c/pids.max", "");
+	scratch_expect("c/memory.max", "");
+	scratch_expect("c/cpu.weight", "");
+	scratch_expect("c/pids.max", "");
 }
 END_TEST
 
@@ -108,7 +81,7 @@ START_TEST(unified_words_go_last_and_stay_in_the_cgroup)
 	struct oci_resources r = { .memory = &memory, .unified = good, .n_unified = 1 };
 
 	ck_assert_msg(cgroup_limit(&cg, &r, NULL, &err) == 0, "%s", err.msg);
-	expect("c/memory.max", "7");
+	scratch_expect("c/memory.max", "7");
 	r.unified = bad;
 	ck_assert_int_eq(cgroup_limit(&cg, &r, NULL, &err), -EINVAL);
 }
@@ -150,7 +123,7 @@ START_TEST(a_cgroup_path_cannot_lead_out)
 	ck_assert_str_eq(err.msg, "linux.cgroupsPath: '/../x' has a '..'");
 	ck_assert_int_eq(cgroup_create(&other, scratch_root(), "/c", &err), -EBUSY);
 	ck_assert_int_eq(other.fd, -1);
-	expect("cgroup.subtree_control", "+memory +pids");
+	scratch_expect("cgroup.subtree_control", "+memory +pids");
 }
 END_TEST
 

@@ -1,42 +1,17 @@
-/* Limits and statistics of a container that runs; a scratch tree stands for the cgroup. */
+/* Limits and statistics of a container that runs; see test_guest_cgroup.h. */
 #include <errno.h>
-#include <fcntl.h>
 
-#include "agent/guest/engine-internal.h"
 #include "lib/base/json.h"
-#include "lib/base/str.h"
 #include "oci/oci.h"
-#include "test/scratch.h"
-
-static struct cgroup cg;
-static struct error err;
+#include "test/test_guest_cgroup.h"
 
 static void setup(void)
 {
-	auto_free char *dir = NULL;
-
-	scratch_setup();
+	setup_cgroup();
 	scratch_file("c/memory.max", "max\n");
 	scratch_file("c/memory.current", "5000\n");
 	scratch_file("c/cpu.max", "20000 50000\n");
 	scratch_file("c/cpuset.cpus", "\n");
-	dir = scratch_path("c");
-	cg = (struct cgroup){ .path = str_dup("/c"), .fd = open(dir, O_RDONLY | O_DIRECTORY) };
-	ck_assert_int_ge(cg.fd, 0);
-}
-
-static void teardown(void)
-{
-	cgroup_done(&cg);
-	error_clear(&err);
-	scratch_remove();
-}
-
-static void expect(const char *rel, const char *want)
-{
-	auto_free char *text = scratch_read(rel);
-
-	ck_assert_str_eq(text, want);
 }
 
 static int update(const char *json)
@@ -55,26 +30,26 @@ START_TEST(zeros_leave_things_as_they_are)
 	                        "\"cpu\":{\"quota\":0,\"shares\":0},\"blockIO\":{\"weight\":0}}"),
 	                 0);
 	ck_assert_int_eq(update("{\"cpu\":{\"quota\":0,\"period\":0}}"), 0);
-	expect("c/memory.max", "max\n");
-	expect("c/cpu.max", "20000 50000\n");
+	scratch_expect("c/memory.max", "max\n");
+	scratch_expect("c/cpu.max", "20000 50000\n");
 }
 END_TEST
 
 START_TEST(quota_and_period_change_alone_or_together)
 {
 	ck_assert_int_eq(update("{\"cpu\":{\"quota\":30000}}"), 0);
-	expect("c/cpu.max", "30000 50000");
+	scratch_expect("c/cpu.max", "30000 50000");
 	scratch_file("c/cpu.max", "30000 50000\n");
 	ck_assert_int_eq(update("{\"cpu\":{\"quota\":0,\"period\":70000}}"), 0);
-	expect("c/cpu.max", "30000 70000");
+	scratch_expect("c/cpu.max", "30000 70000");
 	ck_assert_int_eq(update("{\"cpu\":{\"quota\":1000,\"period\":2000}}"), 0);
-	expect("c/cpu.max", "1000 2000");
+	scratch_expect("c/cpu.max", "1000 2000");
 	scratch_file("c/cpu.max", "max 60000\n");
 	ck_assert_int_eq(update("{\"cpu\":{\"period\":70000}}"), 0);
-	expect("c/cpu.max", "max 70000");
+	scratch_expect("c/cpu.max", "max 70000");
 	scratch_file("c/cpu.max", "1000 60000\n");
 	ck_assert_int_eq(update("{\"cpu\":{\"quota\":-1}}"), 0);
-	expect("c/cpu.max", "max 60000");
+	scratch_expect("c/cpu.max", "max 60000");
 }
 END_TEST
 
@@ -86,8 +61,8 @@ START_TEST(after_a_failure_the_old_limits_hold)
 	                 -ENOTSUP);
 	ck_assert_str_eq(err.msg, "linux.resources.pids.limit: the guest kernel has no "
 	                          "'pids.max'");
-	expect("c/memory.max", "max\n");
-	expect("c/cpuset.cpus", "\n");
+	scratch_expect("c/memory.max", "max\n");
+	scratch_expect("c/cpuset.cpus", "\n");
 }
 END_TEST
 
@@ -100,9 +75,9 @@ START_TEST(usage_is_checked_when_asked_for)
 		update("{\"memory\":{\"limit\":10,\"swap\":20,\"checkBeforeUpdate\":true}}"),
 		-EBUSY);
 	ck_assert_str_eq(err.msg, "rejecting memory+swap limit 20 <= usage 5000");
-	expect("c/memory.max", "max\n");
+	scratch_expect("c/memory.max", "max\n");
 	ck_assert_int_eq(update("{\"memory\":{\"limit\":5001,\"checkBeforeUpdate\":true}}"), 0);
-	expect("c/memory.max", "5001");
+	scratch_expect("c/memory.max", "5001");
 	ck_assert_int_eq(update("{\"memory\":{\"limit\":10}}"), 0);
 }
 END_TEST

@@ -95,13 +95,6 @@ static void limit_ok(const char *json)
 	ck_assert_msg(limit(json) == 0, "%s", err.msg);
 }
 
-static void expect(const char *rel, const char *want)
-{
-	auto_free char *text = scratch_read(rel);
-
-	ck_assert_msg(str_eq(text, want), "%s: '%s' in place of '%s'", rel, text, want);
-}
-
 static const char everything[] =
 	"{\"memory\":{\"limit\":67108864,\"swap\":134217728,\"reservation\":4096,\"swappiness\":7},"
 	"\"cpu\":{\"shares\":512,\"quota\":50000,\"burst\":1000,\"cpus\":\"1\",\"mems\":\"0\"},"
@@ -115,27 +108,27 @@ START_TEST(version_1_gets_what_is_asked_for_and_room_for_the_vm)
 {
 	make_v1();
 	limit_ok(everything);
-	expect("mem/memory.limit_in_bytes", "641728512"); /* 612 MiB */
-	expect("mem/memory.memsw.limit_in_bytes", "708837376");
-	expect("mem/memory.soft_limit_in_bytes", "4096");
-	expect("mem/memory.swappiness", "7");
-	expect("cpu/cpu.shares", "512");
-	expect("cpu/cpu.cfs_quota_us", "50000");
-	expect("cpu/cpu.cfs_period_us", "100000\n");
-	expect("cpu/cpu.cfs_burst_us", "1000");
-	expect("cpuset/cpuset.cpus", "1");
-	expect("cpuset/cpuset.mems", "0");
-	expect("pids/pids.max", "266");
-	expect("blkio/blkio.bfq.weight", "500");
-	expect("blkio/blkio.throttle.read_bps_device", "8:0 1000");
-	expect("blkio/blkio.throttle.write_bps_device", "8:0 0");
-	expect("blkio/blkio.throttle.read_iops_device", "8:0 30");
-	expect("blkio/blkio.throttle.write_iops_device", "8:0 40");
+	scratch_expect("mem/memory.limit_in_bytes", "641728512"); /* 612 MiB */
+	scratch_expect("mem/memory.memsw.limit_in_bytes", "708837376");
+	scratch_expect("mem/memory.soft_limit_in_bytes", "4096");
+	scratch_expect("mem/memory.swappiness", "7");
+	scratch_expect("cpu/cpu.shares", "512");
+	scratch_expect("cpu/cpu.cfs_quota_us", "50000");
+	scratch_expect("cpu/cpu.cfs_period_us", "100000\n");
+	scratch_expect("cpu/cpu.cfs_burst_us", "1000");
+	scratch_expect("cpuset/cpuset.cpus", "1");
+	scratch_expect("cpuset/cpuset.mems", "0");
+	scratch_expect("pids/pids.max", "266");
+	scratch_expect("blkio/blkio.bfq.weight", "500");
+	scratch_expect("blkio/blkio.throttle.read_bps_device", "8:0 1000");
+	scratch_expect("blkio/blkio.throttle.write_bps_device", "8:0 0");
+	scratch_expect("blkio/blkio.throttle.read_iops_device", "8:0 30");
+	scratch_expect("blkio/blkio.throttle.write_iops_device", "8:0 40");
 	limit_ok("{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":20}]}}");
-	expect("blkio/blkio.bfq.weight_device", "8:0 20");
+	scratch_expect("blkio/blkio.bfq.weight_device", "8:0 20");
 	limit_ok("{\"cpu\":{\"idle\":1,\"shares\":7}}"); /* an idle group has no shares */
-	expect("cpu/cpu.idle", "1");
-	expect("cpu/cpu.shares", "512");
+	scratch_expect("cpu/cpu.idle", "1");
+	scratch_expect("cpu/cpu.shares", "512");
 }
 END_TEST
 
@@ -143,20 +136,20 @@ START_TEST(version_2_gets_the_same_in_its_words)
 {
 	make_v2();
 	limit_ok(everything);
-	expect("v2/memory.max", "641728512");
-	expect("v2/memory.swap.max", "67108864");
-	expect("v2/memory.low", "4096");
-	expect("v2/cpu.weight", "20");
-	expect("v2/cpu.max", "50000 100000");
-	expect("v2/cpu.max.burst", "1000");
-	expect("v2/cpuset.cpus", "1");
-	expect("v2/pids.max", "266");
-	expect("v2/io.weight", "default 4950");
-	expect("v2/io.max", "8:0 wiops=40"); /* the last of four lines */
+	scratch_expect("v2/memory.max", "641728512");
+	scratch_expect("v2/memory.swap.max", "67108864");
+	scratch_expect("v2/memory.low", "4096");
+	scratch_expect("v2/cpu.weight", "20");
+	scratch_expect("v2/cpu.max", "50000 100000");
+	scratch_expect("v2/cpu.max.burst", "1000");
+	scratch_expect("v2/cpuset.cpus", "1");
+	scratch_expect("v2/pids.max", "266");
+	scratch_expect("v2/io.weight", "default 4950");
+	scratch_expect("v2/io.max", "8:0 wiops=40"); /* the last of four lines */
 	limit_ok("{\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":0}],"
 	         "\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":1000}]}}");
-	expect("v2/io.max", "8:0 rbps=max");
-	expect("v2/io.weight", "8:0 10000");
+	scratch_expect("v2/io.max", "8:0 rbps=max");
+	scratch_expect("v2/io.weight", "8:0 10000");
 }
 END_TEST
 
@@ -166,16 +159,16 @@ START_TEST(everything_is_taken_back)
 	make_v2();
 	limit_ok(everything);
 	changes_undo(&changes);
-	expect("mem/memory.limit_in_bytes", "9223372036854771712\n");
-	expect("cpu/cpu.shares", "1024\n");
-	expect("cpu/cpu.cfs_quota_us", "-1\n");
-	expect("cpuset/cpuset.cpus", "0-1\n");
-	expect("pids/pids.max", "max\n");
-	expect("blkio/blkio.throttle.read_bps_device", "8:0 0\n");
-	expect("blkio/blkio.throttle.write_bps_device", "8:0 5\n");
-	expect("v2/cpu.max", "max 100000\n");
-	expect("v2/cpuset.cpus", "\n");
-	expect("v2/io.max", "8:0 rbps=max wbps=max riops=max wiops=max\n");
+	scratch_expect("mem/memory.limit_in_bytes", "9223372036854771712\n");
+	scratch_expect("cpu/cpu.shares", "1024\n");
+	scratch_expect("cpu/cpu.cfs_quota_us", "-1\n");
+	scratch_expect("cpuset/cpuset.cpus", "0-1\n");
+	scratch_expect("pids/pids.max", "max\n");
+	scratch_expect("blkio/blkio.throttle.read_bps_device", "8:0 0\n");
+	scratch_expect("blkio/blkio.throttle.write_bps_device", "8:0 5\n");
+	scratch_expect("v2/cpu.max", "max 100000\n");
+	scratch_expect("v2/cpuset.cpus", "\n");
+	scratch_expect("v2/io.max", "8:0 rbps=max wbps=max riops=max wiops=max\n");
 }
 END_TEST
 
@@ -184,19 +177,19 @@ START_TEST(a_limit_beyond_the_vm_counts_and_none_is_none)
 	make_v1();
 	make_v2();
 	limit_ok("{\"memory\":{\"limit\":1073741824}}");
-	expect("mem/memory.limit_in_bytes", "1178599424"); /* 1024 + 100 MiB */
-	expect("v2/memory.max", "1178599424");
-	expect("v2/memory.swap.max", "max\n");
+	scratch_expect("mem/memory.limit_in_bytes", "1178599424"); /* 1024 + 100 MiB */
+	scratch_expect("v2/memory.max", "1178599424");
+	scratch_expect("v2/memory.swap.max", "max\n");
 	limit_ok("{\"memory\":{\"limit\":9223372036854771712}}");
-	expect("v2/memory.max", "9223372036854775807");
+	scratch_expect("v2/memory.max", "9223372036854775807");
 	limit_ok("{\"memory\":{\"limit\":-1},\"pids\":{\"limit\":-1},\"cpu\":{\"quota\":-1}}");
-	expect("mem/memory.limit_in_bytes", "-1");
-	expect("mem/memory.memsw.limit_in_bytes", "-1");
-	expect("v2/memory.max", "max");
-	expect("v2/memory.swap.max", "max");
-	expect("pids/pids.max", "max");
-	expect("cpu/cpu.cfs_quota_us", "-1");
-	expect("v2/cpu.max", "max 100000");
+	scratch_expect("mem/memory.limit_in_bytes", "-1");
+	scratch_expect("mem/memory.memsw.limit_in_bytes", "-1");
+	scratch_expect("v2/memory.max", "max");
+	scratch_expect("v2/memory.swap.max", "max");
+	scratch_expect("pids/pids.max", "max");
+	scratch_expect("cpu/cpu.cfs_quota_us", "-1");
+	scratch_expect("v2/cpu.max", "max 100000");
 }
 END_TEST
 
@@ -215,12 +208,12 @@ START_TEST(the_vmm_keeps_a_fifth_of_a_processor)
 	make_v1();
 	make_v2();
 	limit_ok("{\"cpu\":{\"quota\":1000}}");
-	expect("cpu/cpu.cfs_quota_us", "20000");
-	expect("v2/cpu.max", "20000 100000");
+	scratch_expect("cpu/cpu.cfs_quota_us", "20000");
+	scratch_expect("v2/cpu.max", "20000 100000");
 	limit_ok("{\"cpu\":{\"quota\":1000,\"period\":50000}}");
-	expect("cpu/cpu.cfs_period_us", "50000");
-	expect("cpu/cpu.cfs_quota_us", "10000");
-	expect("v2/cpu.max", "10000 50000");
+	scratch_expect("cpu/cpu.cfs_period_us", "50000");
+	scratch_expect("cpu/cpu.cfs_quota_us", "10000");
+	scratch_expect("v2/cpu.max", "10000 50000");
 }
 END_TEST
 
@@ -229,7 +222,7 @@ START_TEST(swap_is_never_below_memory_in_version_1)
 	make_v1();
 	scratch_file("mem/memory.memsw.limit_in_bytes", "5000\n");
 	limit_ok("{\"memory\":{\"limit\":67108864}}");
-	expect("mem/memory.memsw.limit_in_bytes", "641728512");
+	scratch_expect("mem/memory.memsw.limit_in_bytes", "641728512");
 	ck_assert_int_eq(limit("{\"memory\":{\"swap\":5}}"), -EINVAL);
 	ck_assert_str_eq(err.msg, "linux.resources.memory.swap: cannot be set without "
 	                          "memory.limit");
