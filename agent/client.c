@@ -12,6 +12,7 @@
 #include "lib/base/str.h"
 
 #define MAX_ERRNO 4095       /* the kernel's own limit */
+#define MAX_VALUES 65536     /* in a message: the longest is that of 4096 processes, ten each */
 #define MAX_ERROR_TEXT 4096u /* of a message that users will read */
 
 struct call {
@@ -115,7 +116,7 @@ static void on_control(void *arg, const char *text, size_t len, bool is_hello)
 {
 	struct client *c = arg;
 	auto_error struct error err = { 0 };
-	auto_json struct json *message = json_parse(text, len, false, &err);
+	auto_json struct json *message = json_parse_capped(text, len, MAX_VALUES, &err);
 	const char *event;
 
 	if (!message || json_type(message) != JSON_OBJECT) {

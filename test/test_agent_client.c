@@ -195,6 +195,25 @@ START_TEST(a_guest_that_breaks_the_protocol_is_lost_with_the_reason)
 }
 END_TEST
 
+/* Two bytes of text each, but fifty of memory. */
+START_TEST(a_message_with_too_many_values_is_a_breach)
+{
+	auto_buf struct buf text = { 0 };
+
+	buf_adds(&text, "{\"event\":[0");
+	for (int i = 0; i < 70000; i++)
+		buf_adds(&text, ",0");
+	buf_adds(&text, "]}");
+	peer_hello(&peer);
+	peer_control(&peer, text.data);
+	for (int i = 0; i < 1000 && !losts; i++)
+		loop_step(loop, 10);
+	ck_assert_int_eq(losts, 1);
+	ck_assert_int_eq(lost_with.code, EPROTO);
+	ck_assert_ptr_nonnull(strstr(lost_with.msg, "too many values"));
+}
+END_TEST
+
 START_TEST(text_that_is_no_json_is_a_breach)
 {
 	peer_hello(&peer);
@@ -319,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, another_version_is_refused_with_what_to_do);
 	tcase_add_loop_test(tc, a_guest_that_breaks_the_protocol_is_lost_with_the_reason, 0,
 	                    (int)ARRAY_SIZE(breaches));
+	tcase_add_test(tc, a_message_with_too_many_values_is_a_breach);
 	tcase_add_test(tc, text_that_is_no_json_is_a_breach);
 	tcase_add_test(tc, an_answer_comes_once);
 	tcase_add_test(tc, when_the_guest_is_gone_every_call_is_answered_and_later_ones_too);

@@ -333,6 +333,21 @@ START_TEST(long_strings_and_numbers_arrive_whole)
 }
 END_TEST
 
+START_TEST(a_document_may_be_capped_in_its_values)
+{
+	const char *text = "{\"a\":[1,\"x\",null,true,{}]}"; /* seven values */
+	auto_error struct error none = { 0 }, err = { 0 };
+	auto_json struct json *j = json_parse_capped(text, strlen(text), 7, &none);
+
+	ck_assert_msg(j != NULL, "%s", none.msg);
+	for (size_t max = 0; max < 7; max++) {
+		ck_assert_ptr_null(json_parse_capped(text, strlen(text), max, &err));
+		ck_assert_int_eq(err.code, EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.msg, "too many values"));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("json-parse");
@@ -356,5 +371,6 @@ int main(void)
 	tcase_add_test(tc, values_know_their_line);
 	tcase_add_test(tc, text_needs_no_nul_at_its_end);
 	tcase_add_test(tc, long_strings_and_numbers_arrive_whole);
+	tcase_add_test(tc, a_document_may_be_capped_in_its_values);
 	return scratch_run(tc);
 }

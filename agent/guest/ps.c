@@ -18,6 +18,7 @@
 #define FILE_MAX (64 * 1024)
 #define CMD_MAX 4096
 #define PS_MS 10000
+#define MAX_ROWS 4096 /* the host shows no more */
 #define MAX_ANCESTORS 4096
 
 struct row {
@@ -218,7 +219,7 @@ static int list(void *in, struct buf *out, struct error *err)
 			rows[found].uid = read_uid(pids[i]);
 			found++;
 		}
-	for (size_t i = 0; i < found; i++)
+	for (size_t i = 0; i < found && i < MAX_ROWS; i++)
 		json_add(array, row_json(&rows[i], owner(ct, rows, found, rows[i].pid)));
 	text = json_print(array, false);
 	buf_adds(out, text);

@@ -20,6 +20,7 @@ struct parser {
 	struct json *root;
 	struct json *open[JSON_MAX_DEPTH]; /* containers around the current position */
 	size_t depth;
+	size_t values_left;
 	struct error *err;
 };
 
@@ -69,6 +70,15 @@ static int refuse(struct parser *p, const char *key, const char *what)
 	return 0;
 }
 
+/* Whether there may be another value; asked before each. */
+static bool take_room(struct parser *p)
+{
+	if (p->values_left == 0)
+		return refuse(p, NULL, "too many values");
+	p->values_left--;
+	return true;
+}
+
 static struct json *add_value(struct parser *p, enum json_type type)
 {
 	struct json *j = json_new(type);
@@ -86,18 +96,24 @@ static struct json *add_value(struct parser *p, enum json_type type)
 
 static int on_null(void *ctx)
 {
+	if (!take_room(ctx))
+		return 0;
 	add_value(ctx, JSON_NULL);
 	return 1;
 }
 
 static int on_boolean(void *ctx, int value)
 {
+	if (!take_room(ctx))
+		return 0;
 	add_value(ctx, JSON_BOOL)->boolean = value;
 	return 1;
 }
 
 static int on_number(void *ctx, const char *text, size_t len)
 {
+	if (!take_room(ctx))
+		return 0;
 	add_value(ctx, JSON_NUMBER)->text = str_ndup(text, len);
 	return 1;
 }
@@ -106,6 +122,8 @@ static int on_string(void *ctx, const unsigned char *s, size_t len)
 {
 	if (memchr(s, '\0', len))
 		return refuse(ctx, NULL, "string contains a NUL character");
+	if (!take_room(ctx))
+		return 0;
 	add_value(ctx, JSON_STRING)->text = str_ndup((const char *)s, len);
 	return 1;
 }
@@ -114,6 +132,8 @@ static int open_container(struct parser *p, enum json_type type)
 {
 	if (p->depth == JSON_MAX_DEPTH)
 		return refuse(p, NULL, "nested too deep");
+	if (!take_room(p))
+		return 0;
 	/* add_value() looks at the parent, so depth grows after it. */
 	p->open[p->depth] = add_value(p, type);
 	p->depth++;
@@ -235,7 +255,8 @@ static int run_parser(struct parser *p, size_t len)
 	return 0;
 }
 
-struct json *json_parse(const char *text, size_t len, bool comments, struct error *err)
+static struct json *parse(const char *text, size_t len, bool comments, size_t max_values,
+                          struct error *err)
 {
 	static const yajl_callbacks callbacks = {
 		.yajl_null = on_null,
@@ -249,7 +270,7 @@ struct json *json_parse(const char *text, size_t len, bool comments, struct erro
 		.yajl_end_array = on_end_array,
 	};
 	yajl_alloc_funcs memory = { yajl_xmalloc, yajl_xrealloc, yajl_xfree, NULL };
-	struct parser p = { .text = text, .line = 1, .err = err };
+	struct parser p = { .text = text, .line = 1, .values_left = max_values, .err = err };
 	int r;
 
 	if (json_scan(text, len, comments, err) < 0)
@@ -264,4 +285,14 @@ struct json *json_parse(const char *text, size_t len, bool comments, struct erro
 	}
 	assert(p.root);
 	return p.root;
+}
+
+struct json *json_parse(const char *text, size_t len, bool comments, struct error *err)
+{
+	return parse(text, len, comments, SIZE_MAX, err);
+}
+
+struct json *json_parse_capped(const char *text, size_t len, size_t max_values, struct error *err)
+{
+	return parse(text, len, false, max_values, err);
 }

@@ -20,6 +20,10 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
  * configuration file has. NULL and err on failure; messages say line and column or the path. */
 struct json *json_parse(const char *text, size_t len, bool comments, struct error *err);
 
+/* The same with at most max_values values in all, for what a hostile sender may send again and
+ * again: a value of two bytes of text takes fifty times as much memory. */
+struct json *json_parse_capped(const char *text, size_t len, size_t max_values, struct error *err);
+
 void json_free(struct json *j);
 void json_freep(struct json **j);
 
