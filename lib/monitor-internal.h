@@ -18,6 +18,7 @@ struct agent;
 struct config;
 struct hv;
 struct json;
+struct log_cap;
 struct loop;
 struct loop_source;
 struct pump;
@@ -29,6 +30,7 @@ struct monitor {
 	int dirfd;       /* the sandbox's directory on the host */
 	int vmm_log;     /* QEMU's stderr */
 	int console_log; /* -1: not kept */
+	struct log_cap *log_cap;
 	struct hv *hv;
 	struct agent *agent;
 	struct proc_ref vmm;

@@ -14,6 +14,7 @@
 #include "agent/protocol.h"
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
+#include "lib/log-cap.h"
 #include "lib/monitor-internal.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
@@ -55,6 +56,8 @@ void vm_stop(struct monitor *m)
 	loop_remove(&m->vmm_death);
 	loop_remove(&m->fs_server_death);
 	loop_remove(&m->boot_timer);
+	log_cap_free(m->log_cap);
+	m->log_cap = NULL;
 	if (m->agent)
 		agent_close(m->agent);
 	m->agent = NULL;
@@ -366,6 +369,8 @@ int vm_start(struct monitor *m, struct error *err)
 	if (hv_start(m->hv, &cfg, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
+	m->log_cap =
+		log_cap_new(m->loop, (int[]){ m->vmm_log, m->console_log, m->fs_server.log }, 3);
 	vm_phase(m, "VMM started", "");
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
 	if (!jail.serves_share)
