@@ -177,6 +177,19 @@ hook_in_container() { # NAME
 	done
 }
 
+@test "hooks: a run in the foreground can be interrupted in a createContainer hook" {
+	edit --arg t "$T" '.hooks = {createContainer: [{path: "/bin/sh",
+		args: ["sh", "-c", "echo here >" + $t + "/log; sleep 1000; true"]}]}'
+	background "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" </dev/null >"$T/out" 2>"$T/err"
+	wait_until 30 has_line "$T/log" here
+	kill -TERM $!
+	code=0
+	wait_for 20 $! || code=$?
+	[ "$code" -eq 1 ]
+	grep -q interrupted "$T/err"
+	assert_nothing_left
+}
+
 @test "hooks: a failure of poststart stops the container, one of poststop is a warning" {
 	setup_hook
 	edit '.hooks = {poststart: [{path: "/bin/true"}, {path: "/bin/false"}]}'

@@ -200,6 +200,29 @@ static int run_hooks(struct creation *c, struct error *err)
 	return 0;
 }
 
+/* In the foreground every signal is blocked for the container; but who wants to end a start that
+ * takes long must not have to wait for it. */
+static int wait_or_interrupted(int fd, int timeout_ms, struct error *err)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	struct signalfd_siginfo info;
+	auto_close int signals = -1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	signals = p[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
+	while (poll(p, 2, timeout_ms) < 0 && errno == EINTR)
+		;
+	/* Taken, so that it does not come again when signals are let through. */
+	if (p[1].revents && read(signals, &info, sizeof(info)) == sizeof(info))
+		return error_set(err, ECANCELED, "interrupted");
+	return 0;
+}
+
 /* Hooks may have entered the stand-in's mount namespace and changed it: the trees that the guest
  * gets are taken there and now, and come back with the answer. */
 static int set_up_shim(struct creation *c, struct error *err)
@@ -225,7 +248,8 @@ static int set_up_shim(struct creation *c, struct error *err)
 	                                                  .cpus = c->launch.config->cpus },
 	                           mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
-		c->trees = shim_setup(&c->shim, &out, hooks_standin_seconds(c->spec), err);
+		c->trees = shim_setup(&c->shim, &out, hooks_standin_seconds(c->spec),
+		                      c->is_foreground ? wait_or_interrupted : NULL, err);
 	ctl_out_done(&out);
 	return c->trees ? 0 : -err->code;
 }
@@ -274,25 +298,6 @@ static int add_trees(struct creation *c, struct ctl_out *out, struct error *err)
 	return 0;
 }
 
-/* In the foreground every signal is blocked for the container; but who wants to end a start that
- * takes long must not have to wait for it. */
-static int wait_or_interrupted(int fd, struct error *err)
-{
-	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
-	auto_close int signals = -1;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	signals = p[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
-	while (poll(p, 2, -1) < 0 && errno == EINTR)
-		;
-	return p[1].revents ? error_set(err, ECANCELED, "interrupted") : 0;
-}
-
 /* A container that uses the caller's terminal has it for itself. */
 static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 {
@@ -305,7 +310,7 @@ static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 		is_told = true;
 	}
 	/* No limit of time here: the monitor has its own for the boot and for every request. */
-	if (!c->is_foreground || wait_or_interrupted(c->launch.monitor, err) == 0)
+	if (!c->is_foreground || wait_or_interrupted(c->launch.monitor, -1, err) == 0)
 		answer = ctl_answer(c->launch.monitor, -1, err);
 	if (is_told)
 		v->progress(v->progress_arg, NULL);

@@ -216,7 +216,7 @@ static int start_shim(struct execution *x, struct error *err)
 	if (r == 0)
 		r = ctl_out_fd(&out, NULL, "mntns", mntns, err);
 	if (r == 0)
-		answer = shim_setup(&x->shim, &out, 0, err);
+		answer = shim_setup(&x->shim, &out, 0, NULL, err);
 	ctl_out_done(&out);
 	return answer ? 0 : -err->code;
 }

@@ -150,11 +150,14 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t titl
 }
 
 struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsigned more_seconds,
-                           struct error *err)
+                           shim_wait_fn wait, struct error *err)
 {
-	struct ctl_msg *m =
-		ctl_call(shim->setup, setup, SETUP_TIMEOUT + (int)more_seconds * 1000, err);
+	int timeout = SETUP_TIMEOUT + (int)more_seconds * 1000;
+	struct ctl_msg *m = NULL;
 
+	if (ctl_request(shim->setup, setup, err) == 0 &&
+	    (!wait || wait(shim->setup, timeout, err) == 0))
+		m = ctl_answer(shim->setup, wait ? 0 : timeout, err);
 	if (!m && err->code == ECONNRESET)
 		error_set(err, ECONNRESET, "the shim ended while it was set up");
 	close_fd(&shim->setup);

@@ -28,10 +28,13 @@ struct shim {
  * does. Nothing is left on failure. */
 int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
                struct shim *shim, struct error *err);
+/* Waits until fd is readable or the time is over (0), or gives up (-errno). */
+typedef int (*shim_wait_fn)(int fd, int timeout_ms, struct error *err);
 /* Send the set-up (see shim.c for its members) and wait until it is done. The answer, the caller's,
- * holds the mount trees that the set-up named. */
+ * holds the mount trees that the set-up named. more_seconds: how long its hooks may take; wait:
+ * what waits, NULL: nothing but the answer ends it. */
 struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsigned more_seconds,
-                           struct error *err);
+                           shim_wait_fn wait, struct error *err);
 /* Kill and reap what is left, close descriptors. */
 void shim_abort(struct shim *shim);
 void shim_done(struct shim *shim); /* close descriptors only */

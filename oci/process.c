@@ -53,11 +53,22 @@ static const struct oci_rule rule_io_class = { .what = "I/O class", .names = io_
 static const struct oci_rule rule_policy = { .what = "scheduling policy", .names = policies };
 static const struct oci_rule rule_flag = { .what = "scheduler flag", .names = scheduler_flags };
 
+/* A terminal has 16 bits for each. */
+static int check_console_size(const void *obj, const struct oci_at *at, struct error *err)
+{
+	const struct oci_console_size *size = obj;
+
+	if (size->height > UINT16_MAX || size->width > UINT16_MAX)
+		return oci_fail(at, size->height > UINT16_MAX ? "height" : "width", err,
+		                "is out of range (0 to 65535)");
+	return 0;
+}
+
 static const struct oci_field oci_console_size_fields[] = {
 	F_U64(oci_console_size, height, "height", .required = true),
 	F_U64(oci_console_size, width, "width", .required = true),
 };
-static OCI_TYPE(oci_console_size);
+static OCI_TYPE(oci_console_size, .check = check_console_size);
 
 static const struct oci_field oci_user_fields[] = {
 	F_U32(oci_user, uid, "uid"),           F_U32(oci_user, gid, "gid"),

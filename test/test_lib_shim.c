@@ -217,7 +217,7 @@ START_TEST(a_missing_source_is_told_as_by_runc)
 	                             "\"path\":\"/no/such\"}]");
 
 	spawn(0);
-	ck_assert_ptr_null(shim_setup(&shim, &out, 0, &err));
+	ck_assert_ptr_null(shim_setup(&shim, &out, 0, NULL, &err));
 	ctl_out_done(&out);
 	ck_assert_int_eq(err.code, ENOENT);
 	ck_assert_str_eq(err.msg, "error mounting \"/no/such\" to rootfs at \"/data\": stat "
@@ -286,7 +286,7 @@ START_TEST(a_program_that_cannot_be_started_is_told)
 	struct ctl_out out = message("[]");
 
 	ck_assert_int_eq(shim_spawn("/no/such", &ns, TITLE, &shim, &err), 0);
-	ck_assert_ptr_null(shim_setup(&shim, &out, 0, &err));
+	ck_assert_ptr_null(shim_setup(&shim, &out, 0, NULL, &err));
 	ctl_out_done(&out);
 	ck_assert_int_eq(err.code, ENOENT);
 	ck_assert_str_eq(err.msg, "start the shim: /no/such: No such file or directory");

@@ -77,7 +77,7 @@ static inline struct ctl_out message(const char *mounts)
 
 static inline void set_up(struct ctl_out out)
 {
-	trees = shim_setup(&shim, &out, 0, &err);
+	trees = shim_setup(&shim, &out, 0, NULL, &err);
 	ctl_out_done(&out);
 	ck_assert_msg(trees != NULL, "%s", err.msg);
 }

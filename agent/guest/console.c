@@ -1,7 +1,6 @@
 /* The terminal of a container process: a pair from the container's own devpts. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -31,8 +30,8 @@ static void set_size(int fd, const struct launch *l)
 	struct winsize size = { .ws_row = l->io.height, .ws_col = l->io.width };
 
 	if (size.ws_row == 0 && size.ws_col == 0 && cs) {
-		size.ws_row = cs->height > USHRT_MAX ? USHRT_MAX : (unsigned short)cs->height;
-		size.ws_col = cs->width > USHRT_MAX ? USHRT_MAX : (unsigned short)cs->width;
+		size.ws_row = (unsigned short)cs->height;
+		size.ws_col = (unsigned short)cs->width;
 	}
 	if (size.ws_row || size.ws_col)
 		ioctl(fd, TIOCSWINSZ, &size);
