@@ -76,8 +76,14 @@ below_own() { # PATH
 	assert_nothing_left
 
 	start_container "$ID" sleep 1000
-	args true
+	# A rule with a letter that is no access, as callers have them.
+	edit '.linux.resources.devices = [{allow: true, access: "rwm"},
+		{allow: false, type: "c", major: 1, minor: 11, access: "rwa"}]'
+	edit '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}]'
+	args sh -c '! echo x >/dev/kmsg'
 	run -0 vcrt run --bundle "$B" "$ID-2"
+	[[ $output == *"'a' is none of r, w and m, ignoring"* ]]
+	[[ $output == *'/dev/kmsg: Operation not permitted'* ]]
 	[[ $output == *'level=warning'*"container's cgroup is not empty: 3 process(es) found"* ]]
 	vcrt delete --force "$ID"
 	assert_nothing_left

@@ -30,10 +30,19 @@ static bool has_swappiness(char *const *dirs)
 	return false;
 }
 
+static void warn_of_accesses(const struct oci_resources *r)
+{
+	for (size_t i = 0; r && i < r->n_devices; i++)
+		if (r->devices[i].access && strchr(r->devices[i].access, 'a'))
+			log_warn(FIELD "devices[%zu].access: 'a' is none of r, w and m, ignoring",
+			         i);
+}
+
 void resources_warn(const struct oci_resources *r, char *const *dirs)
 {
 	const struct oci_memory *m = r ? r->memory : NULL;
 
+	warn_of_accesses(r);
 	if (!m)
 		return;
 	if (m->kernel > 0 || m->kernel_tcp > 0)

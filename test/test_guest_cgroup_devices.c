@@ -175,6 +175,20 @@ START_TEST(default_devices_stay_allowed_after_a_denial_of_everything)
 }
 END_TEST
 
+START_TEST(the_letter_a_adds_no_access)
+{
+	struct oci_device_cgroup r[] = {
+		rule(true, "c", 1, -1, "rwm"),
+		rule(false, "c", 1, 11, "rwa"),
+		rule(true, "c", 5, 1, "a"),
+	};
+
+	ck_assert_int_eq(allows(r, 3, CHR, 1, 11, R), 0);
+	ck_assert_int_eq(allows(r, 3, CHR, 1, 11, M), 1);
+	ck_assert_int_eq(allows(r, 3, CHR, 5, 9, R), 0);
+}
+END_TEST
+
 START_TEST(an_unknown_type_is_refused_with_its_place)
 {
 	struct oci_device_cgroup r[] = {
@@ -211,6 +225,7 @@ int main(void)
 	tcase_add_test(tc, accesses_may_be_granted_by_several_rules);
 	tcase_add_test(tc, default_devices_stay_allowed_after_a_denial_of_everything);
 	tcase_add_test(tc, an_unknown_type_is_refused_with_its_place);
+	tcase_add_test(tc, the_letter_a_adds_no_access);
 	tcase_add_test(tc, an_unknown_access_is_refused);
 	return scratch_run(tc);
 }
