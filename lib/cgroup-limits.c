@@ -17,7 +17,8 @@
 /* Threads of the VMM: 64 for files, as many in virtiofsd, one for each processor, some more; each
  * exec has a shim, and a process in the guest that counts there. */
 #define PIDS_ROOM 256
-#define QUOTA_PART 5 /* at least a fifth of a processor */
+#define QUOTA_PART 5     /* at least a fifth of a processor */
+#define LEAST_SHARES 256 /* a quarter of what a cgroup has without a word */
 
 struct target {
 	char *const *dirs;
@@ -204,15 +205,21 @@ static int limit_quota(const struct target *t, const struct oci_cpu *c, struct e
 	return text ? put(t, "cpu.quota", "cpu.max", text, err) : 0;
 }
 
+/* An idle group has no shares; the VM is none on the host, so that it can always answer. */
+static int limit_shares(const struct target *t, uint64_t shares, struct error *err)
+{
+	uint64_t n = shares < LEAST_SHARES ? LEAST_SHARES : shares;
+
+	if (put_number(t, "cpu.shares", "cpu.shares", sum(n, 0), err) < 0)
+		return -err->code;
+	return put_number(t, "cpu.shares", "cpu.weight", (int64_t)oci_cpu_weight(n), err);
+}
+
 static int limit_cpu(const struct target *t, const struct oci_cpu *c, struct error *err)
 {
-	if (c->has_idle && put_number(t, "cpu.idle", "cpu.idle", c->idle, err) < 0)
-		return -err->code;
-	/* An idle group has no weight. */
-	if (c->shares && !c->idle &&
-	    (put_number(t, "cpu.shares", "cpu.shares", sum(c->shares, 0), err) < 0 ||
-	     put_number(t, "cpu.shares", "cpu.weight", (int64_t)oci_cpu_weight(c->shares), err) <
-	             0))
+	uint64_t shares = c->idle ? LEAST_SHARES : c->shares;
+
+	if (shares && limit_shares(t, shares, err) < 0)
 		return -err->code;
 	if (limit_quota(t, c, err) < 0)
 		return -err->code;

@@ -28,6 +28,7 @@ struct cgroup_room {
 int cgroup_limit_space(char *const *dirs, const struct oci_resources *r,
                        const struct cgroup_room *room, struct changes *undo, struct error *err);
 /* The rest of cpu, blockIO: when the VM has booted, which must not take forever. A VMM with next
- * to no processor time could not even carry out a kill: it keeps a fifth of a processor. */
+ * to no processor time could not even carry out a kill: it keeps a fifth of a processor, and a
+ * quarter of the usual shares; it is never idle. */
 int cgroup_limit_speed(char *const *dirs, const struct oci_resources *r, struct changes *undo,
                        struct error *err);

@@ -126,9 +126,6 @@ START_TEST(version_1_gets_what_is_asked_for_and_room_for_the_vm)
 	scratch_expect("blkio/blkio.throttle.write_iops_device", "8:0 40");
 	limit_ok("{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":20}]}}");
 	scratch_expect("blkio/blkio.bfq.weight_device", "8:0 20");
-	limit_ok("{\"cpu\":{\"idle\":1,\"shares\":7}}"); /* an idle group has no shares */
-	scratch_expect("cpu/cpu.idle", "1");
-	scratch_expect("cpu/cpu.shares", "512");
 }
 END_TEST
 
@@ -203,10 +200,17 @@ START_TEST(zeros_leave_things_as_they_are)
 }
 END_TEST
 
-START_TEST(the_vmm_keeps_a_fifth_of_a_processor)
+START_TEST(the_vmm_keeps_time_to_answer)
 {
 	make_v1();
 	make_v2();
+	limit_ok("{\"cpu\":{\"shares\":2}}");
+	scratch_expect("cpu/cpu.shares", "256");
+	scratch_expect("v2/cpu.weight", "10");
+	limit_ok("{\"cpu\":{\"idle\":1,\"shares\":2048}}");
+	scratch_expect("cpu/cpu.shares", "256");
+	scratch_expect("cpu/cpu.idle", "0\n");
+	scratch_expect("v2/cpu.idle", "0\n");
 	limit_ok("{\"cpu\":{\"quota\":1000}}");
 	scratch_expect("cpu/cpu.cfs_quota_us", "20000");
 	scratch_expect("v2/cpu.max", "20000 100000");
@@ -259,7 +263,7 @@ int main(void)
 	tcase_add_test(tc, everything_is_taken_back);
 	tcase_add_test(tc, a_limit_beyond_the_vm_counts_and_none_is_none);
 	tcase_add_test(tc, zeros_leave_things_as_they_are);
-	tcase_add_test(tc, the_vmm_keeps_a_fifth_of_a_processor);
+	tcase_add_test(tc, the_vmm_keeps_time_to_answer);
 	tcase_add_test(tc, swap_is_never_below_memory_in_version_1);
 	tcase_add_test(tc, a_host_without_the_files_is_fine_except_for_devices);
 	return scratch_run(tc);
