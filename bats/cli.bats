@@ -46,6 +46,9 @@ load helpers
 		[ "${#lines[@]}" -eq 1 ]
 		[[ $output == *"checkpoint and restore are not supported"* ]]
 	done
+	run vcrt checkpoint -h
+	[ "$status" -eq 0 ]
+	[[ ${lines[1]} == *"vcrt checkpoint - not supported"* ]]
 	run vcrt create --pidfd-socket sock x
 	[ "$status" -eq 1 ]
 	[[ $output == *"--pidfd-socket is not supported"* ]]

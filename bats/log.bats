@@ -78,3 +78,26 @@ load helpers
 	[ "$status" -eq 0 ]
 	[ -e ok.log ] && [ ! -s ok.log ]
 }
+
+@test "log: --debug adds records about every step, with milliseconds, where the others go" {
+	args sleep 1000
+	vcrt --debug --log "$T/log" --log-format json create --bundle "$B" "$ID" </dev/null 2>"$T/err"
+	[ ! -s "$T/err" ]
+	jq -se 'length > 4 and all(.level == "debug" and (.msg | test("^\\+[0-9]+ ms: ")))' "$T/log"
+	jq -re .msg "$T/log" >"$T/steps"
+	grep -q ": vcrt .*: create$" "$T/steps"
+	grep -q "monitor .* is process $(pid_of monitor "$ID")$" "$T/steps"
+	grep -q "stand-in of '$ID' is process $(pid_of shim "$ID")$" "$T/steps"
+	grep -q ": '$ID' is created$" "$T/steps"
+	# Without a log file they go to standard error, for every verb.
+	local verb
+	for verb in start 'kill 0' state ps pause resume 'exec true'; do
+		# shellcheck disable=SC2086
+		set -- $verb
+		vcrt --debug "$1" "$ID" "${@:2}" >"$T/out" 2>"$T/err"
+		grep -qE "^time=\"[^\"]+\" level=debug msg=\"\+[0-9]+ ms: vcrt .*: $1\"$" "$T/err"
+	done
+	[ "$(vcrt exec "$ID" true 2>&1)" = '' ]
+	vcrt --debug delete --force "$ID" 2>"$T/err"
+	grep -q 'level=debug .*ask: delete' "$T/err"
+}

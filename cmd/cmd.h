@@ -20,13 +20,14 @@ struct globals {
 
 struct command {
 	const char *name;
-	const char *args; /* as USAGE shows them, NULL: none */
-	const char *help; /* one line; NULL: not shown in lists (for callers, not for people) */
+	const char *args;        /* as USAGE shows them, NULL: none */
+	const char *help;        /* one line, NULL: none */
 	const char *description; /* the rest of --help: lines without a final newline, or NULL */
 	const struct opt *opts;  /* NULL: none but --help */
 	size_t values_size;      /* of the struct that opts points into */
 	int min_args, max_args;  /* max_args -1: any number */
 	bool stop_early;         /* see opt_parse() */
+	bool hidden;             /* not shown in lists: for callers, not for people */
 	bool raw; /* no look at options: argv is that of the process, less the global options */
 	int fail_status; /* exit status after a failure of run, 0: 1 */
 

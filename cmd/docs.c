@@ -73,7 +73,7 @@ static void man_commands(void)
 	for (i = 0; cmd_table[i]; i++) {
 		const struct command *c = cmd_table[i];
 
-		if (!c->help)
+		if (c->hidden)
 			continue;
 		printf(".Ss %s\n", c->name);
 		fputs(".Sy ", stdout);
@@ -122,7 +122,7 @@ static void bash_commands(void)
 
 	bash_case("''", global_opts);
 	for (i = 0; cmd_table[i]; i++) {
-		if (cmd_table[i]->help)
+		if (!cmd_table[i]->hidden)
 			bash_case(cmd_table[i]->name, cmd_table[i]->opts);
 	}
 }
@@ -133,7 +133,7 @@ static void bash_names(void)
 
 	fputs("\tcommands=\"", stdout);
 	for (i = 0; cmd_table[i]; i++) {
-		if (cmd_table[i]->help)
+		if (!cmd_table[i]->hidden)
 			printf("%s%s", i ? " " : "", cmd_table[i]->name);
 	}
 	puts("\"");

@@ -17,11 +17,11 @@ static void print_commands(FILE *out)
 	size_t i, width = 0;
 
 	for (i = 0; cmd_table[i]; i++) {
-		if (cmd_table[i]->help && strlen(cmd_table[i]->name) > width)
+		if (!cmd_table[i]->hidden && strlen(cmd_table[i]->name) > width)
 			width = strlen(cmd_table[i]->name);
 	}
 	for (i = 0; cmd_table[i]; i++) {
-		if (cmd_table[i]->help)
+		if (!cmd_table[i]->hidden)
 			fprintf(out, "   %-*s  %s\n", (int)width, cmd_table[i]->name,
 			        cmd_table[i]->help);
 	}

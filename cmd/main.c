@@ -91,6 +91,7 @@ static int run_parsed(const struct globals *g, const struct command *c, const vo
 	}
 	if (check_count(c, argc, &err) < 0)
 		return fail(&err, EXIT_FAILURE);
+	log_debug("vcrt %s (%s): %s", cmd_version, cmd_commit, c->name);
 	r = c->run(g, values, argc, argv, &err);
 	if (r < 0)
 		return fail(&err, c->fail_status ? c->fail_status : EXIT_FAILURE);

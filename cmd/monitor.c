@@ -14,6 +14,7 @@ static int monitor_run(const struct globals *g, const void *values, int argc, ch
 const struct command cmd_monitor = {
 	.name = "monitor",
 	.max_args = -1,
+	.hidden = true,
 	.raw = true,
 	.run = monitor_run,
 };

@@ -14,6 +14,7 @@ static int shim_run(const struct globals *g, const void *values, int argc, char 
 const struct command cmd_shim = {
 	.name = "shim",
 	.max_args = -1,
+	.hidden = true,
 	.raw = true,
 	.run = shim_run,
 };

@@ -181,6 +181,7 @@ static int start_shim(struct creation *c, struct error *err)
 		return r;
 	c->record->shim = proc_ref_of(c->shim.pid);
 	c->record->oci->pid = c->shim.pid;
+	log_debug("the stand-in of '%s' is process %d", c->o->id, (int)c->shim.pid);
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
 		return -err->code;
 	return cgroup_attach(c->record->cgroup_dirs, c->shim.pid, err);
@@ -369,6 +370,7 @@ static int make(struct creation *c, struct error *err)
 		fs_raise_limit(); /* the stand-in inherits it */
 	if (keep_config(c, err) < 0 || open_pty(c, err) < 0)
 		return -err->code;
+	log_debug("create '%s' from '%s'", c->o->id, c->bundle);
 	if (launch_sandbox(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)
 		return -err->code;
 	if (compile_seccomp(c, err) < 0 || run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
@@ -378,6 +380,7 @@ static int make(struct creation *c, struct error *err)
 	/* Now that the VM has booted. */
 	if (cgroup_limit_speed(c->record->cgroup_dirs, oci_resources_of(c->spec), NULL, err) < 0)
 		return -err->code;
+	log_debug("'%s' is created", c->o->id);
 	return commit(c, err);
 }
 

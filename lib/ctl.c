@@ -11,6 +11,7 @@
 #include "lib/ctl.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
@@ -318,7 +319,9 @@ struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err)
 int ctl_request(int fd, const struct ctl_out *o, struct error *err)
 {
 	auto_error struct error why = { 0 };
+	const char *op = json_get_string(o->json, "op");
 
+	log_debug("ask: %s", op ? op : "set up");
 	if (ctl_send(fd, o, err) == 0)
 		return 0;
 	if (err->code == EPIPE || err->code == ECONNRESET) {
@@ -344,6 +347,7 @@ struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err)
 	if (!m)
 		return NULL;
 	e = json_get_object(m->json, "error");
+	log_debug("answer: %s", e ? "error" : "ok");
 	if (e) {
 		text = json_get_string(e, "msg");
 		code = json_get_i64(e, "code", EIO);

@@ -122,6 +122,8 @@ static int spawn_monitor(struct launch *l, struct error *err)
 	}
 	close(pair[1]);
 	l->record->monitor = proc_ref_of(l->monitor_pid);
+	log_debug("the monitor of sandbox '%s' is process %d", l->record->sandbox,
+	          (int)l->monitor_pid);
 	return record_journal(l->dirfd, l->record, err);
 }
 

@@ -117,7 +117,7 @@ START_TEST(debug_is_silent_unless_asked_for)
 	log_to_fd(fd, LOG_TEXT, true);
 	ck_assert(log_is_debug());
 	log_debug("two");
-	expect("level=debug msg=two\n$");
+	expect("level=debug msg=\"\\+[0-9]+ ms: two\"\n$");
 }
 END_TEST
 

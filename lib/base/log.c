@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static struct {
 	bool owned; /* fd came from log_open() with a path */
 	bool debug;
 	enum log_format format;
+	uint64_t start;        /* ms, of the first debug record */
 	struct json *warnings; /* where they are collected, or NULL */
 } log_state = { .fd = STDERR_FILENO };
 
@@ -153,14 +155,27 @@ log_record(const char *level, const char *fmt, va_list ap)
 	errno = saved;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* The time of a record is in seconds, what takes long is found by milliseconds. */
 void log_debug(const char *fmt, ...)
 {
+	auto_free char *timed = NULL;
 	va_list ap;
 
 	if (!log_state.debug)
 		return;
+	if (!log_state.start)
+		log_state.start = now_ms();
+	timed = str_fmt("+%" PRIu64 " ms: %s", now_ms() - log_state.start, fmt);
 	va_start(ap, fmt);
-	log_record("debug", fmt, ap);
+	log_record("debug", timed, ap);
 	va_end(ap);
 }
 
