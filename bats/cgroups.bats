@@ -89,6 +89,30 @@ below_own() { # PATH
 	assert_nothing_left
 }
 
+@test "cgroups: one that is mounted writable belongs to the user of the program, who can divide it" {
+	edit '.linux.namespaces |= map(select(.type != "cgroup")) + [{type: "cgroup"}] |
+		(.mounts[] | select(.type == "cgroup")).options -= ["ro"] |
+		.process.user = {uid: 1000, gid: 1000} | .linux.resources.memory.limit = 67108864'
+	start_container "$ID" sh -c 'cd /sys/fs/cgroup; stat -c "%u %n" . cgroup.procs memory.max
+		mkdir sub && echo $$ >sub/cgroup.procs && echo +pids >cgroup.subtree_control
+		echo 7 >sub/pids.max && cat sub/pids.max /proc/self/cgroup; echo max >memory.max || echo kept
+		echo end; exec sleep 1000'
+	wait_until 60 has_line "$T/$ID.out" end
+	[ "$(cat "$T/$ID.out")" = $'1000 .\n1000 cgroup.procs\n0 memory.max\n7\n0::/sub\nkept\nend' ]
+	[ "$(vcrt exec "$ID" cat /proc/self/cgroup)" = 0::/sub ]
+	vcrt delete --force "$ID"
+	assert_nothing_left
+
+	# Root of a user namespace; read-only the cgroup stays the agent's.
+	edit '.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 2000}] |
+		.linux.gidMappings = .linux.uidMappings | .linux.namespaces += [{type: "user"}] | .process.user.uid = 0'
+	run_container -- stat -c %u /sys/fs/cgroup /sys/fs/cgroup/memory.max
+	[ "$(cat "$T/out")" = $'0\n65534' ]
+	edit '(.mounts[] | select(.type == "cgroup")).options += ["ro"]'
+	run_container -- stat -c %u /sys/fs/cgroup
+	[ "$(cat "$T/out")" = 65534 ]
+}
+
 @test "cgroups: slice:prefix:name is the path of a scope where systemd runs, refused elsewhere" {
 	edit --arg p "$ID-sub.slice:x:$ID" '.linux.cgroupsPath = $p |
 		.linux.namespaces |= map(select(.type != "cgroup"))'

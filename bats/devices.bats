@@ -48,9 +48,14 @@ refused() { # MESSAGE DEVICE...
 		through the pipe
 		null written
 	OUT
-	# Again with the same root file system, which has kept something of those outside of /dev.
-	run_container -- sh -c "$FACTS"'; facts /srv/outside/null'
-	[ "$(cat "$T/out")" = '/srv/outside/null: character special file 666 6:0 1:3' ]
+	# Again with the same root file system, which has kept something of those outside of /dev; and
+	# with a node that the image has brought.
+	mknod -m 600 "$B/rootfs/srv/brought" c 1 5
+	edit '.linux.devices += [{path: "/srv/brought", type: "c", major: 1, minor: 5, fileMode: 438}]'
+	run_container -- sh -c "$FACTS"'; facts /srv/outside/null /srv/brought; head -c 2 /srv/brought | wc -c'
+	[ "$(cat "$T/out")" = '/srv/outside/null: character special file 666 6:0 1:3
+/srv/brought: character special file 600 0:0 1:5
+2' ]
 }
 
 @test "devices: the default ones are there in a root file system without any mount" {

@@ -147,7 +147,8 @@ static int container_prepare(struct container *ct, struct error *err)
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
 	                                             : str_fmt("/%s", ct->id);
 	if (cgroup_create(&ct->cgroup, ct->guest->cgroup_root, path, err) < 0 ||
-	    cgroup_limit(&ct->cgroup, x->resources, NULL, err) < 0)
+	    cgroup_limit(&ct->cgroup, x->resources, NULL, err) < 0 ||
+	    cgroup_give(&ct->cgroup, ct->spec, ct->ns.create, err) < 0)
 		return -err->code;
 	return cgroup_limit_devices(&ct->cgroup, x->resources, err);
 }

@@ -301,6 +301,10 @@ int cgroup_open_of(const char *root, pid_t pid, struct error *err); /* where pid
 /* One below it that exists. A descriptor or -errno. */
 int cgroup_open_below(const struct cgroup *cg, const char *path, struct error *err);
 
+/* cgroup-owner.c. created: the CLONE_NEW* of the container's new namespaces */
+int cgroup_give(const struct cgroup *cg, const struct oci_spec *spec, unsigned created,
+                struct error *err);
+
 /* cgroup-limits.c. undo: to take it back, may be NULL. */
 int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct changes *undo,
                  struct error *err);
