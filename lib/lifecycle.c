@@ -90,16 +90,36 @@ static int run_poststart(struct vcrt *v, const struct record *r, int dirfd, stru
 	return -err->code;
 }
 
+/* With a native runtime a container that has a state is as good as created: callers that poll for
+ * its state start it then. Here it takes a VM's boot more. A hook of the creation that starts its
+ * own container would wait for itself, so there is a limit. */
+static struct record *load_created(struct vcrt *v, const char *id, int *dirfd, struct error *err)
+{
+	uint64_t end = loop_now_ms() + (uint64_t)client_timeout(v);
+
+	for (;;) {
+		struct record *r = verb_load(v, id, dirfd, err);
+
+		if (!r || !str_eq(record_status(r), VCRT_CREATING))
+			return r;
+		record_free(r);
+		close_fd(dirfd);
+		if (loop_now_ms() >= end) {
+			error_set(err, EBUSY, "cannot start a container that is being created");
+			return NULL;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+}
+
 int verb_start(struct vcrt *v, const char *id, struct error *err)
 {
 	auto_close int dirfd = -1;
-	auto_record struct record *r = verb_load(v, id, &dirfd, err);
+	auto_record struct record *r = load_created(v, id, &dirfd, err);
 	struct ctl_out out;
 
 	if (!r)
 		return -err->code;
-	if (str_eq(record_status(r), VCRT_CREATING))
-		return error_set(err, EBUSY, "cannot start a container that is being created");
 	out = client_request("start", id);
 	/* No limit here: hooks in the guest may take long, and the monitor knows how long. */
 	if (ask_within(-1, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
