@@ -7,38 +7,14 @@
 # processes of one running container. Exit status 1 when a target is missed.
 set -euo pipefail
 
-build=$(realpath "${1:?usage: start.sh BUILD [CONFIG] [ROUNDS]}")
-config=${2:+$(realpath "$2")}
+# shellcheck source=test/bench/common.bash
+source "$(dirname "$0")/common.bash"
+
 rounds=${3:-10}
 max_ratio=1.25   # of vcrt run to the floor
 max_pss_kib=2048 # shim and monitor together
-
-vcrt=("$build/cmd/vcrt")
-[ -z "$config" ] || vcrt+=(--config "$config")
-work=$(mktemp -d)
 id=bench-$$
-vcrt+=(--root "$work/root")
 trap '"${vcrt[@]}" delete --force "$id" || true; rm -rf "$work"' EXIT
-
-make_bundle() {
-	mkdir -p "$work/rootfs/bin"
-	cp /bin/busybox "$work/rootfs/bin/busybox"
-	ln -s busybox "$work/rootfs/bin/true"
-	ln -s busybox "$work/rootfs/bin/sleep"
-	(cd "$work" && "${vcrt[@]}" spec)
-	jq --argjson args "$1" '.process.terminal = false | .process.args = $args' \
-		"$work/config.json" >"$work/config.new"
-	mv "$work/config.new" "$work/config.json"
-}
-
-now_ms() {
-	local t=$EPOCHREALTIME
-	echo "$((${t%.*} * 1000 + 10#${t#*.} / 1000))"
-}
-
-median() {
-	sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
-}
 
 make_bundle '["/bin/true"]'
 "${vcrt[@]}" run --bundle "$work" "$id" # caches are warm for both
@@ -47,11 +23,7 @@ time_raw() {
 }
 
 time_run() {
-	local start
-
-	start=$(now_ms)
-	"${vcrt[@]}" run --bundle "$work" "$id"
-	echo "$(($(now_ms) - start))" >>"$work/run"
+	timed "$work/run" "${vcrt[@]}" run --bundle "$work" "$id"
 }
 
 # What ran before has an effect (memory that was just freed, caches): each side comes after itself
@@ -67,14 +39,12 @@ for ((i = 0; i < rounds; i++)); do
 done
 
 raw=$(median <"$work/raw")
-run=$(median <"$work/run")
+run=$(median_ms "$work/run")
 ratio=$(awk -v a="$run" -v b="$raw" 'BEGIN { printf "%.3f", a / b }')
 echo "raw boot to the agent's hello: $raw ms (median of $rounds)"
 echo "vcrt run /bin/true:            $run ms (median of $rounds)"
 echo "ratio:                         $ratio (at most $max_ratio)"
 
-rm "$work/config.json" "$work/rootfs/bin"/*
-rmdir "$work/rootfs/bin"
 make_bundle '["sleep", "600"]'
 "${vcrt[@]}" run --detach --bundle "$work" "$id" </dev/null >/dev/null 2>&1
 state=$work/root/$id/state.json
