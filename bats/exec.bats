@@ -67,6 +67,82 @@ load helpers
 	[ "$(vcrt exec "$ID" echo alive)" = alive ]
 }
 
+@test "exec: what a process document leaves open, and what the container's process has" {
+	local show='grep -h -E "^(Cap(Eff|Amb)|NoNewPrivs|Groups)" /proc/self/status
+		echo "$(ulimit -n) $(cat /proc/self/oom_score_adj) ${C-none} $(umask)"'
+	edit '.process.noNewPrivileges = true | .process.oomScoreAdj = 77 | .process.env += ["C=1"] |
+		.process.user.additionalGids = [9] | .process.rlimits = [{type: "RLIMIT_NOFILE", soft: 55, hard: 66}] |
+		.process.user.umask = 23'
+	start_container "$ID" sleep 1000
+	vcrt exec "$ID" sh -c "$show" >"$T/out"
+	has_line "$T/out" $'NoNewPrivs:\t1'
+	has_line "$T/out" '55 77 1 0027'
+	grep -q $'^Groups:\t0 9' "$T/out" || grep -q $'^Groups:\t9' "$T/out"
+
+	document() { # JQ
+		jq -n --arg show "$show" '{args: ["sh", "-c", $show], cwd: "/", env: ["PATH=/bin"]} | '"$1" \
+			>process.json
+		vcrt exec -p process.json "$ID" >"$T/out"
+	}
+	document .
+	has_line "$T/out" "CapEff:"$'\t'"$(printf %016x $((1 << 29 | 1 << 5 | 1 << 10)))"
+	has_line "$T/out" $'NoNewPrivs:\t0'
+	grep -q ' 77 none 0022$' "$T/out"
+	grep -q $'^Groups:\t *$' "$T/out"
+	document '.capabilities = {} | .noNewPrivileges = true | .oomScoreAdj = 88 | .user.umask = 7'
+	has_line "$T/out" $'CapEff:\t0000000000000000'
+	has_line "$T/out" $'NoNewPrivs:\t1'
+	grep -q ' 88 none 0007$' "$T/out"
+	document '.user = {uid: 5, gid: 6} | .capabilities = {bounding: ["CAP_KILL"], permitted: ["CAP_KILL"],
+		inheritable: ["CAP_KILL"], effective: ["CAP_KILL"], ambient: ["CAP_KILL"]}'
+	has_line "$T/out" "CapAmb:"$'\t'"$(printf %016x $((1 << 5)))"
+	has_line "$T/out" "CapEff:"$'\t'"$(printf %016x $((1 << 5)))"
+
+	# What the guest does not have is warned about, as at create.
+	jq -n '{args: ["/bin/true"], cwd: "/", apparmorProfile: "docker-default", selinuxLabel: "a:b:c:d"}' >process.json
+	vcrt exec -p process.json "$ID" 2>"$T/err"
+	grep -q process.apparmorProfile "$T/err"
+	grep -q process.selinuxLabel "$T/err"
+	vcrt exec --apparmor docker-default --process-label a:b:c:d "$ID" true 2>"$T/err"
+	grep -q process.apparmorProfile "$T/err"
+	grep -q process.selinuxLabel "$T/err"
+}
+
+@test "exec: the end of the container's own process ends what was exec'd" {
+	local shared code pid
+	for shared in 0 1; do
+		[ "$shared" = 0 ] || edit '.linux.namespaces |= map(select(.type != "pid"))'
+		start_container "$ID" sleep 1000
+		background "$VCRT" "${VCRT_ARGS[@]}" exec "$ID" sh -c \
+			'trap "" TERM; echo up >/up; while :; do sleep 0.1; done' </dev/null >/dev/null 2>&1
+		pid=$!
+		wait_until 20 test -e "$B/rootfs/up"
+		vcrt exec -d --pid-file "$T/pid" "$ID" sleep 1000 </dev/null >/dev/null 2>&1
+		vcrt kill "$ID" KILL
+		wait_until 20 is_status "$ID" stopped
+		code=0
+		wait_for 20 "$pid" || code=$?
+		[ "$code" -eq 137 ]
+		wait_until 20 is_gone "$(cat "$T/pid")"
+		vcrt delete "$ID"
+		rm "$B/rootfs/up" "$T/pid"
+	done
+}
+
+@test "exec: into a container that is created, stopped or unknown" {
+	create_container "$ID"
+	[ "$(vcrt exec "$ID" cat /proc/self/uid_map | wc -l)" -eq 1 ]
+	[ "$(status_of "$ID")" = created ]
+	vcrt kill "$ID" KILL
+	wait_until 20 is_status "$ID" stopped
+	run vcrt exec "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *'cannot exec in a stopped container'* ]]
+	run vcrt exec "$ID-unknown" true
+	[ "$status" -eq 255 ]
+	[[ $output == *'does not exist'* ]]
+}
+
 @test "exec: programs that cannot be run are reported as by runc" {
 	start_container "$ID" sleep 1000
 	run vcrt exec "$ID" no-such-program

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "oci/oci.h"
 
 struct exec_values {
@@ -60,32 +61,28 @@ static int parse_groups(char *const *names, uint32_t **groups, struct error *err
 	return 0;
 }
 
-/* A process document says everything itself. Only --tty may be repeated beside it: conmon does. */
-static int check_process_alone(const struct exec_values *o, int argc, struct error *err)
+/* A process document says everything itself (but --tty, which conmon gives beside it). As with runc
+ * the rest is not refused. */
+static void warn_beside_process(const struct exec_values *o, int argc)
 {
-	const char *other = NULL;
+	const struct {
+		bool given;
+		const char *what;
+	} beside[] = {
+		{ argc > 1, "a command" },
+		{ o->env, "--env" },
+		{ o->user, "--user" },
+		{ o->groups, "--additional-gids" },
+		{ o->cwd, "--cwd" },
+		{ o->caps, "--cap" },
+		{ o->no_new_privs, "--no-new-privs" },
+		{ o->apparmor, "--apparmor" },
+		{ o->process_label, "--process-label" },
+	};
 
-	if (argc > 1)
-		return error_set(err, EINVAL, "a command cannot be combined with --process");
-	if (o->env)
-		other = "env";
-	else if (o->user)
-		other = "user";
-	else if (o->groups)
-		other = "additional-gids";
-	else if (o->cwd)
-		other = "cwd";
-	else if (o->caps)
-		other = "cap";
-	else if (o->no_new_privs)
-		other = "no-new-privs";
-	else if (o->apparmor)
-		other = "apparmor";
-	else if (o->process_label)
-		other = "process-label";
-	if (other)
-		return error_set(err, EINVAL, "--%s cannot be combined with --process", other);
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
+		if (beside[i].given)
+			log_warn("%s has no effect beside --process, ignoring", beside[i].what);
 }
 
 static int read_process(const struct exec_values *o, int argc, char **json, struct error *err)
@@ -95,8 +92,7 @@ static int read_process(const struct exec_values *o, int argc, char **json, stru
 			return error_set(err, EINVAL, "process args cannot be empty");
 		return 0;
 	}
-	if (check_process_alone(o, argc, err) < 0)
-		return -err->code;
+	warn_beside_process(o, argc);
 	return fs_read(o->process, OCI_MAX_SIZE, json, NULL, err);
 }
 

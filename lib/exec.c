@@ -99,8 +99,8 @@ static int build_process(struct execution *x, struct oci_spec *spec, struct erro
 		add_caps(p->capabilities, o->caps);
 	p->has_terminal = true;
 	p->terminal = o->tty;
-	p->has_no_new_privileges = true;
-	p->no_new_privileges = o->no_new_privs;
+	if (o->no_new_privs)
+		p->has_no_new_privileges = p->no_new_privileges = true;
 	if (o->user && set_user(&p->user, o->user, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < o->n_groups; i++) {
@@ -112,6 +112,8 @@ static int build_process(struct execution *x, struct oci_spec *spec, struct erro
 	return 0;
 }
 
+/* What a process document leaves open is as for the container's own process where runc has it so:
+ * capabilities and the score for the OOM killer. */
 static int find_process(struct execution *x, int dirfd, struct error *err)
 {
 	auto_oci_spec struct oci_spec *spec = oci_spec_read(dirfd, "config.json", err);
@@ -131,6 +133,10 @@ static int find_process(struct execution *x, int dirfd, struct error *err)
 	}
 	if (!p->capabilities)
 		p->capabilities = steal_ptr(&spec->process->capabilities);
+	if (!p->has_oom_score_adj) {
+		p->has_oom_score_adj = spec->process->has_oom_score_adj;
+		p->oom_score_adj = spec->process->oom_score_adj;
+	}
 	return 0;
 }
 
