@@ -249,7 +249,7 @@ load helpers
 		[ "$status" -eq 255 ]
 		[[ $output == *"$text"* ]] || fail "got: $output"
 	}
-	refused "'none'" --cgroup none
+	refused '/none/cgroup.procs: no such file or directory' --cgroup none
 	refused '../x is not a sub cgroup path' --cgroup ../x
 	refused 'a/../../x is not a sub cgroup path' --cgroup a/../../x
 	refused 'unknown controller cpu in SubCgroupPaths' --cgroup cpu,memory:a

@@ -50,7 +50,7 @@ static void fill(struct vcrt_state *out, const struct record *r)
 
 static struct record *load(struct vcrt *v, const char *id, struct error *err)
 {
-	struct record *r = record_load(v->root, id, NULL, err);
+	struct record *r = record_read(v->root, id, err);
 
 	if (r && r->problem) {
 		error_set(err, EINVAL, "container '%s': %s", id, r->problem);

@@ -302,24 +302,24 @@ static void merge_state(struct record *r, int dirfd)
 	r->problem = steal_ptr(&err.msg);
 }
 
-struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err)
+static int open_dir(const char *root, const char *id, struct error *err)
 {
 	auto_free char *dir = str_fmt("%s/%s", root, id);
-	auto_record struct record *r = NULL;
-	auto_free char *journal = NULL;
-	auto_close int fd = -1;
+	int fd;
 
 	if (record_check_id(id, err) < 0)
-		return NULL;
+		return -err->code;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
-		error_set(err, ENOENT, "container does not exist");
-		return NULL;
-	}
-	if (fd < 0) {
-		error_sys(err, "open the state directory '%s'", dir);
-		return NULL;
-	}
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return error_set(err, ENOENT, "container does not exist");
+	return fd < 0 ? error_sys(err, "open the state directory '%s'", dir) : fd;
+}
+
+static struct record *load(int fd, const char *id, struct error *err)
+{
+	auto_record struct record *r = NULL;
+	auto_free char *journal = NULL;
+
 	if (fs_read_at(fd, JOURNAL, MAX_STATE, &journal, NULL, err) < 0) {
 		if (err->code == ENOENT)
 			error_set(err, ENOENT, "container does not exist");
@@ -331,9 +331,33 @@ struct record *record_load(const char *root, const char *id, int *dirfd, struct 
 		r->problem = str_dup(err->msg);
 	error_clear(err);
 	merge_state(r, fd);
-	if (dirfd)
-		*dirfd = steal_fd(&fd);
 	return steal_ptr(&r);
+}
+
+struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err)
+{
+	auto_close int fd = open_dir(root, id, err);
+	struct record *r = fd < 0 ? NULL : load(fd, id, err);
+
+	if (r && dirfd)
+		*dirfd = steal_fd(&fd);
+	return r;
+}
+
+struct record *record_read(const char *root, const char *id, struct error *err)
+{
+	auto_close int fd = open_dir(root, id, err);
+	auto_record struct record *r = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (faccessat(fd, JOURNAL, F_OK, 0) == 0) {
+		r = record_new(id, "");
+		merge_state(r, fd);
+		if (!r->problem && r->monitor.pid > 0 && r->shim.pid > 0)
+			return steal_ptr(&r);
+	}
+	return load(fd, id, err);
 }
 
 static int by_name(const void *a, const void *b)

@@ -63,6 +63,9 @@ int record_publish(int dirfd, const struct record *r, struct error *err);
 /* Read ROOT/ID. NULL and ENOENT "container does not exist" also for a foreign directory. *dirfd
  * (may be NULL) is the caller's. */
 struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err);
+/* The same for who only looks: once state.json says who the monitor and the stand-in are, the
+ * journal, which is for whoever cleans up and takes many times as long, is not read. */
+struct record *record_read(const char *root, const char *id, struct error *err);
 /* Ids of this root's containers that are ours, sorted; NULL-terminated. */
 char **record_list(const char *root, struct error *err);
 /* Whoever removes a container holds this lock: dirfd (from record_load or record_make) is locked

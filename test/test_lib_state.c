@@ -195,6 +195,26 @@ START_TEST(what_is_published_overrides_the_journal)
 }
 END_TEST
 
+START_TEST(who_only_looks_needs_the_journal_without_a_published_state)
+{
+	auto_error struct error err = { 0 };
+	auto_record struct record *r = full("c"), *journalled = NULL, *published = NULL;
+	auto_close int dirfd = -1;
+
+	make(r, &dirfd);
+	journalled = record_read(scratch_root(), "c", &err);
+	ck_assert_msg(journalled != NULL, "%s", err.msg);
+	assert_same(journalled, r);
+
+	publish(dirfd, r);
+	scratch_file("c/vcrt.journal", "damaged\n");
+	published = record_read(scratch_root(), "c", &err);
+	ck_assert_msg(published != NULL, "%s", err.msg);
+	ck_assert_ptr_null(published->problem);
+	assert_same(published, r);
+}
+END_TEST
+
 START_TEST(the_published_file_has_the_members_of_the_specification)
 {
 	auto_record struct record *f = full("c");
@@ -376,6 +396,7 @@ int main(void)
 	tcase_add_test(tc, what_is_journalled_comes_back);
 	tcase_add_test(tc, later_lines_of_the_journal_override_earlier_ones);
 	tcase_add_test(tc, what_is_published_overrides_the_journal);
+	tcase_add_test(tc, who_only_looks_needs_the_journal_without_a_published_state);
 	tcase_add_test(tc, the_published_file_has_the_members_of_the_specification);
 	tcase_add_test(tc, the_directory_is_for_its_owner_only);
 	tcase_add_test(tc, an_id_is_given_once);

@@ -212,8 +212,13 @@ static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], str
 	auto_close int below = -1;
 	pid_t pid;
 
-	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0)
-		return error_wrap(err, "join the container's cgroup '%s'", l->cgroup);
+	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0) {
+		auto_free char *why = error_text(-below);
+
+		return error_set(err, -below,
+		                 "error adding pid to cgroups: open %s%s/%s/cgroup.procs: %s",
+		                 l->ct->guest->cgroup_root, own->path, l->cgroup, why);
+	}
 	pid = clone_in_pidns(l, below >= 0 ? below : own->fd, pidfd, pair, err);
 	/* The container has handed its controllers to child cgroups and lives in one of them. */
 	if (pid == -EBUSY && !err->code && l->target >= 0 && !l->cgroup) {
