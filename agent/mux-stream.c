@@ -103,6 +103,26 @@ void mux_stream_free(struct mux_stream **sp)
 	mux_leave(m);
 }
 
+size_t mux_streams_left(const struct mux *m)
+{
+	return PROTOCOL_MAX_STREAMS - m->n_streams;
+}
+
+int mux_refuse_stream(struct mux *m, uint32_t id, bool reads)
+{
+	static const struct mux_reader_events no_reader;
+	static const struct mux_writer_events no_writer;
+	struct mux_stream *s;
+
+	s = reads ? mux_add_reader(m, id, &no_reader, NULL)
+	          : mux_add_writer(m, id, &no_writer, NULL);
+	if (!s)
+		return mux_fail(m, EPROTO, "the peer broke the protocol: stream %u is not free",
+		                id);
+	mux_stream_free(&s);
+	return 0;
+}
+
 /* Readers */
 
 struct mux_stream *mux_add_reader(struct mux *m, uint32_t id, const struct mux_reader_events *e,

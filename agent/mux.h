@@ -68,6 +68,11 @@ void mux_writer_eof(struct mux_stream *s);
 /* Forget the stream. Safe in its own callbacks. A reader that had not seen EOF is closed first; a
  * writer that had not sent EOF sends it. *s becomes NULL. */
 void mux_stream_free(struct mux_stream **s);
+/* How many more streams there may be. */
+size_t mux_streams_left(const struct mux *m);
+/* A stream of which nothing is wanted: end it in the way that protocol.h describes. reads: this
+ * side would be its reader. -EPROTO: the number is refused, and the connection is ended for it. */
+int mux_refuse_stream(struct mux *m, uint32_t id, bool reads);
 
 /* One direction of stdio between a stream and a descriptor, with everything a descriptor can be: a
  * pipe, terminal, socket, regular file, /dev/null, a pipe whose reader is gone. The descriptor
@@ -85,11 +90,25 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
                           pump_done_fn done, void *arg);
 /* A pump may be made with fd -1: what comes is held until its descriptor (taken) is there. */
 void pump_set_fd(struct pump *p, int fd);
-/* pump_from_fd only: the process that wrote to fd is gone. Read what is in the pipe now, send EOF,
- * and finish even if some other process still holds the other end. */
+/* The same for a socket that keeps the boundaries of messages (SOCK_SEQPACKET, SOCK_DGRAM): in the
+ * stream each message is a record, its length as four bytes, little endian, before it. One of more
+ * than PUMP_MAX_RECORD bytes is lost on a datagram socket and the end of any other; from the peer
+ * it is the end, too. */
+#define PUMP_MAX_RECORD (256 * 1024)
+struct pump *pump_records_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                                pump_done_fn done, void *arg);
+struct pump *pump_records_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                                  pump_done_fn done, void *arg);
+/* pump_from_fd and its like: called when the descriptor has come to its end, before the stream is
+ * told. */
+void pump_on_end(struct pump *p, pump_done_fn ending);
+/* pump_from_fd and its like: the process that wrote to fd is gone. Read what is in the pipe now,
+ * send EOF, and finish even if some other process still holds the other end. */
 void pump_finish(struct pump *p);
 bool pump_is_done(const struct pump *p);
-/* pump_to_fd only: there are bytes that the descriptor does not take now. */
+/* To a descriptor only: there are bytes that the descriptor does not take now. */
 bool pump_is_blocked(const struct pump *p);
+/* From a descriptor: it is done, or will be, since nobody reads the stream any more. */
+bool pump_is_unwanted(const struct pump *p);
 uint64_t pump_bytes(const struct pump *p); /* moved so far: progress for stall timers */
 void pump_free(struct pump *p); /* closes everything; done() is not called; NULL is fine */

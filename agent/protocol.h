@@ -41,12 +41,16 @@
  *             "virtiofs", on PROTOCOL_SHARE.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
  *                  seccomp?: {flags, code (hex)}} -> {pid}
- *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal}
+ *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal;
+ *             fds?: what the process has as 3, 4, ..., see below}
  *             spec has no linux.seccomp: its filter comes compiled, as struct sock_filter[].
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
  *             and waits before its execve; missing programs are reported here, not at start.
  *   start     {container} -> {}
+ *   connect   {container, process?, fd, to, from: stream numbers, uid?, gid?} -> {}
+ *             Connect to the listening socket that the process was given as fd; EAGAIN: too many
+ *             connections wait there. These streams exist from the answer on, if it is no error.
  *   exec      {container, process, spec: OCI process object, io, cgroup?} -> {pid}
  *             process: a name chosen by the host, unique in the container, not empty. cgroup: below
  *             the container's, must exist. In a container that is paused the process is made and
@@ -67,6 +71,16 @@
  *             cpu and memory.stat are cpu.stat and memory.stat as the guest's kernel has them.
  *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
  *   shutdown  {} -> {}               flush file systems and power off
+ *
+ * An element of "fds" is one of
+ *
+ *   {type: "pipe", in or out: stream}      the process has the end to read (in) or to write (out)
+ *   {type: "socket", kind: "stream"|"seqpacket"|"dgram", in, out: streams, uid?, gid?}
+ *             One end of a socket pair, whose streams end as the directions of a socket do. But for
+ *             "stream" they are made of records (pump_records_to_fd). The other end is that user's.
+ *   {type: "listen", family: "unix"|"inet"|"inet6", kind: "stream"|"seqpacket", port?}
+ *             A listening socket that only "connect" knows of; seqpacket for unix only.
+ *   {type: "device", name: "null"|"zero"|"full"|"random"|"urandom", read, write: booleans}
  *
  * What was warned about while a request was carried out is in its answer, too: warnings: [TEXT].
  *
@@ -97,6 +111,7 @@
 #define PROTOCOL_MAX_CONTROL (4 * 1024 * 1024) /* payload of a control frame */
 #define PROTOCOL_WINDOW (256 * 1024)           /* initial credit of a stream */
 #define PROTOCOL_MAX_STREAMS 4096
+#define PROTOCOL_MAX_FDS 128 /* of a process, beyond 0-2 */
 
 enum frame_type {
 	FRAME_HELLO = 1,

@@ -13,44 +13,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "agent/mux.h"
-#include "agent/protocol.h"
-#include "lib/base/loop.h"
+#include "agent/pump-internal.h"
 #include "lib/base/str.h"
 
 /* What a blocking descriptor takes without blocking once poll says "writable": a pipe has a free
  * page then, a terminal takes at least a few bytes. */
 #define POLLED_PIPE PIPE_BUF
 #define POLLED_OTHER 128
-/* Reads per event, so that one busy process does not keep the loop for itself. */
-#define READS_PER_ROUND 4
-/* What pump_finish() takes at most: the largest pipe an unprivileged process can have. */
-#define FINISH_MAX (1024 * 1024)
 #define FINISH_CHUNK (64 * 1024)
 /* The multiplexer of the pseudo terminals: opening it again makes another terminal. */
 #define PTMX_DEV makedev(5, 2)
-
-enum fd_kind {
-	FD_NONBLOCK, /* open file description of our own, O_NONBLOCK */
-	FD_SOCKET,   /* MSG_DONTWAIT */
-	FD_FILE,     /* regular file, /dev/null: never blocks, epoll refuses it */
-	FD_POLLED,   /* blocking, used only when poll has just said so */
-};
-
-struct pump {
-	struct loop *loop;
-	struct loop_source *source;
-	struct mux_stream *stream;
-	int fd;
-	enum fd_kind kind;
-	size_t polled_write; /* FD_POLLED: bytes per write */
-	bool is_to_fd;
-	bool is_done;
-	bool is_blocked;
-	uint64_t bytes;
-	pump_done_fn done;
-	void *arg;
-};
 
 /* Make fd (owned) one that can be used without blocking and without touching its shared flags. */
 static int prepare_fd(struct pump *p, int fd)
@@ -122,21 +94,27 @@ static ssize_t read_some(const struct pump *p, void *data, size_t len)
 	return n;
 }
 
-/* The end of the descriptor, of the stream, or of both. */
-static void finish(struct pump *p)
+void pump_end(struct pump *p)
 {
 	if (p->is_done)
 		return;
 	p->is_done = true;
 	loop_remove(&p->source);
 	close_fd(&p->fd);
+	fifo_clear(&p->record);
 	mux_stream_free(&p->stream);
 	if (p->done)
 		p->done(p->arg);
 }
 
-/* Watch the descriptor. What epoll refuses never blocks. */
-static void watch(struct pump *p, uint32_t events, loop_fd_fn fn)
+void pump_at_end(struct pump *p)
+{
+	if (p->ending)
+		p->ending(p->arg);
+	pump_end(p);
+}
+
+void pump_watch(struct pump *p, uint32_t events, loop_fd_fn fn)
 {
 	if (p->kind == FD_FILE || p->source)
 		return;
@@ -163,7 +141,7 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0) {
-			finish(p); /* EPIPE, EIO, ENOSPC: nobody gets what follows */
+			pump_end(p); /* EPIPE, EIO, ENOSPC: nobody gets what follows */
 			return sent;
 		}
 		sent += (size_t)n;
@@ -177,7 +155,7 @@ static size_t to_fd_data(void *arg, const uint8_t *data, size_t len)
 
 static void to_fd_eof(void *arg)
 {
-	finish(arg);
+	pump_end(arg);
 }
 
 static void to_fd_event(int fd, uint32_t events, void *arg)
@@ -186,7 +164,7 @@ static void to_fd_event(int fd, uint32_t events, void *arg)
 
 	(void)fd;
 	if (!(events & EPOLLOUT)) {
-		finish(p); /* EPOLLERR, EPOLLHUP: the reader is gone */
+		pump_end(p); /* EPOLLERR, EPOLLHUP: the reader is gone */
 		return;
 	}
 	loop_set_events(p->source, 0);
@@ -206,7 +184,7 @@ static void from_fd_event(int fd, uint32_t events, void *arg)
 
 	(void)fd;
 	(void)events;
-	for (int i = 0; i < READS_PER_ROUND; i++) {
+	for (int i = 0; i < PUMP_READS; i++) {
 		size_t len;
 		void *space = mux_write_space(p->stream, &len);
 		ssize_t n;
@@ -218,7 +196,7 @@ static void from_fd_event(int fd, uint32_t events, void *arg)
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n <= 0) {
-			finish(p); /* end of file; a terminal says EIO */
+			pump_at_end(p); /* end of file; a terminal says EIO */
 			return;
 		}
 		p->bytes += (uint64_t)n;
@@ -237,14 +215,14 @@ static void from_fd_writable(void *arg)
 
 	if (p->fd < 0)
 		return;
-	watch(p, EPOLLIN, from_fd_event);
+	pump_watch(p, EPOLLIN, from_fd_event);
 	if (p->kind == FD_FILE)
 		from_fd_event(p->fd, EPOLLIN, p);
 }
 
 static void from_fd_closed(void *arg)
 {
-	finish(arg);
+	pump_end(arg);
 }
 
 static const struct mux_writer_events from_fd_events = {
@@ -252,21 +230,13 @@ static const struct mux_writer_events from_fd_events = {
 	.closed = from_fd_closed,
 };
 
-void pump_finish(struct pump *p)
+static void drain_bytes(struct pump *p)
 {
-	auto_free uint8_t *chunk = NULL;
+	auto_free uint8_t *chunk = xmalloc(FINISH_CHUNK);
 	size_t total = 0;
 	ssize_t n = 1;
 
-	if (p->is_done || p->is_to_fd)
-		return;
-	if (p->fd < 0) {
-		finish(p);
-		return;
-	}
-	loop_remove(&p->source);
-	chunk = xmalloc(FINISH_CHUNK);
-	while (n > 0 && total < FINISH_MAX) {
+	while (n > 0 && total < PUMP_FINISH_MAX) {
 		n = read_some(p, chunk, FINISH_CHUNK);
 		if (n <= 0)
 			break;
@@ -274,10 +244,26 @@ void pump_finish(struct pump *p)
 		total += (size_t)n;
 	}
 	p->bytes += total;
-	finish(p);
 }
 
-static struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void *arg)
+void pump_finish(struct pump *p)
+{
+	if (p->is_done || p->is_to_fd)
+		return;
+	loop_remove(&p->source);
+	if (p->has_records)
+		pump_drain_records(p);
+	else if (p->fd >= 0)
+		drain_bytes(p);
+	pump_end(p);
+}
+
+void pump_on_end(struct pump *p, pump_done_fn ending)
+{
+	p->ending = ending;
+}
+
+struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void *arg)
 {
 	struct pump *p = xzalloc(sizeof(*p));
 
@@ -288,44 +274,54 @@ static struct pump *pump_new(struct loop *loop, int fd, pump_done_fn done, void 
 	return p;
 }
 
-static void start(struct pump *p)
+static void start(struct pump *p, loop_fd_fn fn)
 {
 	if (p->fd < 0)
 		return;
-	watch(p, p->is_to_fd ? 0 : EPOLLIN, p->is_to_fd ? to_fd_event : from_fd_event);
+	pump_watch(p, p->is_to_fd ? 0 : EPOLLIN, fn);
 	if (!p->is_to_fd && p->kind == FD_FILE)
 		mux_writer_wake(p->stream);
 }
 
-struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
-                        pump_done_fn done, void *arg)
+struct pump *pump_read_stream(struct pump *p, struct mux *m, uint32_t stream,
+                              const struct mux_reader_events *e, loop_fd_fn fn)
 {
-	struct pump *p = pump_new(loop, fd, done, arg);
-
 	p->is_to_fd = true;
-	p->stream = mux_add_reader(m, stream, &to_fd_events, p);
+	p->stream = mux_add_reader(m, stream, e, p);
 	if (!p->stream) {
 		pump_free(p);
 		return NULL;
 	}
 	/* A pipe without a reader raises SIGPIPE. What we run gets it back (child.h). */
 	signal(SIGPIPE, SIG_IGN);
-	start(p);
+	start(p, fn);
 	return p;
+}
+
+struct pump *pump_write_stream(struct pump *p, struct mux *m, uint32_t stream,
+                               const struct mux_writer_events *e, loop_fd_fn fn)
+{
+	p->stream = mux_add_writer(m, stream, e, p);
+	if (!p->stream) {
+		pump_free(p);
+		return NULL;
+	}
+	start(p, fn);
+	return p;
+}
+
+struct pump *pump_to_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
+                        pump_done_fn done, void *arg)
+{
+	return pump_read_stream(pump_new(loop, fd, done, arg), m, stream, &to_fd_events,
+	                        to_fd_event);
 }
 
 struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int fd,
                           pump_done_fn done, void *arg)
 {
-	struct pump *p = pump_new(loop, fd, done, arg);
-
-	p->stream = mux_add_writer(m, stream, &from_fd_events, p);
-	if (!p->stream) {
-		pump_free(p);
-		return NULL;
-	}
-	start(p);
-	return p;
+	return pump_write_stream(pump_new(loop, fd, done, arg), m, stream, &from_fd_events,
+	                         from_fd_event);
 }
 
 void pump_set_fd(struct pump *p, int fd)
@@ -335,7 +331,7 @@ void pump_set_fd(struct pump *p, int fd)
 		return;
 	}
 	p->fd = prepare_fd(p, fd);
-	start(p);
+	start(p, p->is_to_fd ? to_fd_event : from_fd_event);
 	if (p->is_to_fd)
 		mux_reader_resume(p->stream);
 }
@@ -350,6 +346,11 @@ bool pump_is_done(const struct pump *p)
 	return p->is_done;
 }
 
+bool pump_is_unwanted(const struct pump *p)
+{
+	return p->is_done || p->stream->has_close;
+}
+
 uint64_t pump_bytes(const struct pump *p)
 {
 	return p->bytes;
@@ -360,6 +361,6 @@ void pump_free(struct pump *p)
 	if (!p)
 		return;
 	p->done = NULL;
-	finish(p);
+	pump_end(p);
 	free(p);
 }

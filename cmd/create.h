@@ -24,7 +24,7 @@ struct create_values {
 	{ "no-new-keyring", 0, OPT_BOOL, CREATE_AT(base, no_new_keyring), NULL, \
 	  "do not give the container a session keyring of its own" }, \
 	{ "preserve-fds", 0, OPT_UINT, CREATE_AT(base, preserve_fds), NULL, \
-	  "for compatibility: anything but 0 is refused, as is $LISTEN_FDS" }, \
+	  "so many pipes and sockets from descriptor 3 on are handed to the container" }, \
 	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL }
 /* clang-format on */
 

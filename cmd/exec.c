@@ -41,7 +41,7 @@ static const struct opt exec_opts[] = {
 	{ "console-socket", 0, OPT_STRING, EXEC(console_socket), NULL,
 	  "unix socket that receives the master end of the terminal" },
 	{ "preserve-fds", 0, OPT_UINT, EXEC(preserve_fds), NULL,
-	  "for compatibility: anything but 0 is refused, as is $LISTEN_FDS" },
+	  "so many pipes and sockets from descriptor 3 on are handed to the process" },
 	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL },
 	{ 0 },
 };

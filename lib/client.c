@@ -190,21 +190,3 @@ int client_wait_gone(const struct proc_ref *p, unsigned timeout_ms)
 	while (n < 0 && errno == EINTR);
 	return n > 0 ? 0 : -ETIMEDOUT;
 }
-
-int fds_check_preserved(unsigned preserve_fds, struct error *err)
-{
-	const char *listen = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
-	uint64_t n = 0, to = 0;
-
-	/* As sd_listen_fds(3): meant for us only when LISTEN_PID says so, or is not there. */
-	if (listen && str_to_u64(listen, 0, 1024, &n) == 0 && pid &&
-	    (str_to_u64(pid, 0, INT32_MAX, &to) < 0 || to != (uint64_t)getpid()))
-		n = 0;
-	if (preserve_fds || n)
-		return error_set(
-			err, ENOTSUP,
-			"%s: file descriptors cannot be handed to a container in a virtual "
-			"machine",
-			preserve_fds ? "--preserve-fds" : "LISTEN_FDS");
-	return 0;
-}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fds-proxy.h"
 #include "lib/monitor-internal.h"
 #include "lib/stats.h"
 #include "lib/vcrt.h"
@@ -56,8 +57,10 @@ static void on_started(void *arg, const struct json *result, const struct error 
 	struct waiter *w = arg;
 	struct container *ct = waiter_container(w);
 
-	if (result && ct)
+	if (result && ct) {
 		ct->is_started = true;
+		fds_proxy_listen(ct->processes->proxy);
+	}
 	/* It may have ended already. */
 	if (result && ct && str_eq(ct->record->oci->status, VCRT_CREATED))
 		container_publish_or_warn(ct, VCRT_RUNNING);
@@ -91,8 +94,10 @@ static void on_exec_started(void *arg, const struct json *result, const struct e
 	if (!result)
 		error_set(&wrapped, err->code, "unable to start container process: %s", err->msg);
 	waiter_end(w, container_warnings(result), &wrapped);
-	if (result && p)
+	if (result && p) {
+		fds_proxy_listen(p->proxy);
 		process_answered(p);
+	}
 }
 
 /* Members: container, process (its name), spec (process object), ignore_paused, cgroup (below the

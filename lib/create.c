@@ -17,6 +17,7 @@
 #include "lib/config.h"
 #include "lib/console.h"
 #include "lib/ctl.h"
+#include "lib/fds.h"
 #include "lib/hooks.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
@@ -51,6 +52,7 @@ struct creation {
 	bool is_foreground;
 	bool has_run_hooks;
 	int own_tty; /* the caller's terminal, used in place */
+	struct preserved preserved;
 };
 
 /* ---- reading and checking ---- */
@@ -242,6 +244,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 	json_set(out.json, "mounts", mounts);
 	if (hooks)
 		json_set(out.json, "hooks", hooks);
+	preserved_set_env(&c->preserved, &c->spec->process->env); /* config.json is kept already */
 	c->guest_spec = guest_spec(c->spec,
 	                           &(struct guest_place){ .bundle = c->bundle,
 	                                                  .key = c->key,
@@ -335,10 +338,13 @@ static int ask_monitor(struct creation *c, struct error *err)
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
 	    client_add_stdio(&out, c->o->stdio, c->own_tty >= 0 ? c->own_tty : c->tty_slave,
 	                     !c->is_foreground, err) == 0 &&
-	    add_trees(c, &out, err) == 0 && ctl_request(c->launch.monitor, &out, err) == 0) {
+	    preserved_add(&c->preserved, &out, err) == 0 && add_trees(c, &out, err) == 0 &&
+	    ctl_request(c->launch.monitor, &out, err) == 0) {
 		/* Ours no more: the stand-in ends with the monitor, the trees with the share. */
 		close_fd(&c->shim.control);
 		ctl_msg_freep(&c->trees);
+		if (c->is_foreground)
+			preserved_close(&c->preserved);
 		answer = wait_for_monitor(c, err);
 	}
 	ctl_out_done(&out);
@@ -425,6 +431,7 @@ static void creation_done(struct creation *c)
 	ctl_msg_free(c->trees);
 	config_free(c->launch.config);
 	free(c->launch.cgroup_path);
+	preserved_done(&c->preserved);
 	record_free(c->record);
 	oci_spec_free(c->spec);
 	free(c->bundle);
@@ -435,7 +442,7 @@ static void creation_done(struct creation *c)
 static int run_creation(struct creation *c, bool own_tty, struct error *err)
 {
 	if (read_config(c, err) < 0 || record_check_id(c->o->id, err) < 0 ||
-	    find_rootfs(c, err) < 0 || fds_check_preserved(c->o->preserve_fds, err) < 0 ||
+	    find_rootfs(c, err) < 0 || preserved_find(&c->preserved, c->o->preserve_fds, err) < 0 ||
 	    check_console(c, own_tty, err) < 0)
 		return -err->code;
 	if (client_is_reserved(c->v, c->o->id))
@@ -469,7 +476,8 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 		              .tty_slave = -1,
 		              .tty_master = -1,
 		              .is_foreground = own_tty,
-		              .own_tty = -1 };
+		              .own_tty = -1,
+		              .preserved = PRESERVED_NONE };
 
 	if (run_creation(&c, own_tty, err) == 0)
 		*created = (struct created){ .shim = c.shim.pid,

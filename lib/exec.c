@@ -15,6 +15,7 @@
 #include "lib/console.h"
 #include "lib/ctl.h"
 #include "lib/exec-cgroup.h"
+#include "lib/fds.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
 #include "lib/verbs.h"
@@ -36,6 +37,7 @@ struct execution {
 	int conn, tty_master, tty_slave, own_tty;
 	char *name;
 	char *cgroup; /* below the container's, NULL: that one itself */
+	struct preserved preserved;
 };
 
 /* ---- the process object ---- */
@@ -243,10 +245,13 @@ static int ask_monitor(struct execution *x, struct error *err)
 	x->conn = client_connect(x->record, err);
 	if (x->conn >= 0 && ctl_out_fd(&out, NULL, "shim", x->shim.control, err) == 0 &&
 	    client_add_stdio(&out, x->o->stdio, x->own_tty >= 0 ? x->own_tty : x->tty_slave,
-	                     x->o->detach, err) == 0)
+	                     x->o->detach, err) == 0 &&
+	    preserved_add(&x->preserved, &out, err) == 0)
 		answer = ctl_call(x->conn, &out, -1, err);
 	ctl_out_done(&out);
 	close_fd(&x->shim.control);
+	if (!x->o->detach)
+		preserved_close(&x->preserved);
 	if (!answer && client_is_gone(err))
 		return error_set(err, ESRCH, STOPPED);
 	if (answer)
@@ -287,8 +292,6 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 	auto_close int dirfd = -1;
 	const char *status;
 
-	if (fds_check_preserved(x->o->preserve_fds, err) < 0)
-		return -err->code;
 	x->record = record_load(x->v->root, x->o->id, &dirfd, err);
 	if (!x->record)
 		return -err->code;
@@ -299,6 +302,7 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 		return error_set(err, ESRCH, STOPPED);
 	if (exec_cgroup_parse(x->o->cgroups, &x->cgroup, err) < 0 ||
 	    find_process(x, dirfd, err) < 0 || oci_process_validate(x->process, err) < 0 ||
+	    preserved_find_only(&x->preserved, x->o->preserve_fds, err) < 0 ||
 	    check_console(x, err) < 0)
 		return -err->code;
 	return x->o->detach ? run_detached(x, err) : run_foreground(x, exit_code, err);
@@ -313,7 +317,8 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 		               .conn = -1,
 		               .tty_master = -1,
 		               .tty_slave = -1,
-		               .own_tty = -1 };
+		               .own_tty = -1,
+		               .preserved = PRESERVED_NONE };
 	sigset_t before;
 
 	/* Signals that come early are for the process; a detached exec is not its stand-in. */
@@ -332,6 +337,7 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 	close_fd(&x.own_tty);
 	record_free(x.record);
 	oci_process_free(x.process);
+	preserved_done(&x.preserved);
 	free(x.name);
 	free(x.cgroup);
 	return err->code ? error_wrap(err, "exec failed") : 0;

@@ -3,7 +3,8 @@
  * vm.c         the VM and its agent: boot, calls with a time limit, death
  * container.c  containers: create, end, delete, publishing
  * container-requests.c  what verbs ask of one that exists
- * process.c    processes in them: stdio, stand-ins, exit */
+ * process.c    processes in them: stdio, stand-ins, exit
+ * fds-proxy.c  what they have beyond the standard streams */
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 
 struct agent;
 struct config;
+struct fds_proxy;
 struct hv;
 struct json;
 struct log_cap;
@@ -148,6 +150,7 @@ struct process {
 	bool has_tty;
 	unsigned short height, width;
 	struct pump *pumps[3];
+	struct fds_proxy *proxy;        /* of descriptors beyond 0-2, NULL: none */
 	struct loop_source *kill_timer; /* after its stand-in was killed */
 	struct loop_source *stall;      /* after the exit: output nobody takes */
 	uint64_t moved;
@@ -165,6 +168,8 @@ struct json *process_open_io(struct process *p);
 /* The guest has answered that it exists. It may end in this call. */
 void process_answered(struct process *p);
 void process_exited(struct process *p, int code);
+/* Some of its output has come to an end. */
+void process_output_done(struct process *p);
 void process_close_io(struct process *p); /* give up its stdio, closing what is the caller's */
 /* End its stand-in now, whatever output is left. */
 void process_end(struct process *p, int code);

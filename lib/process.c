@@ -4,6 +4,8 @@
  *   terminal                the process has a terminal: what it writes there goes to stdout
  *   tty                     descriptor of a terminal, used for both directions of one instead
  *   height, width           of the terminal, may be missing
+ *   fds                     what it has as 3, 4, ..., an array as in protocol.h, but with the
+ *                           descriptor (fd) in place of streams; of a pipe, whether it reads
  *   shim, shim_pid          control socket of its stand-in; without, the verb itself is it
  */
 #include <errno.h>
@@ -14,6 +16,7 @@
 
 #include "agent/agent.h"
 #include "agent/mux.h"
+#include "lib/fds-proxy.h"
 #include "lib/monitor-internal.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -161,6 +164,7 @@ struct process *process_new(struct container *ct, const char *name, struct clien
 		p->fds[0] = tty;
 		p->fds[1] = fcntl(tty, F_DUPFD_CLOEXEC, 3);
 	}
+	p->proxy = fds_proxy_new(p, msg);
 	p->shim_pid = (pid_t)json_get_i64(msg->json, "shim_pid", 0);
 	if (shim >= 0)
 		p->shim = ctl_conn_new(ct->m->loop, shim, on_shim_message, on_shim_closed, p);
@@ -179,6 +183,7 @@ void process_close_io(struct process *p)
 		p->pumps[i] = NULL;
 		close_fd(&p->fds[i]);
 	}
+	fds_proxy_free(steal_ptr(&p->proxy));
 }
 
 void process_free(struct process *p)
@@ -208,7 +213,7 @@ static bool outputs_are_done(const struct process *p)
 	for (int i = 1; i < 3; i++)
 		if (p->pumps[i] && !pump_is_done(p->pumps[i]))
 			return false;
-	return true;
+	return fds_proxy_is_done(p->proxy);
 }
 
 /* After the exit: the last byte of output is waited for as long as the caller's reader takes, but a
@@ -223,6 +228,7 @@ static void on_stall_timer(void *arg)
 		moved += p->pumps[i] ? pump_bytes(p->pumps[i]) : 0;
 		is_blocked |= p->pumps[i] && pump_is_blocked(p->pumps[i]);
 	}
+	moved += fds_proxy_bytes(p->proxy, &is_blocked);
 	if (moved != p->moved || is_blocked) {
 		p->moved = moved;
 		loop_rearm(p->stall, STALL_TIMEOUT);
@@ -246,12 +252,20 @@ static void end_soon(struct process *p)
 	p->stall = loop_add_timer(p->ct->m->loop, 0, on_finish_timer, p);
 }
 
-static void on_output_done(void *arg)
+void process_output_done(struct process *p)
 {
-	struct process *p = arg;
-
 	if (p->is_exited && outputs_are_done(p))
 		end_soon(p);
+}
+
+static void on_output_done(void *arg)
+{
+	process_output_done(arg);
+}
+
+static bool has_streams_left(const struct process *p, const struct mux *mux)
+{
+	return !mux || mux_streams_left(mux) >= ARRAY_SIZE(p->pumps) + fds_proxy_streams(p->proxy);
 }
 
 struct json *process_open_io(struct process *p)
@@ -259,8 +273,12 @@ struct json *process_open_io(struct process *p)
 	static const char *const keys[] = { "stdin", "stdout", "stderr" };
 	struct agent *agent = p->ct->m->agent;
 	struct mux *mux = agent_mux(agent);
-	struct json *io = json_new_object(), *size;
+	struct json *io, *size;
+	bool failed;
 
+	if (!has_streams_left(p, mux))
+		return NULL;
+	io = json_new_object();
 	for (int i = 0; mux && i < 3; i++) {
 		uint32_t stream;
 
@@ -276,6 +294,11 @@ struct json *process_open_io(struct process *p)
 			return NULL;
 		}
 		json_set(io, keys[i], json_new_u64(stream));
+	}
+	json_set(io, "fds", fds_proxy_open(p->proxy, &failed));
+	if (failed) {
+		json_free(io);
+		return NULL;
 	}
 	if (p->has_tty && (p->height || p->width)) {
 		size = json_new_object();
@@ -303,6 +326,7 @@ void process_exited(struct process *p, int code)
 	/* Whoever writes to it learns that nobody reads. */
 	pump_free(p->pumps[0]);
 	p->pumps[0] = NULL;
+	fds_proxy_exited(p->proxy);
 	/* Who deletes a container does not wait for a reader. */
 	if (outputs_are_done(p) || p->ct->deleter)
 		end_soon(p);

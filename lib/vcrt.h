@@ -87,9 +87,13 @@ struct vcrt_create_options {
 	const char *pid_file;       /* receives the shim's pid, last of all; may be NULL */
 	const char *console_socket; /* receives the pty's master; only with process.terminal */
 	int stdio[3];               /* given to the container's process; stay the caller's */
-	unsigned preserve_fds; /* descriptors from 3 up to hand over, as runc's --preserve-fds */
-	bool no_pivot;         /* guest: MS_MOVE and chroot instead of pivot_root */
-	bool no_new_keyring;   /* guest: no session keyring of its own */
+	/* Descriptors from 3 up to hand over: pipes, connected and listening sockets, /dev/null and
+	 * its like. Those that are close-on-exec count as not open. Before them come the sockets of
+	 * socket activation (LISTEN_FDS in the environment). A call that waits for the end of the
+	 * container (run in the foreground, exec) closes them once the container has them. */
+	unsigned preserve_fds;
+	bool no_pivot;       /* guest: MS_MOVE and chroot instead of pivot_root */
+	bool no_new_keyring; /* guest: no session keyring of its own */
 };
 
 /* OCI operation "create": the sandbox runs and the container's process exists in it, waiting. On
@@ -125,7 +129,7 @@ struct vcrt_exec_options {
 	const char *apparmor, *process_label; /* NULL: as the container */
 	const char *pid_file, *console_socket;
 	int stdio[3];
-	unsigned preserve_fds;
+	unsigned preserve_fds; /* as above, but never those of LISTEN_FDS */
 	bool tty, detach, no_new_privs, ignore_paused;
 };
 /* Another process in a created or running container. Detached: *pid is its shim and the call

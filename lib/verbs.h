@@ -102,10 +102,6 @@ bool client_is_reserved(const struct vcrt *v, const char *id);
  * directory and ROOT/ID. Only for a container whose monitor does not serve it any more. */
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err);
 
-/* Descriptors beyond 0-2 cannot be handed to a process in the guest: refuse when some are meant for
- * it, by --preserve-fds or by LISTEN_FDS of socket activation. */
-int fds_check_preserved(unsigned preserve_fds, struct error *err);
-
 /* ---- documents (guest-spec.c, guest-mounts.c) ---- */
 
 /* Where a container is. */

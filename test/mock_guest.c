@@ -18,7 +18,7 @@
 struct mock_process {
 	struct mock_process *next;
 	char *container, *name;
-	int fd[3];
+	int fd[MOCK_FDS];
 };
 
 struct guest {
@@ -63,7 +63,7 @@ static void forget(struct guest *g, struct mock_process *p, bool leak)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	for (int i = 0; i < 3 && !leak; i++)
+	for (int i = 0; i < MOCK_FDS && !leak; i++)
 		close_fd(&p->fd[i]);
 	free(p->container);
 	free(p->name);
@@ -89,8 +89,12 @@ static pid_t add(struct guest *g, const char *container, const char *name,
 	p = xzalloc(sizeof(*p));
 	p->container = str_dup(container);
 	p->name = str_dup(name);
-	for (int i = 0; i < 3; i++)
-		p->fd[i] = io->fd[i] < 0 ? -1 : fcntl(io->fd[i], F_DUPFD_CLOEXEC, 0);
+	for (int i = 0; i < MOCK_FDS; i++) {
+		size_t extra = (size_t)i - 3;
+		int fd = i < 3 ? io->fd[i] : extra < io->n_extra ? io->extra[extra] : -1;
+
+		p->fd[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
 	p->next = g->processes;
 	g->processes = p;
 	return ++g->last_pid;

@@ -10,6 +10,9 @@
 #define MOCK_BAD_LIMIT 666
 /* A hostname is warned about, with its name. */
 
+/* How many descriptors of a process are kept. */
+#define MOCK_FDS 8
+
 /* The one that the server has made last. */
 struct guest *mock_guest_last(void);
 

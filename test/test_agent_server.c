@@ -2,8 +2,10 @@
  * (mock_guest.h). */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/guest/server.h"
@@ -201,6 +203,109 @@ START_TEST(streams_of_a_request_that_fails_are_ended_in_the_usual_way)
 }
 END_TEST
 
+#define FDS                                                                                        \
+	"{\"fds\":[{\"type\":\"pipe\",\"in\":1},{\"type\":\"pipe\",\"out\":2},"                    \
+	"{\"type\":\"socket\",\"kind\":\"seqpacket\",\"in\":3,\"out\":4},"                         \
+	"{\"type\":\"listen\",\"family\":\"unix\",\"kind\":\"stream\"},"                           \
+	"{\"type\":\"device\",\"name\":\"null\",\"read\":true,\"write\":true}]}"
+
+START_TEST(further_descriptors_are_of_the_kind_asked_for)
+{
+	peer_hello(&peer);
+	ask(CREATE("sh", FDS), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	peer_data(&peer, 1, "in");
+	peer_send(&peer, FRAME_EOF, 1, 0, NULL, 0);
+	peer_expect(&peer, FRAME_CLOSE, 1);
+	expect_read(process_fd("", 3), "in");
+	expect_read(process_fd("", 3), "");
+	ck_assert_int_eq(fs_write_all(process_fd("", 4), "out", 3), 0);
+	peer_expect(&peer, FRAME_DATA, 2);
+	ck_assert_str_eq(peer.payload, "out");
+	ck_assert_int_eq(fs_write_all(process_fd("", 5), "ab", 2), 0);
+	peer_expect(&peer, FRAME_DATA, 4);
+	ck_assert_int_eq(peer.frame.length, 4 + 2);
+	ck_assert_int_eq(memcmp(peer.payload, "\2\0\0\0ab", 6), 0);
+	ck_assert_int_eq(fs_write_all(process_fd("", 7), "x", 1), 0);
+	expect_read(process_fd("", 7), "");
+	mock_guest_exit(mock_guest_last(), "c", "", 3, false);
+	peer_expect(&peer, FRAME_EOF, 2);
+	peer_expect(&peer, FRAME_CLOSE, 3);
+	peer_expect(&peer, FRAME_EOF, 4);
+	expect_control(
+		"{\"event\":\"exit\",\"container\":\"c\",\"process\":\"\",\"code\":3}");
+}
+END_TEST
+
+START_TEST(connections_reach_the_listening_socket)
+{
+	auto_close int connection = -1;
+
+	peer_hello(&peer);
+	ask(CREATE("sh", FDS), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"connect\",\"container\":\"c\",\"fd\":6,\"to\":10,\"from\":11}",
+	    "{\"id\":2,\"ok\":{}}");
+	connection = accept(process_fd("", 6), NULL, NULL);
+	ck_assert_int_ge(connection, 0);
+	peer_data(&peer, 10, "question");
+	ck_assert_int_eq(loop_step(loop, 1000), 0);
+	expect_read(connection, "question");
+	ck_assert_int_eq(fs_write_all(connection, "answer", 6), 0);
+	peer_expect(&peer, FRAME_DATA, 11);
+	ck_assert_str_eq(peer.payload, "answer");
+	/* Closed in whole: the host must be able to tell it from a direction that was shut down. */
+	close_fd(&connection);
+	peer_expect(&peer, FRAME_CLOSE, 10);
+	peer_expect(&peer, FRAME_EOF, 11);
+}
+END_TEST
+
+START_TEST(a_connection_to_nothing_is_refused_without_streams)
+{
+	peer_hello(&peer);
+	ask("{\"id\":2,\"op\":\"connect\",\"container\":\"c\",\"fd\":6,\"to\":10,\"from\":11}",
+	    "{\"id\":2,\"error\":{\"code\":3,\"msg\":\"the process is gone\"}}");
+	ask(CREATE("sh", FDS), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	ask("{\"id\":2,\"op\":\"connect\",\"container\":\"c\",\"fd\":7,\"to\":10,\"from\":11}",
+	    "{\"id\":2,\"error\":{\"code\":22,\"msg\":\"descriptor 7 is no listening socket\"}}");
+	ask("{\"id\":2,\"op\":\"connect\",\"container\":\"c\",\"fd\":99,\"to\":10,\"from\":11}",
+	    "{\"id\":2,\"error\":{\"code\":22,\"msg\":\"descriptor 99 is no listening socket\"}}");
+	peer_expect_silence(&peer);
+}
+END_TEST
+
+START_TEST(a_full_queue_of_connections_is_told)
+{
+	char request[160];
+	const char *full = NULL;
+
+	peer_hello(&peer);
+	ask(CREATE("sh", FDS), "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	for (int i = 0; i < 1000 && !full; i++) {
+		snprintf(request, sizeof(request),
+		         "{\"id\":2,\"op\":\"connect\",\"container\":\"c\",\"fd\":6,\"to\":%d,"
+		         "\"from\":%d}",
+		         100 + 2 * i, 101 + 2 * i);
+		peer_control(&peer, request);
+		peer_expect(&peer, FRAME_CONTROL, 0);
+		full = strstr(peer.payload, "\"code\":11,");
+	}
+	ck_assert_ptr_nonnull(full);
+}
+END_TEST
+
+START_TEST(further_descriptors_of_a_request_that_fails_are_ended_too)
+{
+	peer_hello(&peer);
+	peer_control(&peer, CREATE("missing", FDS));
+	peer_expect(&peer, FRAME_CLOSE, 1);
+	peer_expect(&peer, FRAME_CLOSE, 3);
+	expect_control(
+		"{\"id\":1,\"error\":{\"code\":2,\"msg\":\"exec: \\\"missing\\\": not found\"}}");
+	peer_expect(&peer, FRAME_EOF, 2);
+	peer_expect(&peer, FRAME_EOF, 4);
+}
+END_TEST
+
 static const struct refusal {
 	const char *request, *answer;
 } refusals[] = {
@@ -309,6 +414,22 @@ static const char *const breaches[] = {
 	CREATE("sh", "{\"stdin\":\"1\"}"),
 	CREATE("sh", "{\"stdout\":5,\"stderr\":5}"),
 	CREATE("sh", "{\"size\":{\"height\":-1,\"width\":2}}"),
+	CREATE("sh", "{\"fds\":7}"),
+	CREATE("sh", "{\"fds\":[7]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"tape\"}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"pipe\"}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"pipe\",\"in\":1,\"out\":2}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"pipe\",\"in\":-1}]}"),
+	CREATE("sh", "{\"stdin\":1,\"fds\":[{\"type\":\"pipe\",\"in\":1}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"socket\",\"kind\":\"raw\",\"in\":1,\"out\":2}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"socket\",\"kind\":\"stream\",\"in\":1,\"out\":1}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"socket\",\"kind\":\"stream\",\"in\":1,\"out\":2,"
+	             "\"uid\":-1}]}"),
+	CREATE("sh",
+	       "{\"fds\":[{\"type\":\"listen\",\"family\":\"inet\",\"kind\":\"seqpacket\"}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"listen\",\"family\":\"inet\",\"kind\":\"stream\","
+	             "\"port\":65536}]}"),
+	CREATE("sh", "{\"fds\":[{\"type\":\"device\",\"name\":\"../etc/passwd\",\"read\":true}]}"),
 };
 
 START_TEST(a_host_that_breaks_the_protocol_is_left)
@@ -401,6 +522,11 @@ int main(void)
 	tcase_add_test(tc, limits_and_statistics_of_a_container_are_at_hand);
 	tcase_add_test(tc, stdio_flows_both_ways_and_ends);
 	tcase_add_test(tc, the_exit_comes_with_all_output_and_its_end);
+	tcase_add_test(tc, further_descriptors_are_of_the_kind_asked_for);
+	tcase_add_test(tc, connections_reach_the_listening_socket);
+	tcase_add_test(tc, a_connection_to_nothing_is_refused_without_streams);
+	tcase_add_test(tc, a_full_queue_of_connections_is_told);
+	tcase_add_test(tc, further_descriptors_of_a_request_that_fails_are_ended_too);
 	tcase_add_test(tc, stdio_may_be_left_out);
 	tcase_add_test(tc, an_exec_has_streams_of_its_own);
 	tcase_add_loop_test(tc, streams_of_a_request_that_fails_are_ended_in_the_usual_way, 0, 4);

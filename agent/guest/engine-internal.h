@@ -152,6 +152,9 @@ void launch_exited(struct launch *l); /* its process was reaped; settles it */
 void launch_rearm(struct launch *l);  /* all of its time again: it stood still */
 void launch_free(struct launch *l);   /* NULL is fine */
 
+/* Child, right before execve(): what the program gets beyond 0-2 stays open in it. */
+int launch_release_fds(const struct launch *l, struct error *err);
+
 void init_child(struct launch *l) __attribute__((noreturn));
 void exec_child(struct launch *l) __attribute__((noreturn));
 

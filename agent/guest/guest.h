@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct error;
@@ -31,9 +32,14 @@ typedef void (*guest_done_fn)(void *arg, const struct error *err);
  *
  * With a terminal (process.terminal) fd[] is not used: the engine opens /dev/ptmx of the
  * container's own devpts instance, sets the size (when height or width is not 0), makes the slave
- * the controlling terminal and 0-2 of the process and, for create, binds it on /dev/console. */
+ * the controlling terminal and 0-2 of the process and, for create, binds it on /dev/console.
+ *
+ * extra[] become 3, 4, ... of the process, with or without a terminal; they stay the server's and
+ * are there until the process is. */
 struct guest_io {
 	int fd[3];
+	const int *extra;
+	size_t n_extra; /* at most PROTOCOL_MAX_FDS */
 	unsigned short height, width;
 };
 

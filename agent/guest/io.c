@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "agent/guest/fds.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/io.h"
 #include "agent/mux.h"
@@ -21,22 +22,10 @@ struct stdio {
 	int theirs[3];
 	int master, slave; /* of a terminal */
 	struct pump *pump[3];
+	struct fds *fds; /* beyond the standard streams */
 };
 
 static const char *const stream_names[3] = { "stdin", "stdout", "stderr" };
-
-static int decode_stream(const struct json *io, int i, uint32_t *stream)
-{
-	const struct json *value = json_get(io, stream_names[i]);
-	int64_t number = json_get_i64(io, stream_names[i], 0);
-
-	if (!value)
-		return 0;
-	if (number < 1 || number > UINT32_MAX)
-		return -EPROTO;
-	*stream = (uint32_t)number;
-	return 0;
-}
 
 static int decode_size(const struct json *io, struct guest_io *out)
 {
@@ -56,7 +45,7 @@ static int decode(struct stdio *s, const struct json *io, struct guest_io *out)
 	int r = json_type(io) == JSON_OBJECT ? 0 : -EPROTO;
 
 	for (int i = 0; i < 3 && r == 0; i++)
-		r = decode_stream(io, i, &s->stream[i]);
+		r = fds_decode_stream(io, stream_names[i], &s->stream[i]);
 	return r < 0 ? r : decode_size(io, out);
 }
 
@@ -92,6 +81,15 @@ static void start_pump(struct stdio *s, int i)
 	s->stream[i] = 0;
 }
 
+static int make_fds(struct stdio *s, const struct json *io, struct guest_io *out, struct error *err)
+{
+	s->fds = fds_new(s->loop, s->mux, io ? json_get(io, "fds") : NULL, err);
+	if (!s->fds)
+		return -err->code;
+	out->extra = fds_theirs(s->fds, &out->n_extra);
+	return 0;
+}
+
 struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io, bool is_terminal,
                         struct guest_io *out, struct error *err)
 {
@@ -110,6 +108,8 @@ struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io,
 		r = -EPROTO; /* a terminal has no stderr */
 	if (r < 0)
 		error_set(err, EPROTO, "odd \"io\" in a request");
+	else
+		r = make_fds(s, io, out, err);
 	for (int i = 0; i < 3 && r == 0 && !is_terminal; i++) {
 		r = make_pipe(s, i, err);
 		out->fd[i] = s->theirs[i];
@@ -141,29 +141,25 @@ static void open_terminal(struct stdio *s, int master)
 	}
 }
 
-/* A stream without a descriptor behind it: end it in the way that protocol.h describes. */
-static void end_stream(struct stdio *s, int i)
-{
-	static const struct mux_reader_events no_reader;
-	static const struct mux_writer_events no_writer;
-	struct mux_stream *stream;
-
-	if (i == 0)
-		stream = mux_add_reader(s->mux, s->stream[i], &no_reader, NULL);
-	else
-		stream = mux_add_writer(s->mux, s->stream[i], &no_writer, NULL);
-	if (!stream)
-		mux_fail(s->mux, EPROTO, "the peer broke the protocol: stream %u is not free",
-		         s->stream[i]);
-	mux_stream_free(&stream);
-}
-
 void stdio_attach(struct stdio *s, int master)
 {
 	if (master >= 0)
 		open_terminal(s, master);
 	for (int i = 0; i < 3; i++)
 		close_fd(&s->theirs[i]);
+	fds_attach(s->fds);
+}
+
+int stdio_connect(struct stdio *s, const struct json *request, struct error *err)
+{
+	struct fds_peer peer;
+	uint32_t to, from;
+
+	if (fds_decode_stream(request, "to", &to) < 0 ||
+	    fds_decode_stream(request, "from", &from) < 0 || !to || !from || to == from ||
+	    fds_decode_peer(request, &peer) < 0)
+		return mux_fail(s->mux, EPROTO, "the peer broke the protocol: an odd \"connect\"");
+	return fds_connect(s->fds, json_get_i64(request, "fd", -1), to, from, peer, err);
 }
 
 int stdio_resize(struct stdio *s, unsigned short height, unsigned short width, struct error *err)
@@ -185,6 +181,7 @@ void stdio_finish(struct stdio *s)
 		if (s->pump[i])
 			pump_finish(s->pump[i]);
 	}
+	fds_finish(s->fds);
 }
 
 void stdio_free(struct stdio *s)
@@ -194,10 +191,11 @@ void stdio_free(struct stdio *s)
 	for (int i = 0; i < 3; i++) {
 		pump_free(s->pump[i]);
 		if (s->stream[i] != 0)
-			end_stream(s, i);
+			mux_refuse_stream(s->mux, s->stream[i], i == 0);
 		close_fd(&s->ours[i]);
 		close_fd(&s->theirs[i]);
 	}
+	fds_free(s->fds);
 	close_fd(&s->slave);
 	close_fd(&s->master);
 	free(s);

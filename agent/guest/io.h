@@ -20,6 +20,8 @@ struct stdio *stdio_new(struct loop *loop, struct mux *m, const struct json *io,
  * else -1. */
 void stdio_attach(struct stdio *io, int master);
 int stdio_resize(struct stdio *io, unsigned short height, unsigned short width, struct error *err);
+/* Carry out a "connect" of protocol.h about one of its listening sockets. */
+int stdio_connect(struct stdio *io, const struct json *request, struct error *err);
 /* The process is gone: send what it has written, then the end. */
 void stdio_finish(struct stdio *io);
 /* Streams that were never attached (the process could not be made) are ended, too. */

@@ -14,11 +14,13 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/protocol.h"
 #include "lib/base/fs.h"
 #include "lib/base/loop.h"
 #include "oci/oci.h"
 
 #define REPORT_MAX 2048 /* bytes of an error message */
+#define FIRST_EXTRA 3   /* the first descriptor beyond the standard streams */
 
 struct report {
 	int type, code;
@@ -117,17 +119,63 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Descriptors move up first, so that none is overwritten before it was used. */
-static int child_fds(struct launch *l)
+/* Out of the way of what the program gets. The old one is closed with all the others. */
+static int move_up(int *fd, int base)
 {
-	for (int i = 0; i < 3; i++) {
-		int fd = l->io.fd[i];
+	int high;
 
-		l->stdio[i] = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3)
-		                      : open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (l->stdio[i] < 0)
+	if (*fd < 0 || *fd >= base)
+		return 0;
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, base);
+	if (high < 0)
+		return -errno;
+	*fd = high;
+	return 0;
+}
+
+static int child_extra_fds(const struct guest_io *io, int base)
+{
+	int high[PROTOCOL_MAX_FDS];
+
+	if (io->n_extra > PROTOCOL_MAX_FDS)
+		return -E2BIG;
+	for (size_t i = 0; i < io->n_extra; i++) {
+		high[i] = fcntl(io->extra[i], F_DUPFD_CLOEXEC, base);
+		if (high[i] < 0)
 			return -errno;
 	}
+	for (size_t i = 0; i < io->n_extra; i++)
+		if (dup3(high[i], FIRST_EXTRA + (int)i, O_CLOEXEC) < 0)
+			return -errno;
+	return 0;
+}
+
+/* Descriptors move up first, so that none is overwritten before it was used. Numbers that the
+ * program gets are taken from here on, so that nothing else is opened there. */
+static int child_fds(struct launch *l)
+{
+	int *const ours[] = { &l->sync, &l->target, &l->devices };
+	int base = FIRST_EXTRA + (int)l->io.n_extra, ret = 0;
+
+	for (int i = 0; ret == 0 && i < 3; i++) {
+		int fd = l->io.fd[i];
+
+		l->stdio[i] = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, base)
+		                      : open("/dev/null", O_RDWR | O_CLOEXEC);
+		ret = l->stdio[i] < 0 ? -errno : move_up(&l->stdio[i], base);
+	}
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(ours); i++)
+		ret = move_up(ours[i], base);
+	for (size_t i = 0; ret == 0 && i < l->ct->ns.n_joined; i++)
+		ret = move_up(&l->ct->ns.joined[i].fd, base);
+	return ret < 0 ? ret : child_extra_fds(&l->io, base);
+}
+
+int launch_release_fds(const struct launch *l, struct error *err)
+{
+	for (size_t i = 0; i < l->io.n_extra; i++)
+		if (fcntl(FIRST_EXTRA + (int)i, F_SETFD, 0) < 0)
+			return error_sys(err, "hand over descriptor %zu", FIRST_EXTRA + i);
 	return 0;
 }
 
@@ -135,9 +183,11 @@ static int child_fds(struct launch *l)
  * process that may wait for its start for hours. */
 static void child_close(struct launch *l)
 {
-	int keep[7 + NS_MAX_JOIN];
+	int keep[PROTOCOL_MAX_FDS + 7 + NS_MAX_JOIN];
 	size_t n = 0;
 
+	for (size_t i = 0; i < l->io.n_extra; i++)
+		keep[n++] = FIRST_EXTRA + (int)i;
 	keep[n++] = l->sync;
 	if (l->target >= 0)
 		keep[n++] = l->target;
@@ -160,7 +210,7 @@ static void __attribute__((noreturn)) child_main(struct launch *l)
 	reset_signals();
 	ret = child_fds(l);
 	if (ret < 0) {
-		error_set(&err, -ret, "standard streams: %s", strerror(-ret));
+		error_set(&err, -ret, "arrange the descriptors: %s", strerror(-ret));
 		report_send(l->sync, REPORT_ERROR, &err, -1);
 		_exit(1);
 	}

@@ -159,7 +159,7 @@ void process_become(struct launch *l, struct error *err)
 		_exit(1); /* the agent is gone or has changed its mind */
 	if (l->target < 0 && hooks_start_container(l, err) < 0)
 		return;
-	if (process_lock_down(l, err) < 0)
+	if (launch_release_fds(l, err) < 0 || process_lock_down(l, err) < 0)
 		return;
 	execve(l->program, l->process->args, l->env);
 	code = errno;

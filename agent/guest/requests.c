@@ -185,6 +185,19 @@ static int do_winsize(struct server *s, struct request *r, struct error *err)
 	return stdio_resize(a->io, (unsigned short)height, (unsigned short)width, err);
 }
 
+static int do_connect(struct server *s, struct request *r, struct error *err)
+{
+	const char *id = get_container(r, err);
+	struct attached *a;
+
+	if (!id)
+		return -err->code;
+	a = server_find(s, id, get_process(r));
+	if (!a)
+		return error_set(err, ESRCH, "the process is gone");
+	return stdio_connect(a->io, r->args, err);
+}
+
 static int freeze(struct server *s, struct request *r, bool frozen, struct error *err)
 {
 	const char *id = get_container(r, err);
@@ -291,6 +304,7 @@ static const struct operation operations[] = {
 	{ "stats", OP_OTHER, do_stats },
 	{ "delete", OP_DELETE, do_delete },
 	{ "shutdown", OP_OTHER, do_shutdown },
+	{ "connect", OP_OTHER, do_connect },
 };
 
 const struct operation *operation_find(const char *name)
