@@ -117,10 +117,10 @@ reports() { # LINE...
 	mkfifo "$T/in" "$T/out"
 	timeout 60 cat "$T/out" >"$T/read" 3>&- &
 	reader=$!
-	exec {both}<>"$T/in" # else opening it to read would wait for a writer
+	exec {both}<>"$T/in" # without a writer, opening it to read would wait, and reading it end
 	vcrt create --preserve-fds 2 --bundle "$B" "$ID" 3<"$T/in" 4>"$T/out" {both}>&- </dev/null >/dev/null 2>&1
+	echo through >&"$both"
 	exec {both}>&-
-	echo through >"$T/in"
 	[ ! -s "$T/read" ]
 	vcrt start "$ID"
 	wait_until 20 grep -qx through "$T/read"
