@@ -231,8 +231,7 @@ START_TEST(further_descriptors_are_of_the_kind_asked_for)
 	peer_expect(&peer, FRAME_EOF, 2);
 	peer_expect(&peer, FRAME_CLOSE, 3);
 	peer_expect(&peer, FRAME_EOF, 4);
-	expect_control(
-		"{\"event\":\"exit\",\"container\":\"c\",\"process\":\"\",\"code\":3}");
+	expect_control("{\"event\":\"exit\",\"container\":\"c\",\"process\":\"\",\"code\":3}");
 }
 END_TEST
 
