@@ -122,6 +122,37 @@ two_processes() {
 	assert_nothing_left
 }
 
+@test "pause: what was exec'd stands still as well; ps, update and statistics go on; signals wait" {
+	local before
+	start_container "$ID" sh -c 'trap "echo term >/got; exit 9" TERM; while :; do sleep 0.1; done'
+	vcrt exec -d "$ID" sh -c 'while :; do echo tick >>/ticks; sleep 0.1; done' </dev/null >/dev/null 2>&1
+	wait_until 20 test -s "$B/rootfs/ticks"
+	vcrt pause "$ID"
+	before=$(ticks)
+	vcrt ps "$ID" >"$T/ps"
+	grep -q 'trap "echo term' "$T/ps"
+	grep -q 'echo tick' "$T/ps"
+	vcrt events --stats "$ID" | jq -e '.data.pids.current >= 2'
+	vcrt update --pids-limit 30 "$ID"
+	vcrt events --stats "$ID" | jq -e '.data.pids.limit == 30'
+	vcrt kill "$ID" TERM
+	sleep 1
+	[ "$(ticks)" -eq "$before" ]
+	[ ! -e "$B/rootfs/got" ]
+	[ "$(status_of "$ID")" = paused ]
+	run vcrt delete "$ID"
+	[ "$status" -eq 1 ]
+	vcrt resume "$ID"
+	wait_until 20 is_status "$ID" stopped
+	[ "$(cat "$B/rootfs/got")" = term ]
+	vcrt delete "$ID"
+
+	start_container "$ID" sleep 1000
+	vcrt pause "$ID"
+	vcrt delete --force "$ID"
+	assert_nothing_left
+}
+
 @test "pause: an unknown container" {
 	for verb in pause resume; do
 		run vcrt "$verb" nobody

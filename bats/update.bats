@@ -111,6 +111,17 @@ all_limits() {
 	[[ $output == *'Kernel memory settings are ignored and will be removed'* ]]
 	[ "$(all_limits)" = "$before" ]
 
+	# All or nothing, whatever was changed before the one that cannot be.
+	vcrt update -r - "$ID" <<<'{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}],"cpu":{"burst":5000},
+		"unified":{"memory.high":"62914560"}}'
+	is_refused 'linux.resources.unified' -r - "$ID" <<<'{"hugepageLimits":[{"pageSize":"2MB","limit":2097152}],
+		"cpu":{"burst":1000,"shares":99,"quota":44000},"memory":{"reservation":1048576},"blockIO":{"weight":33},
+		"pids":{"limit":9},"unified":{"memory.high":"1048576","memory.max":"many"}}'
+	[ "$(all_limits)" = "$before" ]
+	[ "$(limit hugetlb.2MB.max)" = 4194304 ]
+	[ "$(limit cpu.max.burst)" = 5000 ]
+	[ "$(limit memory.high)" = 62914560 ]
+
 	is_refused 'requires exactly 1 argument(s)'
 	is_refused 'container does not exist' --memory 50M "$ID-none"
 	vcrt kill "$ID" KILL
