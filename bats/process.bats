@@ -244,6 +244,12 @@ caps_of() { # KEY
 	edit '.process.oomScoreAdj = -999'
 	run_container -- cat /proc/self/oom_score_adj
 	[ "$(cat "$T/out")" = -999 ]
+	# That of the container is that of what is exec'd, unless its own process object has one.
+	start_container "$ID" sleep 1000
+	jq -n '{args: ["cat", "/proc/self/oom_score_adj"], cwd: "/", env: ["PATH=/bin"]}' >"$T/process.json"
+	[ "$(vcrt exec --process "$T/process.json" "$ID")" = -999 ]
+	[ "$(vcrt exec --process <(jq '.oomScoreAdj = 7' "$T/process.json") "$ID")" = 7 ]
+	vcrt delete --force "$ID"
 	refused 'process.oomScoreAdj: 1001 is out of range (-1000 to 1000)' '.process.oomScoreAdj = 1001'
 }
 

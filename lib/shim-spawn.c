@@ -157,8 +157,8 @@ struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsig
 
 	if (ctl_request(shim->setup, setup, err) == 0 &&
 	    (!wait || wait(shim->setup, timeout, err) == 0))
-		m = ctl_answer(shim->setup, wait ? SETUP_TIMEOUT : timeout,
-		               err); /* the rest of it */
+		/* After the wait only its beginning may be there. */
+		m = ctl_answer(shim->setup, wait ? SETUP_TIMEOUT : timeout, err);
 	if (!m && err->code == ECONNRESET)
 		error_set(err, ECONNRESET, "the shim ended while it was set up");
 	close_fd(&shim->setup);

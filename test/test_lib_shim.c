@@ -211,6 +211,39 @@ START_TEST(the_trees_for_the_share_come_back)
 }
 END_TEST
 
+static int wait_no_time(int fd, int timeout_ms, struct error *e)
+{
+	(void)timeout_ms;
+	return fd >= 0 ? 0 : error_set(e, EBADF, "no descriptor");
+}
+
+START_TEST(an_answer_that_is_late_after_the_wait_is_taken_all_the_same)
+{
+	struct ctl_out out = message("[]");
+
+	spawn(CLONE_NEWNS);
+	trees = shim_setup(&shim, &out, 0, wait_no_time, &err);
+	ctl_out_done(&out);
+	ck_assert_msg(trees != NULL, "%s", err.msg);
+}
+END_TEST
+
+static int give_up(int fd, int timeout_ms, struct error *e)
+{
+	return error_set(e, ECANCELED, "%s", fd >= 0 && timeout_ms > 5000 ? "enough" : "odd");
+}
+
+START_TEST(whoever_waits_may_give_up)
+{
+	struct ctl_out out = message("[]");
+
+	spawn(CLONE_NEWNS);
+	ck_assert_ptr_null(shim_setup(&shim, &out, 5, give_up, &err));
+	ctl_out_done(&out);
+	ck_assert_str_eq(err.msg, "enough");
+}
+END_TEST
+
 START_TEST(a_missing_source_is_told_as_by_runc)
 {
 	struct ctl_out out = message("[{\"type\":\"bind\",\"dest\":\"/data\",\"name\":\"m0\","
@@ -311,6 +344,8 @@ int main(void)
 	tcase_add_test(tc, links_in_the_root_do_not_lead_out_of_it);
 	tcase_add_test(tc, a_read_only_root_is_read_only);
 	tcase_add_test(tc, the_trees_for_the_share_come_back);
+	tcase_add_test(tc, an_answer_that_is_late_after_the_wait_is_taken_all_the_same);
+	tcase_add_test(tc, whoever_waits_may_give_up);
 	tcase_add_test(tc, a_missing_source_is_told_as_by_runc);
 	tcase_add_test(tc, nothing_of_ours_is_open_in_it);
 	tcase_add_test(tc, it_has_no_privileges);
