@@ -18,6 +18,7 @@
 #include "oci/oci.h"
 
 #define SETUP_MS 30000   /* a launch that hangs (a dead share) must not hang the agent */
+#define MOUNT_MS 50      /* more for each mount */
 #define HOOK_MS 3600000  /* for hooks that have no timeout of their own, or a longer one */
 #define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */
 #define DELETE_MS 30000  /* for killed processes to be gone */
@@ -25,7 +26,7 @@
 
 static unsigned setup_time(const struct oci_spec *spec)
 {
-	uint64_t ms = SETUP_MS;
+	uint64_t ms = SETUP_MS + spec->n_mounts * MOUNT_MS;
 
 	for (size_t i = 0; spec->hooks && i < spec->hooks->n_create_container; i++) {
 		const struct oci_hook *h = &spec->hooks->create_container[i];
@@ -141,7 +142,8 @@ static int container_prepare(struct container *ct, struct error *err)
 	const struct oci_linux *x = ct->spec->linux_;
 	auto_free char *path = NULL;
 
-	if (modules_for(ct->spec, err) < 0 || namespaces_plan(&ct->ns, x, err) < 0 ||
+	if (modules_for(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
+	    namespaces_plan(&ct->ns, x, err) < 0 ||
 	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)

@@ -204,6 +204,7 @@ struct mount_state {
 	size_t n_readonly;
 	struct launch *l;
 };
+int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
 int mounts_open_sources(struct mount_state *ms, struct error *err);
 int mounts_make(struct mount_state *ms, struct error *err);
 /* Once more the propagation that they ask for, after something has changed that of all. */

@@ -16,6 +16,10 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
+#define MANY_MOUNTS 500
+#define MOUNT_NAMESPACES 16384 /* for what the container may want by itself */
+#define MOUNT_NAMESPACES_LIMIT "/proc/sys/user/max_mnt_namespaces"
+
 int mount_attach(int tree, int target, const char *path, struct error *err)
 {
 	if (move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -85,6 +89,15 @@ static int mount_failed(const struct oci_mount *m, bool is_bound, struct error *
 		return error_wrap(err, "error mounting to rootfs at \"%s\"", m->destination);
 	return error_wrap(err, "error mounting \"%s\" to rootfs at \"%s\"", m->source,
 	                  m->destination);
+}
+
+/* To the kernel, a mount that is not attached yet is a mount namespace, of which it allows as many
+ * as suit the size of the VM's memory: some 1700 with 256 MiB. */
+int mounts_allow(size_t n, struct error *err)
+{
+	auto_free char *limit = str_fmt("%zu", n + MOUNT_NAMESPACES);
+
+	return n < MANY_MOUNTS ? 0 : fs_write_value(MOUNT_NAMESPACES_LIMIT, limit, err);
 }
 
 int mounts_open_sources(struct mount_state *ms, struct error *err)
