@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # vcrt features: what the runtime implements, in the form of the specification.
+# shellcheck disable=SC2154 # run_container sets code
 load helpers
 
 @test "features: says what the specification wants to know" {
@@ -32,4 +33,20 @@ load helpers
 	for path in .hooks .linux.namespaces .linux.capabilities .linux.seccomp.operators; do
 		[ "$(jq -c --slurpfile r theirs.json "(\$r[0]$path) - ($path)" ours.json)" = '[]' ]
 	done
+}
+
+@test "features: every mount option in it is one that the guest takes" {
+	mkdir "$B/rootfs/m"
+	edit --argjson o "$(vcrt features | jq .mountOptions)" '.mounts += [$o[] |
+		select(IN("bind", "rbind", "remount", "tmpcopyup") | not) |
+		{destination: ("/m/" + .), type: "tmpfs", source: "none", options: [.]}]'
+	mount_in tmpfs none /etc tmpcopyup
+	mount_in bind "$T" /m/b bind
+	mount_in bind "$T" /m/r rbind
+	mount_in none none /m/b remount bind ro
+	run_container -- sh -c 'ls /m | wc -l; cat /etc/group; touch /m/b/x 2>&1'
+	[ "$code" -eq 1 ]
+	[ "$(head -n 1 "$T/out")" -eq $(($(vcrt features | jq '.mountOptions | length') - 2)) ]
+	grep -qx 'root:x:0:' "$T/out"
+	grep -q 'Read-only file system' "$T/out"
 }

@@ -73,3 +73,16 @@ load helpers
 	END
 	assert_nothing_left
 }
+
+@test "lifecycle: what outlives the caller keeps nothing of its environment but PATH" {
+	local who kept
+	args sleep 1000
+	SECRET=token LISTEN_PID=1 create_container "$ID"
+	for who in shim monitor; do
+		tr '\0' '\n' <"/proc/$(pid_of "$who" "$ID")/environ" | grep -v '^VCRT_' >"$T/env"
+		kept=$(cut -d = -f 1 "$T/env" | sort | tr '\n' ' ')
+		[ "$kept" = 'PATH ' ]
+	done
+	# So that this check of ours finds them.
+	grep -q -z "^VCRT_BATS_TEST=$T$" "/proc/$(pid_of monitor "$ID")/environ"
+}

@@ -102,10 +102,12 @@ static int spawn_monitor(struct launch *l, struct error *err)
 {
 	int pair[2];
 	char *argv[] = { "vcrt", "monitor", l->record->sandbox, NULL };
+	auto_free char **env = child_small_env();
 	struct child_fd fds[] = { { .as = 3 } };
 	struct child_opts opts = {
 		.path = l->v->binary,
 		.argv = argv,
+		.envp = env,
 		.cwd = "/",
 		.fds = fds,
 		.n_fds = 1,

@@ -53,7 +53,7 @@ become_shim(const char *binary, bool own_mounts, int control, int setup, char *p
 	if (dup2(high_control, CONTROL_FD) < 0 || dup2(high_setup, SETUP_FD) < 0)
 		_exit(1);
 	fs_close_from(SETUP_FD + 1, NULL, 0);
-	execv(binary, argv);
+	execve(binary, argv, child_small_env());
 	report(SETUP_FD, binary);
 	_exit(1);
 }

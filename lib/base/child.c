@@ -243,6 +243,28 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 	return 0;
 }
 
+static bool is_kept(const char *variable)
+{
+	static const char *const kept[] = { "PATH=",         "LD_",           "VCRT_",
+		                            "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (str_starts(variable, kept[i]))
+			return true;
+	return false;
+}
+
+char **child_small_env(void)
+{
+	char **env = xcalloc(strv_len(environ) + 1, sizeof(*env));
+	size_t n = 0;
+
+	for (char **e = environ; *e; e++)
+		if (is_kept(*e))
+			env[n++] = *e;
+	return env;
+}
+
 int child_spawn(const struct child_opts *opts, pid_t *pid, int *pidfd, struct error *err)
 {
 	struct plan plan;

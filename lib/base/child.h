@@ -33,6 +33,11 @@ struct child_opts {
 	void *prepare_arg;
 };
 
+/* An environment for processes that outlive their caller: PATH, what finds and checks the program's
+ * libraries (LD_*, *SAN_OPTIONS) and variables of our own (VCRT_*); nothing else of the caller's,
+ * who may have secrets in it. The array is the caller's to free, the strings are not. */
+char **child_small_env(void);
+
 /* Returns 0 and sets *pid (and *pidfd when not NULL, owned by the caller), or -errno when fork,
  * prepare or exec failed: in that case no child is left. Returns after exec has succeeded. */
 int child_spawn(const struct child_opts *opts, pid_t *pid, int *pidfd, struct error *err);
