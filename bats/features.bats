@@ -10,6 +10,8 @@ load helpers
 	jq -e '.linux.seccomp.enabled and (.linux.apparmor.enabled | not)' features.json
 	jq -e '.linux.seccomp.actions | index("SCMP_ACT_NOTIFY") | not' features.json
 	jq -e '.linux.capabilities | all(test("^CAP_[A-Z_]+$"))' features.json
+	jq -e '.linux.memoryPolicy | (.modes | index("MPOL_BIND")) and
+		(.flags | index("MPOL_F_STATIC_NODES"))' features.json
 	jq -e '.mountOptions | length > 50 and . == unique' features.json
 	jq -e '.annotations["io.vcrt.version"] | length > 0' features.json
 	jq -e '[.annotations | keys[] | select(startswith("org.opencontainers.runc"))] == []' \

@@ -82,7 +82,7 @@ static struct json *seccomp_features(void)
 
 static struct json *linux_features(void)
 {
-	struct json *j = json_new_object(), *mount = json_new_object();
+	struct json *j = json_new_object(), *mount = json_new_object(), *policy = json_new_object();
 
 	json_set(j, "namespaces", names(oci_namespace_types));
 	json_set(j, "capabilities", names(oci_cap_names));
@@ -91,6 +91,9 @@ static struct json *linux_features(void)
 	json_set(j, "apparmor", enabled(false));
 	json_set(j, "selinux", enabled(false));
 	json_set(j, "intelRdt", enabled(false));
+	json_set(policy, "modes", names(oci_policy_modes));
+	json_set(policy, "flags", names(oci_policy_flags));
+	json_set(j, "memoryPolicy", policy);
 	json_set(mount, "idmap", enabled(false));
 	json_set(j, "mountExtensions", mount);
 	json_set(j, "netDevices", enabled(false));

@@ -326,7 +326,7 @@ int ctl_request(int fd, const struct ctl_out *o, struct error *err)
 		return 0;
 	if (err->code == EPIPE || err->code == ECONNRESET) {
 		ctl_msg_free(ctl_answer(fd, 0, &why));
-		if (why.code && why.code != ECONNRESET)
+		if (why.code && why.code != ECONNRESET && why.code != ETIMEDOUT)
 			error_move(err, &why);
 	}
 	return -err->code;

@@ -17,12 +17,12 @@ static const char *const propagations[] = { "private",    "rprivate",    "shared
 	                                    "unbindable", "runbindable", NULL };
 static const char *const device_types[] = { "b", "c", "u", "p", NULL };
 static const char *const domains[] = { "LINUX", "LINUX32", NULL };
-static const char *const policy_modes[] = { "MPOL_DEFAULT",    "MPOL_BIND",
-	                                    "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE",
-	                                    "MPOL_PREFERRED",  "MPOL_PREFERRED_MANY",
-	                                    "MPOL_LOCAL",      NULL };
-static const char *const policy_flags[] = { "MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES",
-	                                    "MPOL_F_STATIC_NODES", NULL };
+const char *const oci_policy_modes[] = { "MPOL_DEFAULT",    "MPOL_BIND",
+	                                 "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE",
+	                                 "MPOL_PREFERRED",  "MPOL_PREFERRED_MANY",
+	                                 "MPOL_LOCAL",      NULL };
+const char *const oci_policy_flags[] = { "MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES",
+	                                 "MPOL_F_STATIC_NODES", NULL };
 static const char *const no_flags[] = { NULL }; /* the specification knows none yet */
 
 static bool is_schema_mb(const char *s)
@@ -64,8 +64,9 @@ static const struct oci_rule rule_propagation = { .what = "propagation", .names 
 static const struct oci_rule rule_device = { .what = "device type", .names = device_types };
 static const struct oci_rule rule_domain = { .what = "execution domain", .names = domains };
 static const struct oci_rule rule_no_flags = { .what = "personality flag", .names = no_flags };
-static const struct oci_rule rule_mode = { .what = "memory policy", .names = policy_modes };
-static const struct oci_rule rule_flag = { .what = "memory policy flag", .names = policy_flags };
+static const struct oci_rule rule_mode = { .what = "memory policy", .names = oci_policy_modes };
+static const struct oci_rule rule_flag = { .what = "memory policy flag",
+	                                   .names = oci_policy_flags };
 static const struct oci_rule rule_nodes = { .what = "must be a list of memory nodes such as 0-3,7",
 	                                    .is_ok = oci_is_list };
 static const struct oci_rule rule_mb = { .what = "must be one line that starts with MB:",

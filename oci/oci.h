@@ -614,3 +614,5 @@ extern const char *const oci_seccomp_actions[];
 extern const char *const oci_seccomp_operators[];
 extern const char *const oci_seccomp_archs[];
 extern const char *const oci_seccomp_flags[];
+extern const char *const oci_policy_modes[]; /* of linux.memoryPolicy */
+extern const char *const oci_policy_flags[];
