@@ -270,7 +270,6 @@ test_sanitizers() {
 valgrind_cannot=(
 	base_fs_root guest_root  # openat2
 	base_child_kill          # pidfd_send_signal
-	lib_seccomp              # seccomp
 	hypervisor_mock lib_life lib_fs_server # pidfd_open
 	lib_share                # open_tree, move_mount
 	hypervisor_qemu          # pidfd_open, and waitid without a siginfo
