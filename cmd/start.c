@@ -12,8 +12,8 @@ const struct command cmd_start = {
 	.name = "start",
 	.args = "<container-id>",
 	.help = "run the user's program in a created container",
-	.description =
-		"Returns when the program runs. Its output goes where \"vcrt create\" was told.",
+	.description = "Returns when the program runs. A \"vcrt create\" that is still at work is\n"
+		       "waited for. The output goes where that was told.",
 	.min_args = 1,
 	.max_args = 1,
 	.run = start_run,

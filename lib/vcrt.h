@@ -101,7 +101,8 @@ struct vcrt_create_options {
 VCRT_API int vcrt_container_create(struct vcrt *v, const struct vcrt_create_options *options,
                                    pid_t *pid, struct vcrt_error *err);
 
-/* OCI operation "start": the user's program runs when this returns. */
+/* OCI operation "start": the user's program runs when this returns. One that is being created is
+ * waited for, for as long as one request may take. */
 VCRT_API int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err);
 
 struct vcrt_run_options {
