@@ -73,7 +73,7 @@ ptmx pts/ptmx' ]
 	edit '.root.path = "missing"'
 	run_container -- true
 	[ "$code" -eq 1 ]
-	grep -q "root file system: stat $B/missing: no such file or directory" "$T/err"
+	grep -q "stat $B/missing: no such file or directory" "$T/err"
 	edit '.root.path = "config.json"'
 	run_container -- true
 	[ "$code" -eq 1 ]
