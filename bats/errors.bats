@@ -87,7 +87,7 @@ refused() {
 	refused 'invalid container ID format' run --bundle "$B" a/b
 	refused 'invalid container ID format' run --bundle "$B" ../a
 	refused 'invalid container ID format' run --bundle "$B" ..
-	refused 'invalid container ID format' run --bundle "$B" ''
+	refused 'container id cannot be empty' run --bundle "$B" ''
 	refused 'invalid container ID format' run --bundle "$B" 'a b'
 	refused '' run --bundle "$B" "$long"
 	grep -q 'container ID' "$T/err"
