@@ -190,6 +190,11 @@ caps_of() { # KEY
 	[ "$(caps_of CapBnd) $(caps_of CapPrm) $(caps_of CapEff) $(caps_of CapInh) $(caps_of CapAmb)" = '21 20 20 20 20' ]
 	[ "$(caps_of NoNewPrivs)" = 1 ]
 	grep -q 'level=warning msg="process.capabilities.ambient: has capabilities that are not both' "$T/err"
+	# Said at create, it is not said again for what inherits them.
+	start_container "$ID" sleep 1000
+	run -0 vcrt exec "$ID" grep Cap /proc/self/status
+	[ "${#lines[@]}" -eq 5 ]
+	vcrt delete --force "$ID"
 
 	# Empty sets are not missing ones, but mean the same.
 	local sets

@@ -43,7 +43,7 @@ static int set(const struct cap_state *s)
 }
 
 /* Names that this kernel does not have are ignored, as the specification allows. */
-static uint64_t parse(const char *field, char *const *names, uint64_t known, bool warn)
+static uint64_t parse(const char *field, char *const *names, uint64_t known)
 {
 	uint64_t bits = 0;
 
@@ -52,7 +52,7 @@ static uint64_t parse(const char *field, char *const *names, uint64_t known, boo
 
 		if (n >= 0 && (known & BIT(n)))
 			bits |= BIT(n);
-		else if (warn)
+		else
 			log_warn("process.capabilities.%s: capability '%s' is unknown or not "
 			         "available, ignoring",
 			         field, names[i]);
@@ -60,7 +60,7 @@ static uint64_t parse(const char *field, char *const *names, uint64_t known, boo
 	return bits;
 }
 
-void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out)
+void caps_from_oci(const struct oci_capabilities *c, bool is_exec, struct caps *out)
 {
 	struct cap_state own = { 0 };
 	uint64_t lost;
@@ -68,16 +68,16 @@ void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out
 	*out = (struct caps){ 0 };
 	if (!c || get(&own) < 0)
 		return;
-	out->bounding = parse("bounding", c->bounding, own.permitted, warn);
-	out->effective = parse("effective", c->effective, own.permitted, warn);
-	out->inheritable = parse("inheritable", c->inheritable, own.permitted, warn);
-	out->permitted = parse("permitted", c->permitted, own.permitted, warn);
-	out->ambient = parse("ambient", c->ambient, own.permitted, warn);
+	out->bounding = parse("bounding", c->bounding, own.permitted);
+	out->effective = parse("effective", c->effective, own.permitted);
+	out->inheritable = parse("inheritable", c->inheritable, own.permitted);
+	out->permitted = parse("permitted", c->permitted, own.permitted);
+	out->ambient = parse("ambient", c->ambient, own.permitted);
 
 	lost = out->ambient & ~(out->permitted & out->inheritable);
 	/* The kernel has no such sets. "runc spec" writes ambient without inheritable, and runc
-	 * says nothing about it. */
-	if (lost && warn && c->inheritable)
+	 * says nothing about it. What exec inherits was said at create. */
+	if (lost && !is_exec && c->inheritable)
 		log_warn("process.capabilities.ambient: has capabilities that are not both "
 		         "permitted and inheritable, ignoring");
 	out->ambient &= ~lost;

@@ -128,7 +128,7 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 		              .arg = arg,
 		              .sock = -1,
 		              .master = -1 };
-	caps_from_oci(ct->spec->process->capabilities, true, &l->caps);
+	caps_from_oci(ct->spec->process->capabilities, false, &l->caps);
 	if (launch_start(l, "", err) < 0) {
 		launch_free(l);
 		return -err->code;

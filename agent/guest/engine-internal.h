@@ -263,8 +263,8 @@ int sched_apply(pid_t pid, const struct oci_process *process, bool is_exec, stru
 /* execCPUAffinity, of exec'd processes only: initial before anything else, or final at the end. */
 int sched_affinity(pid_t pid, const char *list, struct error *err);
 
-/* caps.c */
-void caps_from_oci(const struct oci_capabilities *c, bool warn, struct caps *out);
+/* caps.c; names that are unknown are warned about */
+void caps_from_oci(const struct oci_capabilities *c, bool is_exec, struct caps *out);
 int caps_drop_bounding(const struct caps *c, struct error *err);
 /* Effective and inheritable as asked for; permitted stays full, so that caps_finish() can work
  * after a filter was loaded with CAP_SYS_ADMIN. */
