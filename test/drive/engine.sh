@@ -176,7 +176,7 @@ run '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "cat >/tmp/st
 	'cat /tmp/state'
 check "a startContainer hook gets the state" has '"id":"drive","pid":1,"status":"created"'
 run '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo no; exit 3"]}]' ''
-check "its failure is start's" says 'hooks.startContainer: error running hook #0: exit status 3'
+check "its failure is start's" says 'error running hook #0: error running hook: exit status 3'
 
 run_exec . /bin/sh -c 'ps | grep -c "[/]bin/sleep"; exit 5'
 check "exec joins the namespaces" is 1 5
