@@ -257,6 +257,14 @@ load helpers
 	refused 'invalid --cgroup argument: ,cpu:a (empty <controller> prefix)' --cgroup ,cpu:a
 	refused 'invalid --cgroup argument: a (missing <controller>: prefix)' --cgroup a --cgroup a
 	vcrt exec "$ID" true
+
+	# The container moves down and hands its controllers on: who names no cgroup follows.
+	vcrt exec "$ID" sh -c 'for p in 1 $$; do echo "$p" >/sys/fs/cgroup/a/b/cgroup.procs; done
+		for dir in "" /a; do echo +memory >/sys/fs/cgroup$dir/cgroup.subtree_control; done'
+	[ "$(vcrt exec "$ID" cat /proc/self/cgroup)" = 0::/a/b ]
+	refused 'cgroup.procs: device or resource busy' --cgroup /
+	refused '/a/cgroup.procs: device or resource busy' --cgroup a
+	[ "$(vcrt exec --cgroup a/b "$ID" cat /proc/self/cgroup)" = 0::/a/b ]
 }
 
 @test "exec: many at once" {

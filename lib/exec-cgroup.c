@@ -27,7 +27,7 @@ static int clean(const char *text, char **path, struct error *err)
 			n++;
 		}
 	}
-	*path = n > 0 ? strv_join(kept, "/") : NULL;
+	*path = n > 0 ? strv_join(kept, "/") : str_dup("/");
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct execution {
 	struct shim shim;
 	int conn, tty_master, tty_slave, own_tty;
 	char *name;
-	char *cgroup; /* below the container's, NULL: that one itself */
+	char *cgroup; /* below the container's, as of exec_cgroup_parse() */
 	struct preserved preserved;
 };
 

@@ -17,6 +17,7 @@
 #include "agent/protocol.h"
 #include "lib/base/fs.h"
 #include "lib/base/loop.h"
+#include "lib/base/str.h"
 #include "oci/oci.h"
 
 #define REPORT_MAX 2048 /* bytes of an error message */
@@ -256,19 +257,25 @@ static pid_t clone_in_pidns(struct launch *l, int cgroup_fd, int *pidfd, const i
 	return pid;
 }
 
+static int fail_to_join(const struct launch *l, int code, struct error *err)
+{
+	auto_free char *why = error_text(-code);
+
+	return error_set(
+		err, -code,
+		"error adding pid of the new process to cgroups: open %s%s%s%s/cgroup.procs: %s",
+		l->ct->guest->cgroup_root, l->ct->cgroup.path, *l->cgroup == '/' ? "" : "/",
+		str_eq(l->cgroup, "/") ? "" : l->cgroup, why);
+}
+
 static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], struct error *err)
 {
 	const struct cgroup *own = &l->ct->cgroup;
 	auto_close int below = -1;
 	pid_t pid;
 
-	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0) {
-		auto_free char *why = error_text(-below);
-
-		return error_set(err, -below,
-		                 "error adding pid to cgroups: open %s%s/%s/cgroup.procs: %s",
-		                 l->ct->guest->cgroup_root, own->path, l->cgroup, why);
-	}
+	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0)
+		return fail_to_join(l, below, err);
 	pid = clone_in_pidns(l, below >= 0 ? below : own->fd, pidfd, pair, err);
 	/* The container has handed its controllers to child cgroups and lives in one of them. */
 	if (pid == -EBUSY && !err->code && l->target >= 0 && !l->cgroup) {
@@ -277,6 +284,8 @@ static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], str
 			return below;
 		pid = clone_in_pidns(l, below, pidfd, pair, err);
 	}
+	if (pid == -EBUSY && !err->code && l->cgroup)
+		return fail_to_join(l, pid, err);
 	if (pid < 0 && !err->code)
 		return error_set(err, -pid, "create a process: %s", strerror(-pid));
 	return pid;
