@@ -61,6 +61,24 @@ assert_stopped_and_deletable() {
 	assert_nothing_left
 }
 
+is_zombie_or_gone() { # PID
+	! grep -s '^State:' "/proc/$1/status" | grep -vq Z
+}
+
+@test "crash: delete without force is enough as soon as the shim is gone" {
+	running_container
+	# The guest cannot end the container before its processors run again.
+	kill -STOP "$vmm"
+	kill -9 "$shim"
+	wait_until 5 is_zombie_or_gone "$shim"
+	[ "$(status_of "$ID")" = stopped ]
+	run vcrt kill "$ID" 9
+	[ "$status" -eq 1 ]
+	[[ $output == *'container not running'* ]]
+	vcrt delete "$ID"
+	assert_nothing_left
+}
+
 @test "crash: run and exec in the foreground end with 137 when the VM dies" {
 	local run exec code=0
 	args sleep 1000

@@ -53,7 +53,8 @@ static int delete_record(struct vcrt *v, struct record *r, int dirfd, bool force
 		return error_set(err, EBUSY, "cannot delete container %s that is not stopped: %s",
 		                 r->oci->id, status);
 	if (proc_ref_is_alive(&r->monitor)) {
-		if (ask(v, r, force, err) < 0)
+		/* The monitor may not have ended yet what has no stand-in any more. */
+		if (ask(v, r, force || str_eq(status, VCRT_STOPPED), err) < 0)
 			return -err->code;
 		client_wait_gone(&r->monitor, MONITOR_END_TIMEOUT);
 	}

@@ -416,7 +416,9 @@ int record_remove(const char *root, const char *id, struct error *err)
 
 const char *record_status(const struct record *r)
 {
-	if (proc_ref_is_alive(&r->monitor))
+	bool has_standin = r->shim.pid <= 0 || proc_ref_is_alive(&r->shim);
+
+	if (proc_ref_is_alive(&r->monitor) && has_standin)
 		return r->oci->status;
 	if (str_eq(r->oci->status, VCRT_CREATING) && proc_ref_is_alive(&r->creator))
 		return VCRT_CREATING;

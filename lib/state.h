@@ -74,6 +74,6 @@ char **record_list(const char *root, struct error *err);
 int record_lock(const char *root, const char *id, int dirfd);
 int record_remove(const char *root, const char *id, struct error *err);
 
-/* The published status, corrected by who is alive: without its monitor a container is stopped,
- * without monitor and creator a half-made one too. */
+/* The published status, corrected by who is alive: without its monitor or its stand-in (then the
+ * monitor is about to end it) a container is stopped, a half-made one only without its creator. */
 const char *record_status(const struct record *r);
