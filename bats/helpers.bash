@@ -250,14 +250,16 @@ delete_all() {
 	return "$status"
 }
 
-# Pids of processes that are this test's beyond doubt: by their environment, which it has marked, or
-# by their cgroup, which has the name of its containers. (Some get an environment of their own.)
+# Pids of processes that are this test's beyond doubt: by their environment, which it has marked, by
+# their cgroup or an argument, which has the name of its containers. (Some get an environment of
+# their own.)
 pids_of_test() {
 	is_set_up || return 0
 	# The search must not find itself: the word comes from a file, and not in its environment.
 	living "$(
 		env -u VCRT_BATS_TEST grep -l -s -a -F -f <(echo "VCRT_BATS_TEST=$T") /proc/[0-9]*/environ
 		grep -l -s -F "/$ID" /proc/[0-9]*/cgroup
+		grep -l -s -a -z "^$ID" /proc/[0-9]*/cmdline
 	)"
 }
 
@@ -305,13 +307,17 @@ processes_left() {
 	done
 }
 
+# The test's own, and those that are named after its containers, as network namespaces are.
 mounts_left() {
-	grep -F " ${T:?}/" /proc/self/mountinfo | sed 's/^/mount /' || true
+	grep -F -e " ${T:?}/" -e "/${ID:?}" /proc/self/mountinfo | sed 's/^/mount /' || true
 }
 
+# Of the program, and in the places for everybody.
 files_left() {
 	[ ! -d "$ROOT" ] || find "$ROOT" -mindepth 1 -printf 'file %p\n'
 	[ ! -d "$RUN" ] || find "$RUN" -mindepth 1 -printf 'file %p\n'
+	find /tmp /run /dev/shm -maxdepth 2 -path "${T:?}" -prune -o \
+		-name "*${ID:?}*" -printf 'file %p\n' 2>/dev/null || true
 }
 
 cgroups_left() {
@@ -340,7 +346,8 @@ sweep() {
 		kill -9 "$pid" 2>/dev/null || true
 	done
 	sleep 0.2
-	grep -F " ${T:?}/" /proc/self/mountinfo | cut -d ' ' -f 5 | sort -r | xargs -r umount -l || true
+	mounts_left | cut -d ' ' -f 6 | sort -r | xargs -r umount -l || true
+	rm -f "/run/netns/${ID:?}"
 	find /sys/fs/cgroup -depth -type d -name "*${ID:?}*" 2>/dev/null | while read -r dir; do
 		rmdir "$dir" || true
 	done
