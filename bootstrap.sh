@@ -31,7 +31,9 @@ test_packages=(
 	runc crun hyperfine                 # what vcrt is compared with
 	python3-jsonschema                  # judges features and state by the specification's schemas
 	man-db                              # formats the manual page
-	strace util-linux procps psmisc iproute2 socat python3
+	libcap2-bin                         # capabilities of files, on the share
+	iproute2                            # network namespaces
+	procps python3
 )
 
 # Every test: title|function. A function prints what it finds, and calls count PASSED FAILED once;
