@@ -20,7 +20,7 @@ load helpers
 }
 
 @test "lifecycle: the shim is what clients expect of a container's process" {
-	local pid ns
+	local pid ns role
 	edit '.process.oomScoreAdj = 7'
 	mount_in bind "$T" /mnt/test rbind ro
 	mkdir "$B/rootfs/mnt" "$B/rootfs/mnt/test"
@@ -41,11 +41,11 @@ load helpers
 	grep -qx mark "$T/ls"
 	nsenter -m -t "$pid" ls /mnt/test >"$T/ls"
 	grep -qx bundle "$T/ls"
-	[ "$(nsenter -m -t "$pid" cat /proc/self/mountinfo | grep -c "$T/bundle/rootfs ")" -eq 0 ]
+	[ "$(cut -d ' ' -f 5 "/proc/$pid/mountinfo" | grep -c "$T")" -eq 0 ]
 	# All of it in the container's cgroups.
-	grep -q ":memory:/$ID$" "/proc/$pid/cgroup"
-	grep -q ":memory:/$ID$" "/proc/$(pid_of vmm "$ID")/cgroup"
-	grep -q ":memory:/$ID$" "/proc/$(pid_of monitor "$ID")/cgroup"
+	for role in shim vmm monitor; do
+		grep -qE "(:memory:|^0::).*/$ID\$" "/proc/$(pid_of "$role" "$ID")/cgroup"
+	done
 	# No privileges are left to a process that stands for an untrusted one.
 	grep -q $'^CapEff:\t0000000000000000$' "/proc/$pid/status"
 }
