@@ -397,11 +397,13 @@ END_TEST
 START_TEST(without_such_hooks_the_stand_in_is_told_nothing)
 {
 	auto_oci_spec struct oci_spec *spec = spec_with_hooks();
+	size_t n = spec->hooks->n_create_container;
 
 	spec->hooks->n_create_container = 0;
 	ck_assert_ptr_null(hooks_of_standin(spec, state));
 	ck_assert_uint_eq(hooks_standin_seconds(spec), 0);
 	ck_assert_uint_eq(hooks_guest_seconds(spec), 7);
+	spec->hooks->n_create_container = n; /* they are freed with it */
 }
 END_TEST
 
