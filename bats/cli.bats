@@ -50,9 +50,6 @@ load helpers
 	run vcrt checkpoint -h
 	[ "$status" -eq 0 ]
 	[[ ${lines[1]} == *"vcrt checkpoint - not supported"* ]]
-	run vcrt create --pidfd-socket sock x
-	[ "$status" -eq 1 ]
-	[[ $output == *"--pidfd-socket is not supported"* ]]
 }
 
 @test "cli: output that cannot be written is an error" {

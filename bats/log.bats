@@ -73,7 +73,6 @@ load helpers
 	check_log exec x
 	check_log checkpoint --image-path here --leave-running x
 	check_log restore --image-path here x
-	check_log create --pidfd-socket sock x
 	run vcrt --log ok.log list
 	[ "$status" -eq 0 ]
 	[ -e ok.log ] && [ ! -s ok.log ]

@@ -14,6 +14,7 @@ void create_fill(struct vcrt_create_options *out, const struct create_values *va
 		.pid_file = cmd_given(values->pid_file),
 		.console_socket = cmd_given(values->console_socket),
 		.stdio = { 0, 1, 2 },
+		.pidfd_socket = cmd_given(values->pidfd_socket),
 		.preserve_fds = values->preserve_fds,
 		.no_pivot = values->no_pivot,
 		.no_new_keyring = values->no_new_keyring,

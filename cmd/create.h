@@ -4,7 +4,7 @@
 #include "cmd/cmd.h"
 
 struct create_values {
-	const char *bundle, *console_socket, *pid_file;
+	const char *bundle, *console_socket, *pid_file, *pidfd_socket;
 	bool no_pivot, no_new_keyring;
 	unsigned preserve_fds;
 };
@@ -25,7 +25,8 @@ struct create_values {
 	  "do not give the container a session keyring of its own" }, \
 	{ "preserve-fds", 0, OPT_UINT, CREATE_AT(base, preserve_fds), NULL, \
 	  "so many pipes and sockets from descriptor 3 on are handed to the container" }, \
-	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL }
+	{ "pidfd-socket", 0, OPT_STRING, CREATE_AT(base, pidfd_socket), NULL, \
+	  "unix socket that receives a pidfd of the container's stand-in process" }
 /* clang-format on */
 
 void create_fill(struct vcrt_create_options *out, const struct create_values *values,

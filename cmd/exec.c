@@ -9,7 +9,7 @@
 
 struct exec_values {
 	const char *process, *cwd, *user, *apparmor, *process_label;
-	const char *pid_file, *console_socket;
+	const char *pid_file, *console_socket, *pidfd_socket;
 	char **env, **groups, **caps, **cgroups;
 	bool tty, detach, no_new_privs, ignore_paused;
 	unsigned preserve_fds;
@@ -42,7 +42,8 @@ static const struct opt exec_opts[] = {
 	  "unix socket that receives the master end of the terminal" },
 	{ "preserve-fds", 0, OPT_UINT, EXEC(preserve_fds), NULL,
 	  "so many pipes and sockets from descriptor 3 on are handed to the process" },
-	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL },
+	{ "pidfd-socket", 0, OPT_STRING, EXEC(pidfd_socket), NULL,
+	  "unix socket that receives a pidfd of the process's stand-in" },
 	{ 0 },
 };
 
@@ -125,6 +126,7 @@ static int exec_run(const struct globals *g, const void *values, int argc, char 
 		.cgroups = o->cgroups,
 		.pid_file = cmd_given(o->pid_file),
 		.console_socket = cmd_given(o->console_socket),
+		.pidfd_socket = cmd_given(o->pidfd_socket),
 		.stdio = { 0, 1, 2 },
 		.preserve_fds = o->preserve_fds,
 		.tty = o->tty,

@@ -129,8 +129,6 @@ static int opt_store(const struct opt *o, const char *name, void *values, const 
 		return 0;
 	case OPT_NUMBERS:
 		return store_number(name, at, value, err);
-	case OPT_REFUSED:
-		return error_set(err, EINVAL, "--%s is not supported", o->name);
 	case OPT_HELP:
 	case OPT_END:
 		break;

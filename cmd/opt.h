@@ -23,7 +23,6 @@ enum opt_kind {
 	OPT_TIME,    /* int64_t, nanoseconds; written as 1m30s or 500ms */
 	OPT_LIST,    /* char **, see opt_done(); may be given several times */
 	OPT_NUMBERS, /* the same, and each is a whole number */
-	OPT_REFUSED, /* takes a value; known to callers, but we cannot: always an error */
 	OPT_HELP,    /* understood in every table without being in it */
 };
 

@@ -7,13 +7,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/config.h"
 #include "lib/console.h"
 #include "lib/ctl.h"
+#include "lib/handover.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
@@ -30,24 +30,15 @@
 
 int client_connect(const struct record *r, struct error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	auto_free char *path = str_fmt("%s/ctl.sock", r->sandbox_dir ? r->sandbox_dir : "");
-	auto_close int fd = -1;
+	int fd;
 
 	if (!r->sandbox_dir || !proc_ref_is_alive(&r->monitor))
 		return error_set(err, ECONNREFUSED, "the monitor of '%s' has ended", r->oci->id);
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return error_set(err, ENAMETOOLONG, "the socket path '%s' is too long", path);
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_sys(err, "make a socket");
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		if (errno == ENOENT)
-			errno = ECONNREFUSED;
-		return error_sys(err, "connect to the monitor of '%s'", r->oci->id);
-	}
-	return steal_fd(&fd);
+	fd = handover_connect(SOCK_STREAM, path, "monitor's socket", err);
+	if (fd < 0 && err->code == ENOENT)
+		err->code = ECONNREFUSED;
+	return fd < 0 ? -err->code : fd;
 }
 
 struct ctl_out client_request(const char *op, const char *id)

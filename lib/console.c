@@ -1,13 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/console.h"
+#include "lib/handover.h"
 #include "lib/base/error.h"
 #include "lib/base/mem.h"
 
@@ -52,30 +51,12 @@ int console_open(unsigned short height, unsigned short width, int *master, int *
 
 int console_send(const char *socket_path, int master, struct error *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	char name[] = CONSOLE_NAME;
-	struct iovec iov = { .iov_base = name, .iov_len = strlen(name) };
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr msg = { .msg_iov = &iov,
-		              .msg_iovlen = 1,
-		              .msg_control = control,
-		              .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	auto_close int fd = -1;
+	auto_close int fd = handover_connect(SOCK_STREAM, socket_path, "console socket", err);
 
-	if (strlen(socket_path) >= sizeof(addr.sun_path))
-		return error_set(err, ENAMETOOLONG, "console socket '%s': path too long",
-		                 socket_path);
-	strcpy(addr.sun_path, socket_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return error_sys(err, "connect to the console socket '%s'", socket_path);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &master, sizeof(int));
-	if (sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
-		return error_sys(err, "send the terminal to '%s'", socket_path);
+	if (fd < 0)
+		return fd;
+	if (handover_send(fd, CONSOLE_NAME, master, err) < 0)
+		return error_wrap(err, "console socket '%s'", socket_path);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "lib/console.h"
 #include "lib/ctl.h"
 #include "lib/fds.h"
+#include "lib/handover.h"
 #include "lib/hooks.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
@@ -52,6 +53,7 @@ struct creation {
 	bool is_foreground;
 	bool has_run_hooks;
 	int own_tty; /* the caller's terminal, used in place */
+	int pidfd_socket;
 	struct preserved preserved;
 };
 
@@ -161,22 +163,13 @@ static int keep_config(const struct creation *c, struct error *err)
 
 /* ---- the stand-in ---- */
 
-static size_t title_length(const struct oci_process *process)
-{
-	size_t n = 0;
-
-	for (char **a = process->args; a && *a; a++)
-		n += strlen(*a) + 1;
-	return n < 4096 ? n : 4096;
-}
-
 static int start_shim(struct creation *c, struct error *err)
 {
 	struct shim_namespaces ns = { 0 };
 	int r = namespaces_of_shim(c->spec, &ns, err);
 
 	if (r == 0)
-		r = shim_spawn(c->v->binary, &ns, title_length(c->spec->process), &c->shim, err);
+		r = shim_spawn(c->v->binary, &ns, c->spec->process->args, &c->shim, err);
 	for (size_t i = 0; i < ns.n_join; i++)
 		close_fd(&ns.join[i]);
 	if (r < 0)
@@ -361,6 +354,8 @@ static int commit(struct creation *c, struct error *err)
 	if (c->tty_master >= 0)
 		r = console_send(c->o->console_socket, c->tty_master, err);
 	if (r == 0)
+		r = pidfd_send(c->pidfd_socket, "standard", c->shim.pid, err);
+	if (r == 0)
 		r = client_write_pid(c->o->pid_file, c->shim.pid, err);
 	if (r == 0)
 		r = ctl_send(c->launch.monitor, &out, err);
@@ -424,6 +419,7 @@ static void creation_done(struct creation *c)
 	close_fd(&c->tty_master);
 	close_fd(&c->tty_slave);
 	close_fd(&c->own_tty);
+	close_fd(&c->pidfd_socket);
 	close_fd(&c->launch.monitor);
 	close_fd(&c->launch.dirfd);
 	json_free(c->guest_spec);
@@ -450,6 +446,9 @@ static int run_creation(struct creation *c, bool own_tty, struct error *err)
 			err, EINVAL,
 			"container id '%s' is reserved: '%s' is used by the runtime itself",
 			c->o->id, c->v->config->runtime_dir);
+	c->pidfd_socket = pidfd_connect(c->o->pidfd_socket, err);
+	if (err->code)
+		return -err->code;
 	c->key = str_fmt("%016llx",
 	                 (unsigned long long)str_hash(STR_HASH_SEED, c->o->id, strlen(c->o->id)));
 	c->record = make_record(c);
@@ -477,6 +476,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 		              .tty_master = -1,
 		              .is_foreground = own_tty,
 		              .own_tty = -1,
+		              .pidfd_socket = -1,
 		              .preserved = PRESERVED_NONE };
 
 	if (run_creation(&c, own_tty, err) == 0)

@@ -16,6 +16,7 @@
 #include "lib/ctl.h"
 #include "lib/exec-cgroup.h"
 #include "lib/fds.h"
+#include "lib/handover.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
 #include "lib/verbs.h"
@@ -34,7 +35,7 @@ struct execution {
 	struct record *record;
 	struct oci_process *process;
 	struct shim shim;
-	int conn, tty_master, tty_slave, own_tty;
+	int conn, tty_master, tty_slave, own_tty, pidfd_socket;
 	char *name;
 	char *cgroup; /* below the container's, as of exec_cgroup_parse() */
 	struct preserved preserved;
@@ -206,14 +207,11 @@ static int start_shim(struct execution *x, struct error *err)
 	struct ctl_out out = { .json = json_new_object() };
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 	auto_close int mntns = -1;
-	size_t length = 0;
 	int r;
 
-	for (char **a = x->process->args; a && *a; a++)
-		length += strlen(*a) + 1;
 	r = open_namespaces(x->record, &ns, &mntns, err);
 	if (r == 0)
-		r = shim_spawn(x->v->binary, &ns, length < 4096 ? length : 4096, &x->shim, err);
+		r = shim_spawn(x->v->binary, &ns, x->process->args, &x->shim, err);
 	for (size_t i = 0; i < ns.n_join; i++)
 		close_fd(&ns.join[i]);
 	if (r == 0)
@@ -259,11 +257,20 @@ static int ask_monitor(struct execution *x, struct error *err)
 	return answer ? 0 : -err->code;
 }
 
+/* pid: of its stand-in. */
+static int tell_pid(struct execution *x, pid_t pid, struct error *err)
+{
+	if (pidfd_send(x->pidfd_socket, "setns", pid, err) < 0)
+		return -err->code;
+	close_fd(&x->pidfd_socket);
+	return client_write_pid(x->o->pid_file, pid, err);
+}
+
 static int finish_detached(struct execution *x, struct error *err)
 {
 	if (x->tty_master >= 0 && console_send(x->o->console_socket, x->tty_master, err) < 0)
 		return -err->code;
-	return client_write_pid(x->o->pid_file, x->shim.pid, err);
+	return tell_pid(x, x->shim.pid, err);
 }
 
 /* The caller's terminal is raw before the process can write to it. */
@@ -273,7 +280,7 @@ static int run_foreground(struct execution *x, int *exit_code, struct error *err
 
 	if (x->own_tty >= 0 && console_make_raw(x->own_tty, &saved, err) < 0)
 		return -err->code;
-	if (ask_monitor(x, err) == 0 && client_write_pid(x->o->pid_file, getpid(), err) == 0)
+	if (ask_monitor(x, err) == 0 && tell_pid(x, getpid(), err) == 0)
 		*exit_code = standin_run(x->conn, x->own_tty);
 	if (x->own_tty >= 0)
 		tcsetattr(x->own_tty, TCSADRAIN, &saved);
@@ -305,6 +312,9 @@ static int run(struct execution *x, int *exit_code, struct error *err)
 	    preserved_find_only(&x->preserved, x->o->preserve_fds, err) < 0 ||
 	    check_console(x, err) < 0)
 		return -err->code;
+	x->pidfd_socket = pidfd_connect(x->o->pidfd_socket, err);
+	if (err->code)
+		return -err->code;
 	return x->o->detach ? run_detached(x, err) : run_foreground(x, exit_code, err);
 }
 
@@ -318,6 +328,7 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 		               .tty_master = -1,
 		               .tty_slave = -1,
 		               .own_tty = -1,
+		               .pidfd_socket = -1,
 		               .preserved = PRESERVED_NONE };
 	sigset_t before;
 
@@ -335,6 +346,7 @@ int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int
 	close_fd(&x.tty_master);
 	close_fd(&x.tty_slave);
 	close_fd(&x.own_tty);
+	close_fd(&x.pidfd_socket);
 	record_free(x.record);
 	oci_process_free(x.process);
 	preserved_done(&x.preserved);

@@ -18,6 +18,7 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
+#define MAX_TITLE 4096      /* bytes of arguments that ps shows */
 #define SETUP_TIMEOUT 30000 /* ms: mounts may sit on slow storage */
 
 enum { CONTROL_FD = 3, SETUP_FD = 4 };
@@ -107,10 +108,20 @@ static pid_t clone_in_joined(const struct shim_namespaces *ns, const char *binar
 	return pid;
 }
 
-int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
+static size_t title_length(char *const *args)
+{
+	size_t n = 0;
+
+	for (; args && *args; args++)
+		n += strlen(*args) + 1;
+	return n < MAX_TITLE ? n : MAX_TITLE;
+}
+
+int shim_spawn(const char *binary, const struct shim_namespaces *ns, char *const *args,
                struct shim *shim, struct error *err)
 {
 	int control[2] = { -1, -1 }, setup[2] = { -1, -1 };
+	size_t title_len = title_length(args);
 	auto_free char *padding =
 		xzalloc(title_len + 1); /* before clone: the child allocates nothing */
 	auto_error struct error told = { 0 };

@@ -23,10 +23,10 @@ struct shim {
 };
 #define SHIM_NONE ((struct shim){ .control = -1, .setup = -1 })
 
-/* Start "binary shim" in these namespaces; it waits for shim_setup(). title_len: how much room
- * /proc/PID/cmdline must offer for the container's arguments. Without setup it ends when the verb
- * does. Nothing is left on failure. */
-int shim_spawn(const char *binary, const struct shim_namespaces *ns, size_t title_len,
+/* Start "binary shim" in these namespaces; it waits for shim_setup(). args: the container's, for
+ * which /proc/PID/cmdline must offer room. Without setup it ends when the verb does. Nothing is
+ * left on failure. */
+int shim_spawn(const char *binary, const struct shim_namespaces *ns, char *const *args,
                struct shim *shim, struct error *err);
 /* Waits until fd is readable or the time is over (0), or gives up (-errno). */
 typedef int (*shim_wait_fn)(int fd, int timeout_ms, struct error *err);

@@ -92,6 +92,9 @@ struct vcrt_create_options {
 	 * socket activation (LISTEN_FDS in the environment). A call that waits for the end of the
 	 * container (run in the foreground, exec) closes them once the container has them. */
 	unsigned preserve_fds;
+	/* A unix stream socket that receives a pidfd of the shim, right before the pid file is
+	 * written, in one message with the text "standard" (exec: "setns"). May be NULL. */
+	const char *pidfd_socket;
 	bool no_pivot;       /* guest: MS_MOVE and chroot instead of pivot_root */
 	bool no_new_keyring; /* guest: no session keyring of its own */
 };
@@ -129,6 +132,7 @@ struct vcrt_exec_options {
 		*cgroups; /* [CONTROLLER:]PATH below the container's as for --cgroup; may be NULL */
 	const char *apparmor, *process_label; /* NULL: as the container */
 	const char *pid_file, *console_socket;
+	const char *pidfd_socket; /* as above */
 	int stdio[3];
 	unsigned preserve_fds; /* as above, but never those of LISTEN_FDS */
 	bool tty, detach, no_new_privs, ignore_paused;

@@ -20,7 +20,6 @@ static const struct opt opts[] = {
 	{ "format", 0, OPT_STRING, offsetof(struct values, format), "table", "the format" },
 	{ "count", 0, OPT_UINT, offsetof(struct values, count), NULL, "how many" },
 	{ "env", 'e', OPT_LIST, offsetof(struct values, env), NULL, "a variable" },
-	{ "pidfd-socket", 0, OPT_REFUSED, 0, NULL, NULL },
 	{ 0 },
 };
 
@@ -164,7 +163,6 @@ START_TEST(mistakes_are_named)
 	ck_fails("---all", "bad flag syntax: ---all");
 	ck_fails("--=x", "bad flag syntax: --=x");
 	ck_fails("-=x", "bad flag syntax: -=x");
-	ck_fails("--pidfd-socket s", "--pidfd-socket is not supported");
 }
 END_TEST
 

@@ -51,7 +51,7 @@ START_TEST(a_given_network_namespace_is_joined)
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
 	ns.join[0] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	ck_assert_msg(shim_spawn(VCRT_PROGRAM, &ns, TITLE, &shim, &err) == 0, "%s", err.msg);
+	ck_assert_msg(shim_spawn(VCRT_PROGRAM, &ns, title_args, &shim, &err) == 0, "%s", err.msg);
 	set_up(message("[]"));
 	theirs = proc("ns/net");
 	ck_assert_int_eq(stat(theirs, &a), 0);
@@ -70,7 +70,7 @@ START_TEST(what_is_no_namespace_cannot_be_joined)
 	struct shim_namespaces ns = { .create = CLONE_NEWNS, .n_join = 1 };
 
 	ns.join[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(shim_spawn(VCRT_PROGRAM, &ns, TITLE, &shim, &err), -EINVAL);
+	ck_assert_int_eq(shim_spawn(VCRT_PROGRAM, &ns, title_args, &shim, &err), -EINVAL);
 	ck_assert_str_eq(err.msg, "start the shim: join a namespace: Invalid argument");
 	ck_assert_int_eq(shim.control, -1);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
@@ -318,7 +318,7 @@ START_TEST(a_program_that_cannot_be_started_is_told)
 	struct shim_namespaces ns = { .create = CLONE_NEWNS };
 	struct ctl_out out = message("[]");
 
-	ck_assert_int_eq(shim_spawn("/no/such", &ns, TITLE, &shim, &err), 0);
+	ck_assert_int_eq(shim_spawn("/no/such", &ns, title_args, &shim, &err), 0);
 	ck_assert_ptr_null(shim_setup(&shim, &out, 0, NULL, &err));
 	ctl_out_done(&out);
 	ck_assert_int_eq(err.code, ENOENT);

@@ -28,6 +28,10 @@
 #define WAIT_MS 10000
 #define TITLE 256
 
+/* Arguments of the container, of so many bytes. */
+static char title[TITLE];
+static char *const title_args[] = { title, NULL };
+
 static struct shim shim;
 static struct ctl_msg *trees;
 static struct error err;
@@ -35,6 +39,7 @@ static struct error err;
 static inline void setup(void)
 {
 	scratch_new();
+	memset(title, 'x', TITLE - 1);
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	scratch_dir("rootfs/proc");
 	scratch_dir("rootfs/tmp");
@@ -56,7 +61,7 @@ static inline void spawn(int namespaces)
 {
 	struct shim_namespaces ns = { .create = CLONE_NEWNS | namespaces };
 
-	ck_assert_msg(shim_spawn(VCRT_PROGRAM, &ns, TITLE, &shim, &err) == 0, "%s", err.msg);
+	ck_assert_msg(shim_spawn(VCRT_PROGRAM, &ns, title_args, &shim, &err) == 0, "%s", err.msg);
 	ck_assert_int_gt(shim.pid, 0);
 }
 
