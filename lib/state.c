@@ -22,9 +22,11 @@
 
 #define JOURNAL "vcrt.journal"
 #define STATE "state.json"
-#define MAX_STATE (4u << 20) /* bytes of a journal or state.json */
-#define LOCK_TIMEOUT 100000  /* ms: a delete waits for the guest, and runs hooks */
-#define MAX_ID 1024          /* as runc */
+/* Bytes of a journal or state.json. Annotations, which may be nearly all of a config.json, are in
+ * each line of the journal: one before each step of a create. */
+#define MAX_STATE (8 * OCI_MAX_SIZE)
+#define LOCK_TIMEOUT 100000 /* ms: a delete waits for the guest, and runs hooks */
+#define MAX_ID 1024         /* as runc */
 
 struct proc_ref proc_ref_of(pid_t pid)
 {

@@ -176,6 +176,25 @@ START_TEST(later_lines_of_the_journal_override_earlier_ones)
 }
 END_TEST
 
+/* Else such a container could be made, but never deleted. */
+START_TEST(a_journal_with_the_longest_annotation_in_each_line_is_read)
+{
+	auto_error struct error err = { 0 };
+	auto_record struct record *f = full("c"), *r = NULL;
+	auto_close int dirfd = -1;
+
+	free(f->oci->annotations[0].value);
+	f->oci->annotations[0].value = xzalloc(OCI_MAX_SIZE);
+	memset(f->oci->annotations[0].value, 'x', OCI_MAX_SIZE - 1);
+	make(f, &dirfd);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(record_journal(dirfd, f, &err), 0);
+	r = load("c");
+	ck_assert_uint_eq(strlen(r->oci->annotations[0].value), OCI_MAX_SIZE - 1);
+	ck_assert_str_eq(r->sandbox_dir, "/run/box");
+}
+END_TEST
+
 START_TEST(what_is_published_overrides_the_journal)
 {
 	auto_record struct record *r = record_new("c", "/bundle"), *f = full("c"), *back = NULL;
@@ -395,6 +414,7 @@ int main(void)
 	tcase_add_test(tc, a_new_record_is_being_created_by_us);
 	tcase_add_test(tc, what_is_journalled_comes_back);
 	tcase_add_test(tc, later_lines_of_the_journal_override_earlier_ones);
+	tcase_add_test(tc, a_journal_with_the_longest_annotation_in_each_line_is_read);
 	tcase_add_test(tc, what_is_published_overrides_the_journal);
 	tcase_add_test(tc, who_only_looks_needs_the_journal_without_a_published_state);
 	tcase_add_test(tc, the_published_file_has_the_members_of_the_specification);
