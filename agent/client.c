@@ -12,7 +12,7 @@
 #include "lib/base/str.h"
 
 #define MAX_ERRNO 4095       /* the kernel's own limit */
-#define MAX_VALUES 65536     /* in a message: the longest is that of 4096 processes, ten each */
+#define MAX_VALUES 131072    /* in a message: the longest lists 4096 processes, 16 for each */
 #define MAX_ERROR_TEXT 4096u /* of a message that users will read */
 
 struct call {

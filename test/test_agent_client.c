@@ -201,7 +201,7 @@ START_TEST(a_message_with_too_many_values_is_a_breach)
 	auto_buf struct buf text = { 0 };
 
 	buf_adds(&text, "{\"event\":[0");
-	for (int i = 0; i < 70000; i++)
+	for (int i = 0; i < 140000; i++)
 		buf_adds(&text, ",0");
 	buf_adds(&text, "]}");
 	peer_hello(&peer);
@@ -211,6 +211,28 @@ START_TEST(a_message_with_too_many_values_is_a_breach)
 	ck_assert_int_eq(losts, 1);
 	ck_assert_int_eq(lost_with.code, EPROTO);
 	ck_assert_ptr_nonnull(strstr(lost_with.msg, "too many values"));
+}
+END_TEST
+
+START_TEST(the_longest_list_of_processes_is_none)
+{
+	auto_buf struct buf text = { 0 };
+
+	buf_adds(&text, "{\"id\":1,\"ok\":{\"processes\":[");
+	for (int i = 0; i < 4096; i++) {
+		buf_adds(&text, i ? ",{\"k0\":0" : "{\"k0\":0");
+		for (int k = 1; k < 15; k++)
+			buf_addf(&text, ",\"k%d\":0", k);
+		buf_addc(&text, '}');
+	}
+	buf_adds(&text, "]}}");
+	peer_hello(&peer);
+	agent_call(agent, "ps", NULL, on_answer, "ps");
+	peer_control(&peer, text.data);
+	for (int i = 0; i < 1000 && !losts && !answers.len; i++)
+		loop_step(loop, 10);
+	ck_assert_int_eq(losts, 0);
+	ck_assert_uint_gt(answers.len, 4096 * 15);
 }
 END_TEST
 
@@ -339,6 +361,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_guest_that_breaks_the_protocol_is_lost_with_the_reason, 0,
 	                    (int)ARRAY_SIZE(breaches));
 	tcase_add_test(tc, a_message_with_too_many_values_is_a_breach);
+	tcase_add_test(tc, the_longest_list_of_processes_is_none);
 	tcase_add_test(tc, text_that_is_no_json_is_a_breach);
 	tcase_add_test(tc, an_answer_comes_once);
 	tcase_add_test(tc, when_the_guest_is_gone_every_call_is_answered_and_later_ones_too);
