@@ -100,3 +100,30 @@ load helpers
 	vcrt --debug delete --force "$ID" 2>"$T/err"
 	grep -q 'level=debug .*ask: delete' "$T/err"
 }
+
+# Detached, without a log of its own and without a terminal, standard error is the container's.
+@test "log: warnings do not get into the output of a detached container" {
+	edit '.process.apparmorProfile = "docker-default"'
+	args sh -c 'echo to-stderr >&2; sleep 1000'
+	vcrt run -d --bundle "$B" "$ID" </dev/null >"$T/out" 2>"$T/err"
+	wait_until 20 has_line "$T/err" to-stderr
+	[ "$(cat "$T/err")" = to-stderr ]
+	grep -q 'level=warning msg="process.apparmorProfile: ' "$RUN"/*/monitor.log
+	# So it is with exec; in the foreground they are for whoever called.
+	jq -n '{args: ["sh", "-c", "echo also >&2"], cwd: "/", env: ["PATH=/bin"], selinuxLabel: "a:b:c:d"}' >"$T/p.json"
+	vcrt exec -d --process "$T/p.json" "$ID" </dev/null >"$T/out" 2>"$T/err2"
+	wait_until 20 has_line "$T/err2" also
+	[ "$(cat "$T/err2")" = also ]
+	grep -q 'level=warning msg="process.selinuxLabel: ' "$RUN"/*/monitor.log
+	vcrt exec --process "$T/p.json" "$ID" </dev/null 2>"$T/err3"
+	grep -q 'level=warning msg="process.selinuxLabel: ' "$T/err3"
+	# With a log they are there, and after a failure before the error.
+	vcrt --log "$T/log" exec -d --process "$T/p.json" "$ID" </dev/null >"$T/out" 2>"$T/err2"
+	grep -q 'level=warning msg="process.selinuxLabel: ' "$T/log"
+	vcrt delete --force "$ID"
+	edit 'del(.process.apparmorProfile) | .windows = {}'
+	args no-such-program
+	run -1 vcrt create --bundle "$B" "$ID"
+	[[ ${lines[0]} == *"level=warning"*"'windows' is for another platform"* ]]
+	[[ ${lines[1]} == *'level=error'*'executable file not found'* ]]
+}

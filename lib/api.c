@@ -8,6 +8,7 @@
 #include "lib/query.h"
 #include "lib/vcrt.h"
 #include "lib/verbs.h"
+#include "lib/warnings.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -114,9 +115,12 @@ int vcrt_container_create(struct vcrt *v, const struct vcrt_create_options *o, p
                           struct vcrt_error *err)
 {
 	struct created c = CREATED_NONE;
+	bool holds = warnings_hold(o->stdio, o->console_socket);
 	int r = CALL(verb_create(v, o, false, &c, &e) < 0 ? error_wrap(&e, "vcrt create failed")
 	                                                  : 0);
 
+	if (holds)
+		warnings_release(v, o->id, r < 0);
 	if (r == 0 && pid)
 		*pid = c.shim;
 	created_done(&c);
@@ -131,13 +135,23 @@ int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err)
 int vcrt_container_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code,
                        struct vcrt_error *err)
 {
-	return CALL(verb_run(v, o, exit_code, &e) < 0 ? error_wrap(&e, "vcrt run failed") : 0);
+	bool holds = o->detach && warnings_hold(o->create.stdio, o->create.console_socket);
+	int r = CALL(verb_run(v, o, exit_code, &e) < 0 ? error_wrap(&e, "vcrt run failed") : 0);
+
+	if (holds)
+		warnings_release(v, o->create.id, r < 0);
+	return r;
 }
 
 int vcrt_container_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid,
                         int *exit_code, struct vcrt_error *err)
 {
-	return CALL(verb_exec(v, o, pid, exit_code, &e));
+	bool holds = o->detach && warnings_hold(o->stdio, o->console_socket);
+	int r = CALL(verb_exec(v, o, pid, exit_code, &e));
+
+	if (holds)
+		warnings_release(v, o->id, r < 0);
+	return r;
 }
 
 int vcrt_container_kill(struct vcrt *v, const char *id, int signal, bool all,

@@ -12,6 +12,7 @@
 #include "lib/share.h"
 #include "lib/vcrt.h"
 #include "lib/vmm-jail.h"
+#include "lib/warnings.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -220,7 +221,7 @@ static int start(struct monitor *m, struct error *err)
 
 	if (take_boot_message(m, &listener, &stage, err) < 0)
 		return -err->code;
-	log = openat(m->dirfd, "monitor.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	log = openat(m->dirfd, MONITOR_LOG, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (log < 0)
 		return error_sys(err, "open the monitor's log");
 	log_to_fd(log, LOG_TEXT, m->config->debug);

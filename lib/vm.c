@@ -369,8 +369,8 @@ int vm_start(struct monitor *m, struct error *err)
 	if (hv_start(m->hv, &cfg, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
-	m->log_cap =
-		log_cap_new(m->loop, (int[]){ m->vmm_log, m->console_log, m->fs_server.log }, 3);
+	m->log_cap = log_cap_new(
+		m->loop, (int[]){ m->vmm_log, m->console_log, m->fs_server.log, log_fd() }, 4);
 	vm_phase(m, "VMM started", "");
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
 	if (!jail.serves_share)

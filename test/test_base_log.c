@@ -171,6 +171,30 @@ START_TEST(no_path_is_standard_error)
 }
 END_TEST
 
+START_TEST(warnings_can_be_kept_for_another_place)
+{
+	auto_close int other = memfd_create("other", MFD_CLOEXEC);
+	char text[200] = { 0 };
+
+	log_hold();
+	log_warn("a");
+	log_error("b");
+	log_warn("c");
+	expect("^[^\n]* level=error msg=b\n$");
+	log_release(other);
+	expect("^$");
+	ck_assert_int_gt(pread(other, text, sizeof(text) - 1, 0), 0);
+	ck_assert_ptr_nonnull(strstr(text, "level=warning msg=a\n"));
+	ck_assert_ptr_nonnull(strstr(text, "level=warning msg=c\n"));
+	log_warn("d");
+	expect("msg=d\n$");
+	log_hold();
+	log_warn("e");
+	log_release(-1);
+	expect("^$");
+}
+END_TEST
+
 START_TEST(logging_keeps_errno)
 {
 	errno = EXDEV;
@@ -196,6 +220,7 @@ int main(void)
 	tcase_add_test(tc, a_file_is_created_appended_to_and_one_line_per_record);
 	tcase_add_test(tc, a_file_that_cannot_be_opened_is_an_error_and_the_log_stays);
 	tcase_add_test(tc, no_path_is_standard_error);
+	tcase_add_test(tc, warnings_can_be_kept_for_another_place);
 	tcase_add_test(tc, logging_keeps_errno);
 	return scratch_run(tc);
 }

@@ -21,6 +21,8 @@ static struct {
 	enum log_format format;
 	uint64_t start;        /* ms, of the first debug record */
 	struct json *warnings; /* where they are collected, or NULL */
+	bool holds;
+	struct buf held; /* records of warnings, see log_hold() */
 } log_state = { .fd = STDERR_FILENO };
 
 static void log_switch(int fd, bool owned, enum log_format format, bool debug)
@@ -53,6 +55,18 @@ void log_to_fd(int fd, enum log_format format, bool debug)
 void log_collect(struct json *list)
 {
 	log_state.warnings = list;
+}
+
+void log_hold(void)
+{
+	log_state.holds = true;
+}
+
+void log_release(int fd)
+{
+	fs_write_all(fd, log_state.held.data, log_state.held.len);
+	buf_done(&log_state.held);
+	log_state.holds = false;
 }
 
 int log_fd(void)
@@ -135,6 +149,7 @@ log_record(const char *level, const char *fmt, va_list ap)
 {
 	auto_free char *msg = str_vfmt(fmt, ap);
 	auto_buf struct buf b = { 0 };
+	bool is_warning = str_eq(level, "warning");
 	int saved = errno;
 	time_t now = time(NULL);
 	struct tm tm;
@@ -146,12 +161,15 @@ log_record(const char *level, const char *fmt, va_list ap)
 		add_json(&b, when, level, msg);
 	else
 		add_text(&b, when, level, msg);
-	if (log_state.warnings && str_eq(level, "warning"))
+	if (log_state.warnings && is_warning)
 		json_add(log_state.warnings, json_new_string(msg));
 	buf_addc(&b, '\n');
 	/* One write, so that records of several processes do not mix. There is nobody to tell
 	 * about a failure. */
-	fs_write_all(log_state.fd, b.data, b.len);
+	if (log_state.holds && is_warning)
+		buf_add(&log_state.held, b.data, b.len);
+	else
+		fs_write_all(log_state.fd, b.data, b.len);
 	errno = saved;
 }
 

@@ -18,6 +18,10 @@ void log_to_fd(int fd, enum log_format format, bool debug);
 /* From now on the texts of warnings are also added to list, an array that stays the caller's; NULL
  * ends it. */
 void log_collect(struct json *list);
+/* From now on warnings are not written but kept, until log_release() writes them to fd, which stays
+ * the caller's; -1: nowhere. */
+void log_hold(void);
+void log_release(int fd);
 int log_fd(void); /* stays the log's */
 bool log_is_debug(void);
 bool log_is_stderr(void); /* true unless log_open() was given a path */
