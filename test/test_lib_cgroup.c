@@ -278,7 +278,7 @@ START_TEST(each_hierarchy_counts_once)
 	ck_assert_int_eq(cgroup_plan("/x", &before, &none, &err), 0);
 	scratch_new();
 	scratch_unshare_mounts();
-	ck_assert_int_eq(mount(all[0], scratch_root(), NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(mount(all[0], scratch_root(), "none", MS_BIND, NULL), 0);
 	ck_assert_int_eq(cgroup_plan("/x", &after, &none, &err), 0);
 	umount2(scratch_root(), MNT_DETACH);
 	scratch_remove();
@@ -385,7 +385,7 @@ START_TEST(a_part_of_a_hierarchy_shown_elsewhere_is_not_another)
 	scratch_new();
 	point = scratch_path("part");
 	ck_assert_int_eq(mkdir(point, 0755), 0);
-	ck_assert_int_eq(mount(all[0], point, NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(mount(all[0], point, "none", MS_BIND, NULL), 0);
 	ck_assert_msg(cgroup_plan(path, &all2, &made2, &err) == 0, "%s", err.msg);
 	ck_assert_int_eq(umount(point), 0);
 	scratch_remove();
