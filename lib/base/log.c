@@ -144,10 +144,8 @@ static void add_json(struct buf *b, const char *when, const char *level, const c
 	buf_adds(b, text);
 }
 
-static void __attribute__((format(printf, 2, 0)))
-log_record(const char *level, const char *fmt, va_list ap)
+static void log_record(const char *level, const char *msg)
 {
-	auto_free char *msg = str_vfmt(fmt, ap);
 	auto_buf struct buf b = { 0 };
 	bool is_warning = str_eq(level, "warning");
 	int saved = errno;
@@ -184,33 +182,38 @@ static uint64_t now_ms(void)
 /* The time of a record is in seconds, what takes long is found by milliseconds. */
 void log_debug(const char *fmt, ...)
 {
-	auto_free char *timed = NULL;
+	auto_free char *msg = NULL, *timed = NULL;
 	va_list ap;
 
 	if (!log_state.debug)
 		return;
 	if (!log_state.start)
 		log_state.start = now_ms();
-	timed = str_fmt("+%" PRIu64 " ms: %s", now_ms() - log_state.start, fmt);
 	va_start(ap, fmt);
-	log_record("debug", timed, ap);
+	msg = str_vfmt(fmt, ap);
 	va_end(ap);
+	timed = str_fmt("+%" PRIu64 " ms: %s", now_ms() - log_state.start, msg);
+	log_record("debug", timed);
 }
 
 void log_warn(const char *fmt, ...)
 {
+	auto_free char *msg = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_record("warning", fmt, ap);
+	msg = str_vfmt(fmt, ap);
 	va_end(ap);
+	log_record("warning", msg);
 }
 
 void log_error(const char *fmt, ...)
 {
+	auto_free char *msg = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_record("error", fmt, ap);
+	msg = str_vfmt(fmt, ap);
 	va_end(ap);
+	log_record("error", msg);
 }
