@@ -97,3 +97,19 @@ refused() { # MESSAGE DEVICE...
 	refused 'linux.devices[0].path: must be an absolute path' '{path: "dev/x", type: "p"}'
 	refused 'linux.devices[0].major: 4096 is out of range' '{path: "/dev/x", type: "c", major: 4096, minor: 3}'
 }
+
+@test "devices: what a rule names or a bind brings has its driver in the guest" {
+	mkdir "$T/nodes"
+	mknod "$T/nodes/fuse" c 10 229
+	mknod "$T/loop" c 10 237
+	edit --arg dir "$T" '.mounts += [
+			{destination: "/srv/nodes", source: "\($dir)/nodes", options: ["bind"]},
+			{destination: "/srv/loop", source: "\($dir)/loop", options: ["bind"]}] |
+		.linux.resources.devices = [{allow: true, access: "rwm"},
+			{allow: true, type: "c", major: 10, minor: 229, access: "rw"}]'
+	# Without a driver there is no such device.
+	run_container -- sh -c 'exec 3<>/srv/nodes/fuse && echo fuse; exec 4<>/srv/loop && echo loop'
+	[ "$code" -eq 0 ]
+	[ "$(cat "$T/out")" = 'fuse
+loop' ]
+}

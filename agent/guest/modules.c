@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent/guest/modules.h"
@@ -103,29 +105,79 @@ static const struct {
 };
 
 static const struct {
+	char type;
 	int64_t major, minor; /* minor -1: each */
 	const char *module;
 } devices[] = {
-	{ 7, -1, "loop" },
-	{ 10, 200, "tun" },
-	{ 10, 229, "fuse" },
-	{ 10, 237, "loop" },
+	{ 'b', 7, -1, "loop" },
+	{ 'c', 10, 200, "tun" },
+	{ 'c', 10, 229, "fuse" },
+	{ 'c', 10, 237, "loop" },
 };
+
+/* type: as in linux.devices, with 'a' for both; minor -1: each */
+static int load_for_numbers(char type, int64_t major, int64_t minor, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		if (major != devices[i].major || (type != 'a' && type != devices[i].type))
+			continue;
+		if (minor >= 0 && devices[i].minor >= 0 && minor != devices[i].minor)
+			continue;
+		if (modules_load(devices[i].module, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* A bind may bring a node: its source is a path of the guest by now. One that cannot be examined
+ * is for the mount to complain about. */
+static int load_for_source(const char *source, struct error *err)
+{
+	struct stat st;
+
+	if (!source || source[0] != '/' || lstat(source, &st) < 0)
+		return 0;
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return 0;
+	return load_for_numbers(S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev),
+	                        minor(st.st_rdev), err);
+}
 
 static int load_for_mount(const struct oci_mount *m, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(file_systems); i++)
 		if (str_eq(m->type, file_systems[i].type))
 			return modules_load(file_systems[i].module, err);
-	return 0;
+	return load_for_source(m->source, err);
 }
 
 static int load_for_device(const struct oci_device *d, struct error *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		if (d->major == devices[i].major &&
-		    (d->minor == devices[i].minor || devices[i].minor < 0))
-			return modules_load(devices[i].module, err);
+	char type = str_eq(d->type, "u") ? 'c' : d->type[0];
+
+	return load_for_numbers(type, d->major, d->minor, err);
+}
+
+/* Who may use a device can have a node for it in many ways (in a directory that is bound, made by
+ * mknod). A rule for all devices names none. */
+static int load_for_rule(const struct oci_device_cgroup *r, struct error *err)
+{
+	if (!r->allow || !r->has_major)
+		return 0;
+	return load_for_numbers(r->type ? r->type[0] : 'a', r->major, r->has_minor ? r->minor : -1,
+	                        err);
+}
+
+static int load_for_linux(const struct oci_linux *x, struct error *err)
+{
+	const struct oci_resources *r = x->resources;
+
+	for (size_t i = 0; i < x->n_devices; i++)
+		if (load_for_device(&x->devices[i], err) < 0)
+			return error_wrap(err, "linux.devices: '%s'", x->devices[i].path);
+	for (size_t i = 0; r && i < r->n_devices; i++)
+		if (load_for_rule(&r->devices[i], err) < 0)
+			return error_wrap(err, "linux.resources.devices[%zu]", i);
 	return 0;
 }
 
@@ -134,9 +186,5 @@ int modules_for(const struct oci_spec *spec, struct error *err)
 	for (size_t i = 0; i < spec->n_mounts; i++)
 		if (load_for_mount(&spec->mounts[i], err) < 0)
 			return error_wrap(err, "mounts: '%s'", spec->mounts[i].destination);
-	for (size_t i = 0; spec->linux_ && i < spec->linux_->n_devices; i++)
-		if (load_for_device(&spec->linux_->devices[i], err) < 0)
-			return error_wrap(err, "linux.devices: '%s'",
-			                  spec->linux_->devices[i].path);
-	return 0;
+	return spec->linux_ ? load_for_linux(spec->linux_, err) : 0;
 }

@@ -13,5 +13,6 @@ int modules_load_list(const char *list, struct error *err);
  * not in the list (built in, or the use of it will tell). */
 int modules_load(const char *name, struct error *err);
 
-/* What the file systems of "mounts" and the devices of linux.devices need. */
+/* What the file systems of "mounts", the device nodes that are bound, linux.devices and the rules
+ * of linux.resources.devices need. */
 int modules_for(const struct oci_spec *spec, struct error *err);
