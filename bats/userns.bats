@@ -110,3 +110,14 @@ refused() { # MESSAGE
 	edit '.linux.namespaces |= map(select(.type != "user"))'
 	refused 'linux.uidMappings: needs a new user namespace in namespaces'
 }
+
+@test "userns: a sysfs that is bound does not bring the cgroups of the VM along" {
+	map_ids '0 0 65536'
+	edit '.mounts |= map(select(.type != "cgroup"))'
+	run_container -- sh -c 'ls /sys/class/mem; ls -A /sys/fs/cgroup
+		echo $$ >/sys/fs/cgroup/cgroup.procs; touch /sys/kernel/x'
+	grep -qx random "$T/out"
+	! grep -q '^cgroup\.' "$T/out" || false
+	grep -q "can't create /sys/fs/cgroup/cgroup.procs" "$T/err"
+	grep -q '/sys/kernel/x: Read-only file system' "$T/err"
+}

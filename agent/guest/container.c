@@ -107,10 +107,11 @@ static void create_settled(struct launch *l)
 static int container_launch(struct container *ct, const struct guest_io *io, guest_launched_fn done,
                             void *arg, struct error *err)
 {
-	auto_close int devices = devices_store(ct->spec->linux_, err);
+	unsigned clone_flags = namespaces_of_clone(&ct->ns);
+	auto_close int devices = devices_store(ct->spec->linux_, err), sysfs = -1;
 	struct launch *l;
 
-	if (devices < 0)
+	if (devices < 0 || mounts_sysfs(ct->spec, clone_flags, &sysfs, err) < 0)
 		return -err->code;
 	l = xzalloc(sizeof(*l));
 	*l = (struct launch){ .ct = ct,
@@ -118,10 +119,11 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 		              .process = ct->spec->process,
 		              .io = *io,
 		              .child = init_child,
-		              .clone_flags = namespaces_of_clone(&ct->ns),
+		              .clone_flags = clone_flags,
 		              .pidns = joined_pidns(&ct->ns),
 		              .target = -1,
 		              .devices = devices,
+		              .sysfs = sysfs,
 		              .wait_ms = setup_time(ct->spec),
 		              .settled = create_settled,
 		              .done = done,
@@ -133,7 +135,7 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 		launch_free(l);
 		return -err->code;
 	}
-	l->devices = -1;
+	l->devices = l->sysfs = -1;
 	return 0;
 }
 

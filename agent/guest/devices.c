@@ -126,12 +126,7 @@ int devices_store(const struct oci_linux *x, struct error *err)
 
 int devices_attach_store(int store, struct error *err)
 {
-	auto_close int at = -1;
-
-	at = open(STORE, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (at < 0)
-		return error_sys(err, "open '" STORE "'");
-	return mount_attach(store, at, STORE, err);
+	return mount_attach_at(store, STORE, err);
 }
 
 /* ---- nodes ---- */

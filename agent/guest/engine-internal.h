@@ -119,6 +119,7 @@ struct launch {
 	int pidns;    /* to be born in, -1: the agent's or a new one; not owned */
 	int target;   /* exec: pidfd of the container's process, else -1; not owned */
 	int devices;  /* see devices_store(), else -1; until the process is born */
+	int sysfs;    /* see mounts_sysfs(), else -1; until the process is born */
 	char *cgroup; /* exec: below the container's, NULL: that one itself */
 	unsigned wait_ms;
 	/* The process runs or waits for its start, or why.code says what went wrong and it is
@@ -205,6 +206,9 @@ struct mount_state {
 	struct launch *l;
 };
 int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
+/* Parent: a sysfs that is mounted nowhere yet, for a container that may make none. Its descriptor
+ * in *fd, -1 when it needs none. */
+int mounts_sysfs(const struct oci_spec *spec, unsigned clone_flags, int *fd, struct error *err);
 int mounts_open_sources(struct mount_state *ms, struct error *err);
 int mounts_make(struct mount_state *ms, struct error *err);
 /* Once more the propagation that they ask for, after something has changed that of all. */
@@ -213,6 +217,8 @@ int mounts_seal(struct mount_state *ms, struct error *err);
 /* MOUNT_ATTR_* of a mount, or of the whole tree. */
 int mount_set(int tree, uint64_t set, uint64_t clear, bool recursive, struct error *err);
 int mount_attach(int tree, int target, const char *path, struct error *err);
+/* The same for a directory of the agent's file system, which the child still sees. */
+int mount_attach_at(int tree, const char *path, struct error *err);
 /* Bind the file behind fd (of this mount namespace) on target. */
 int mount_bind_fd(int source, int target, bool recursive, const char *path, struct error *err);
 

@@ -110,6 +110,7 @@ void guest_exec(struct guest *g, const char *container, struct oci_process *proc
 		              .pidns = -1,
 		              .target = -1,
 		              .devices = -1,
+		              .sysfs = -1,
 		              .cgroup = o->cgroup ? str_dup(o->cgroup) : NULL,
 		              .wait_ms = EXEC_SETUP_MS,
 		              .settled = exec_settled,

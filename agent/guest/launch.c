@@ -155,7 +155,7 @@ static int child_extra_fds(const struct guest_io *io, int base)
  * program gets are taken from here on, so that nothing else is opened there. */
 static int child_fds(struct launch *l)
 {
-	int *const ours[] = { &l->sync, &l->target, &l->devices };
+	int *const ours[] = { &l->sync, &l->target, &l->devices, &l->sysfs };
 	int base = FIRST_EXTRA + (int)l->io.n_extra, ret = 0;
 
 	for (int i = 0; ret == 0 && i < 3; i++) {
@@ -184,16 +184,15 @@ int launch_release_fds(const struct launch *l, struct error *err)
  * process that may wait for its start for hours. */
 static void child_close(struct launch *l)
 {
-	int keep[PROTOCOL_MAX_FDS + 7 + NS_MAX_JOIN];
+	const int ours[] = { l->sync, l->target, l->devices, l->sysfs };
+	int keep[PROTOCOL_MAX_FDS + ARRAY_SIZE(ours) + 3 + NS_MAX_JOIN];
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->io.n_extra; i++)
 		keep[n++] = FIRST_EXTRA + (int)i;
-	keep[n++] = l->sync;
-	if (l->target >= 0)
-		keep[n++] = l->target;
-	if (l->devices >= 0)
-		keep[n++] = l->devices;
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (ours[i] >= 0)
+			keep[n++] = ours[i];
 	for (int i = 0; i < 3; i++)
 		if (l->stdio[i] > 2)
 			keep[n++] = l->stdio[i];

@@ -27,6 +27,14 @@ int mount_attach(int tree, int target, const char *path, struct error *err)
 	return 0;
 }
 
+int mount_attach_at(int tree, const char *path, struct error *err)
+{
+	auto_close int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return target < 0 ? error_sys(err, "open '%s' of the agent", path)
+	                  : mount_attach(tree, target, path, err);
+}
+
 int mount_bind_fd(int source, int target, bool recursive, const char *path, struct error *err)
 {
 	auto_close int tree = -1;
@@ -208,14 +216,12 @@ static int new_filesystem(const char *type, const struct oci_mount *m,
 	return fd < 0 ? fs_error(fs, "mount the file system", err) : fd;
 }
 
-static int clone_path(const char *path, bool recursive, const struct mount_options *o,
-                      struct error *err)
+static int clone_path(const char *path, const struct mount_options *o, struct error *err)
 {
 	auto_close int tree = -1;
 	uint64_t set, clear;
 
-	tree = open_tree(AT_FDCWD, path,
-	                 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return error_sys(err, "copy the mount '%s'", path);
 	mount_options_attr(o, &set, &clear);
@@ -234,7 +240,27 @@ static int make_cgroup(const struct launch *l, const struct oci_mount *m, struct
 	if (l->ct->ns.create & CLONE_NEWCGROUP)
 		return new_filesystem("cgroup2", m, o, err);
 	path = str_fmt("%s%s", l->ct->guest->cgroup_root, l->ct->cgroup.path);
-	return clone_path(path, false, o, err);
+	return clone_path(path, o, err);
+}
+
+/* sysfs belongs to the VM's network namespace, and a user namespace may only bind what there is.
+ * The agent's will not do: the cgroups of the whole VM are mounted in it, and could not be left
+ * out. */
+int mounts_sysfs(const struct oci_spec *spec, unsigned clone_flags, int *fd, struct error *err)
+{
+	const struct mount_options none = { 0 };
+
+	*fd = -1;
+	for (size_t i = 0; *fd < 0 && i < spec->n_mounts; i++) {
+		const struct oci_mount *m = &spec->mounts[i];
+
+		if (!(clone_flags & CLONE_NEWUSER) || !str_eq(m->type, "sysfs"))
+			continue;
+		*fd = new_filesystem("sysfs", m, &none, err);
+		if (*fd < 0)
+			return error_wrap(err, "mounts: '%s'", m->destination);
+	}
+	return 0;
 }
 
 static int make_other(const struct launch *l, const struct oci_mount *m,
@@ -242,10 +268,9 @@ static int make_other(const struct launch *l, const struct oci_mount *m,
 {
 	int fd = new_filesystem(m->type, m, o, err);
 
-	/* sysfs belongs to the VM's network namespace; a user namespace may only bind it. */
-	if (fd == -EPERM && str_eq(m->type, "sysfs") && (l->clone_flags & CLONE_NEWUSER)) {
+	if (fd == -EPERM && str_eq(m->type, "sysfs") && l->sysfs >= 0) {
 		error_clear(err);
-		return clone_path("/sys", true, o, err);
+		return clone_path("/sys", o, err);
 	}
 	return fd;
 }
