@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <unistd.h>
 
 #include "oci/oci.h"
 #include "test/test_guest_cgroup.h"
@@ -113,6 +114,73 @@ START_TEST(processes_of_descendants_count)
 }
 END_TEST
 
+/* "c" with 0/0/0/... in it, and a process in each of these. */
+static void nest(unsigned depth)
+{
+	auto_buf struct buf path = { 0 };
+
+	scratch_file("c/cgroup.procs", "");
+	buf_adds(&path, "c");
+	for (unsigned i = 0; i < depth; i++) {
+		auto_free char *procs = NULL;
+
+		buf_adds(&path, "/0");
+		procs = str_fmt("%s/cgroup.procs", path.data);
+		scratch_file(procs, "5\n");
+	}
+}
+
+START_TEST(no_process_hides_in_the_depth)
+{
+	auto_free pid_t *pids = NULL;
+	size_t n;
+
+	nest(50);
+	pids = cgroup_pids(&cg, &n, &err);
+	ck_assert_msg(pids != NULL, "%s", err.msg);
+	ck_assert_uint_eq(n, 50);
+
+	nest(260);
+	ck_assert_ptr_null(cgroup_pids(&cg, &n, &err));
+	ck_assert_int_eq(err.code, ELOOP);
+}
+END_TEST
+
+static bool has(const char *name)
+{
+	return faccessat(cg.fd, name, F_OK, 0) == 0;
+}
+
+/* There, the files of a cgroup do not keep it from being removed; here, they would. */
+START_TEST(a_cgroup_is_removed_with_all_below_it)
+{
+	const char *root = scratch_root();
+	auto_buf struct buf deep = { 0 };
+	int rounds = 0;
+
+	buf_adds(&deep, "c");
+	for (int i = 0; i < 300; i++) {
+		auto_free char *other = str_fmt("c/other-%d/below", i);
+
+		scratch_dir(other);
+		buf_adds(&deep, "/0");
+	}
+	scratch_dir(deep.data);
+	ck_assert_int_eq(cgroup_remove(&cg, root), -EBUSY); /* it is populated */
+	ck_assert(has("0") && has("other-0/below"));
+
+	scratch_file("c/cgroup.events", "populated 0\n");
+	while (has("0") || has("other-0") || has("other-299")) {
+		ck_assert_int_eq(cgroup_remove(&cg, root), -ENOTEMPTY);
+		ck_assert_int_lt(rounds++, 10);
+	}
+	ck_assert_int_gt(rounds, 1); /* others have their turn meanwhile */
+	scratch_file("c/x/file", "");
+	ck_assert_int_eq(cgroup_remove(&cg, root), -ENOTEMPTY);
+	ck_assert(has("x/file"));
+}
+END_TEST
+
 START_TEST(a_cgroup_path_cannot_lead_out)
 {
 	struct cgroup other = { .fd = -1 };
@@ -139,6 +207,8 @@ int main(void)
 	tcase_add_test(tc, unified_words_go_last_and_stay_in_the_cgroup);
 	tcase_add_test(tc, statistics_are_found_by_their_whole_key);
 	tcase_add_test(tc, processes_of_descendants_count);
+	tcase_add_test(tc, no_process_hides_in_the_depth);
+	tcase_add_test(tc, a_cgroup_is_removed_with_all_below_it);
 	tcase_add_test(tc, a_cgroup_path_cannot_lead_out);
 	return scratch_run(tc);
 }

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "lib/base/str.h"
 
 #define FILE_MAX (1 << 20)
-#define MAX_DEPTH 32
+#define MAX_DEPTH 256    /* of cgroups with processes */
+#define REMOVE_STEPS 256 /* cgroups removed before others have their turn */
 
 static int read_words(int dir, const char *file, char ***words, struct error *err)
 {
@@ -134,41 +136,81 @@ void cgroup_done(struct cgroup *cg)
 	close_fd(&cg->fd);
 }
 
-/* Calls fn for the cgroup behind dir and everything below it, deepest first. */
-static int walk(int dir, unsigned depth, int (*fn)(int dir, void *arg, struct error *err),
-                void *arg, struct error *err)
+/* Opens the directory once more: dir keeps its place. */
+static DIR *list(int dir)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	int ret = 0;
 
-	if (!d) {
+	if (!d)
 		close_fd(&fd);
-		return error_sys(err, "read a cgroup");
-	}
-	while (ret == 0 && depth > 0 && (e = readdir(d))) {
-		auto_close int sub = -1;
+	return d;
+}
 
-		if (e->d_type != DT_DIR || str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+/* The next cgroup in the directory, NULL: no more. */
+static const char *next_child(DIR *d)
+{
+	struct dirent *e;
+
+	while ((e = readdir(d)))
+		if (e->d_type == DT_DIR && !str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
+			return e->d_name;
+	return NULL;
+}
+
+static int open_dir(int dir, const char *name)
+{
+	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Returns false when there is none. */
+static bool first_child(int dir, char name[NAME_MAX + 1])
+{
+	DIR *d = list(dir);
+	const char *child = d ? next_child(d) : NULL;
+
+	if (child)
+		snprintf(name, NAME_MAX + 1, "%s", child);
+	if (d)
+		closedir(d);
+	return child;
+}
+
+/* Cgroups that the container made, as many and as deep as it liked: some at a time, from below,
+ * without recursion. */
+static void remove_below(const struct cgroup *cg)
+{
+	auto_close int at = open_dir(cg->fd, ".");
+	unsigned depth = 0, left = REMOVE_STEPS;
+	bool is_back = false; /* from one that has nothing below it any more */
+	char name[NAME_MAX + 1];
+
+	while (at >= 0 && left > 0) {
+		bool has_child = first_child(at, name);
+		int next;
+
+		if (has_child && unlinkat(at, name, AT_REMOVEDIR) == 0) {
+			is_back = false;
+			left--;
 			continue;
-		sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub >= 0)
-			ret = walk(sub, depth - 1, fn, arg, err);
-		if (sub >= 0 && ret == 0 && !fn)
-			unlinkat(dir, e->d_name, AT_REMOVEDIR);
+		}
+		if (has_child ? is_back : depth == 0)
+			return;
+		next = open_dir(at, has_child ? name : "..");
+		close_fd(&at);
+		at = next;
+		depth += has_child ? 1 : -1u;
+		is_back = !has_child;
 	}
-	closedir(d);
-	return ret == 0 && fn ? fn(dir, arg, err) : ret;
 }
 
 int cgroup_remove(struct cgroup *cg, const char *root)
 {
-	auto_error struct error ignored = { 0 };
 	auto_free char *path = str_fmt("%s%s", root, cg->path);
 
-	/* Cgroups that the container made; what is still in use makes rmdir() fail below. */
-	walk(cg->fd, MAX_DEPTH, NULL, NULL, &ignored);
+	if (cgroup_is_populated(cg))
+		return -EBUSY;
+	remove_below(cg);
 	if (rmdir(path) < 0 && errno != ENOENT)
 		return -errno;
 	cgroup_done(cg);
@@ -214,9 +256,8 @@ struct pids {
 	size_t n;
 };
 
-static int collect(int dir, void *arg, struct error *err)
+static int collect(int dir, struct pids *p, struct error *err)
 {
-	struct pids *p = arg;
 	auto_free char *text = NULL;
 	char *end;
 
@@ -235,11 +276,30 @@ static int collect(int dir, void *arg, struct error *err)
 	return 0;
 }
 
+static int collect_tree(int dir, unsigned depth, struct pids *p, struct error *err)
+{
+	DIR *d = list(dir);
+	const char *child;
+	int ret = d ? collect(dir, p, err) : error_sys(err, "read a cgroup");
+
+	while (ret == 0 && (child = next_child(d))) {
+		auto_close int sub = open_dir(dir, child);
+
+		if (depth == 0)
+			ret = error_set(err, ELOOP, "cgroups are nested too deep");
+		else if (sub >= 0)
+			ret = collect_tree(sub, depth - 1, p, err);
+	}
+	if (d)
+		closedir(d);
+	return ret;
+}
+
 pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err)
 {
 	struct pids p = { .v = xmalloc(sizeof(pid_t)) };
 
-	if (walk(cg->fd, MAX_DEPTH, collect, &p, err) < 0) {
+	if (collect_tree(cg->fd, MAX_DEPTH, &p, err) < 0) {
 		free(p.v);
 		return NULL;
 	}
@@ -247,7 +307,7 @@ pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err)
 	return p.v;
 }
 
-int cgroup_open_of(const char *root, pid_t pid, struct error *err)
+int cgroup_open_of(const struct cgroup *cg, const char *root, pid_t pid, struct error *err)
 {
 	auto_free char *text = NULL;
 	char file[40];
@@ -261,5 +321,9 @@ int cgroup_open_of(const char *root, pid_t pid, struct error *err)
 		return error_set(err, ENOENT, "process %d is in no cgroup of version 2", (int)pid);
 	line += strcspn(line, ":") + 2;
 	line[strcspn(line, "\n")] = '\0';
+	/* Whoever may write to the whole hierarchy may have moved it out of the container's. */
+	if (!str_starts(line, cg->path) || line[strlen(cg->path)] != '/')
+		return error_set(err, EACCES, "the container's process has left its cgroup '%s'",
+		                 cg->path);
 	return open_path(root, line, false, err);
 }

@@ -307,7 +307,8 @@ bool cgroup_is_frozen(const struct cgroup *cg);
 bool cgroup_is_populated(const struct cgroup *cg);
 pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err); /* with descendants */
 uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key);
-int cgroup_open_of(const char *root, pid_t pid, struct error *err); /* where pid is now */
+/* Where pid is now, which must be below it. A descriptor or -errno. */
+int cgroup_open_of(const struct cgroup *cg, const char *root, pid_t pid, struct error *err);
 /* One below it that exists. A descriptor or -errno. */
 int cgroup_open_below(const struct cgroup *cg, const char *path, struct error *err);
 

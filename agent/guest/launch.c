@@ -278,7 +278,7 @@ static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], str
 	pid = clone_in_pidns(l, below >= 0 ? below : own->fd, pidfd, pair, err);
 	/* The container has handed its controllers to child cgroups and lives in one of them. */
 	if (pid == -EBUSY && !err->code && l->target >= 0 && !l->cgroup) {
-		below = cgroup_open_of(l->ct->guest->cgroup_root, l->ct->processes->pid, err);
+		below = cgroup_open_of(own, l->ct->guest->cgroup_root, l->ct->processes->pid, err);
 		if (below < 0)
 			return below;
 		pid = clone_in_pidns(l, below, pidfd, pair, err);

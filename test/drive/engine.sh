@@ -157,6 +157,10 @@ run '.linux.namespaces += [{type: "user"}, {type: "cgroup"}] |
 	.linux.gidMappings = .linux.uidMappings' \
 	'id -u; cut -c -33 /proc/self/uid_map; grep ^0:: /proc/self/cgroup; echo x >/dev/null'
 check "user and cgroup namespace" is $'0\n         0     100000      65536\n0::/'
+run '.linux.namespaces += [{type: "cgroup"}] |
+	.mounts += [{destination: "/cg", type: "cgroup", source: "cgroup"}]' 'cd /cg; n=0
+	while [ $n -lt 300 ]; do mkdir x && mkdir y && cd x || exit 1; n=$((n + 1)); done; echo $n'
+check "as many cgroups as the container likes, which are gone afterwards" is 300
 run '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets.boottime.secs = 100000000' \
 	'test "$(cut -d. -f 1 /proc/uptime)" -gt 100000000'
 check "time namespace" is ""
