@@ -130,7 +130,7 @@ void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
 	pid_t pid;
 
 	(void)options;
-	if (spec->hostname)
+	for (int i = 0; spec->hostname && i < (str_eq(spec->hostname, "chatty") ? 10000 : 1); i++)
 		log_warn("%s", spec->hostname);
 	if (str_eq(program, "missing"))
 		pid = error_set(&err, ENOENT, "exec: \"missing\": not found");
@@ -219,10 +219,16 @@ struct json *guest_stats(struct guest *g, const char *container, struct error *e
 void guest_ps(struct guest *g, const char *container, guest_rows_fn done, void *arg)
 {
 	auto_error struct error err = { 0 };
+	struct json *rows = NULL;
 
-	if (!find(g, container, ""))
+	if (!find(g, container, "")) {
 		error_set(&err, ENOENT, "no container '%s'", container);
-	done(arg, err.code ? NULL : json_new_array(), &err);
+	} else {
+		rows = json_new_array();
+		for (size_t i = 0; find(g, container, "flood") && i < 100000; i++)
+			json_add(rows, json_new_string("a name of a process, as long as it likes"));
+	}
+	done(arg, rows, &err);
 }
 
 void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg)

@@ -8,7 +8,8 @@
 #define MOCK_POWER_OFF 77
 /* The memory limit that cannot be set. */
 #define MOCK_BAD_LIMIT 666
-/* A hostname is warned about, with its name. */
+/* A hostname is warned about, with its name; "chatty" 10000 times. */
+/* With a process "flood" the list of the container's processes is longer than an answer may be. */
 
 /* How many descriptors of a process are kept. */
 #define MOCK_FDS 8

@@ -20,6 +20,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define LOG_CHUNK 4096
+#define MAX_WARNINGS (64 * 1024) /* bytes, of an answer */
 
 static void send_json(struct server *s, const struct json *message)
 {
@@ -118,14 +119,27 @@ static void request_free(struct request *r)
 	free(r);
 }
 
-static void answer(struct request *r, const struct error *err)
+/* They are in the log, too. */
+static struct json *take_warnings(struct request *r)
+{
+	auto_free char *text = json_print(r->warnings, false);
+
+	if (strlen(text) > MAX_WARNINGS) {
+		json_free(r->warnings);
+		r->warnings = json_new_array();
+		json_add(r->warnings, json_new_string("more warnings than an answer can hold"));
+	}
+	return steal_ptr(&r->warnings);
+}
+
+static char *answer_text(struct request *r, const struct error *err)
 {
 	auto_json struct json *answer = json_new_object();
 
 	json_set(answer, "id", json_new_i64(r->id));
 	if (err->code == 0) {
 		if (json_len(r->warnings) > 0)
-			json_set(r->result, "warnings", steal_ptr(&r->warnings));
+			json_set(r->result, "warnings", take_warnings(r));
 		json_set(answer, "ok", steal_ptr(&r->result));
 	} else {
 		struct json *bad = json_new_object();
@@ -134,7 +148,22 @@ static void answer(struct request *r, const struct error *err)
 		json_set(bad, "msg", json_new_string(err->msg ? err->msg : strerror(err->code)));
 		json_set(answer, "error", bad);
 	}
-	send_json(r->server, answer);
+	return json_print(answer, false);
+}
+
+/* A container decides what its processes are called: it must not decide that the connection, and
+ * with it the VM, ends. */
+static void answer(struct request *r, const struct error *err)
+{
+	auto_free char *text = answer_text(r, err), *shorter = NULL;
+	auto_error struct error refusal = { 0 };
+	const char *send = text;
+
+	if (strlen(text) > PROTOCOL_MAX_CONTROL) {
+		error_set(&refusal, EMSGSIZE, "the answer of %zu bytes is too long", strlen(text));
+		send = shorter = answer_text(r, &refusal);
+	}
+	mux_send_control(r->server->mux, send, strlen(send));
 }
 
 static void start_request(struct request *r)
