@@ -51,7 +51,7 @@ two_processes() {
 }
 
 @test "pause: exec --ignore-paused waits for the resume, and nobody waits for it" {
-	local start foreground detached killed code=0
+	local start foreground detached killed shim code=0
 	start_container "$ID" sleep 1000
 	vcrt pause "$ID"
 	echo early >"$T/in" # (what runs in the background has no input by itself)
@@ -82,6 +82,25 @@ two_processes() {
 	kill -0 "$foreground" "$detached"
 	[ ! -s "$T/out" ]
 	[ ! -e "$T/pid" ]
+	# A verb that is gone leaves no stand-in either, nor something to run after the resume.
+	background "$VCRT" "${VCRT_ARGS[@]}" exec -d --ignore-paused "$ID" touch /never </dev/null >/dev/null 2>&1
+	killed=$!
+	wait_until 20 three_wait
+	shim=$(pgrep -P "$killed")
+	kill -9 "$killed"
+	wait_until 10 two_wait
+	wait_until 10 is_gone "$shim"
+	# Who waits in the foreground can give up.
+	background "$VCRT" "${VCRT_ARGS[@]}" exec --ignore-paused "$ID" touch /never </dev/null \
+		>/dev/null 2>"$T/err"
+	killed=$!
+	wait_until 20 three_wait
+	kill -INT "$killed"
+	wait_for 10 "$killed" || code=$?
+	[ "$code" -eq 255 ]
+	grep -q 'exec failed: interrupted' "$T/err"
+	code=0
+	wait_until 10 two_wait
 
 	vcrt resume "$ID"
 	wait_for 20 "$foreground" || code=$?

@@ -123,10 +123,8 @@ void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg)
 		return;
 	}
 	p = process_new(ct, name, c, msg);
-	if (p->foreground) {
-		c->process = p;
-		c->is_standin = true;
-	}
+	c->process = p;
+	c->is_standin = p->foreground != NULL;
 	io = process_open_io(p);
 	if (!io) {
 		process_free(p);

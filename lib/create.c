@@ -1,12 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +21,7 @@
 #include "lib/namespaces.h"
 #include "lib/seccomp-compile.h"
 #include "lib/shim.h"
+#include "lib/standin.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
@@ -196,29 +194,6 @@ static int run_hooks(struct creation *c, struct error *err)
 	return 0;
 }
 
-/* In the foreground every signal is blocked for the container; but who wants to end a start that
- * takes long must not have to wait for it. */
-static int wait_or_interrupted(int fd, int timeout_ms, struct error *err)
-{
-	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
-	struct signalfd_siginfo info;
-	auto_close int signals = -1;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	signals = p[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
-	while (poll(p, 2, timeout_ms) < 0 && errno == EINTR)
-		;
-	/* Taken, so that it does not come again when signals are let through. */
-	if (p[1].revents && read(signals, &info, sizeof(info)) == sizeof(info))
-		return error_set(err, ECANCELED, "interrupted");
-	return 0;
-}
-
 /* Hooks may have entered the stand-in's mount namespace and changed it: the trees that the guest
  * gets are taken there and now, and come back with the answer. */
 static int set_up_shim(struct creation *c, struct error *err)
@@ -246,7 +221,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 	                           mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
 		c->trees = shim_setup(&c->shim, &out, hooks_standin_seconds(c->spec),
-		                      c->is_foreground ? wait_or_interrupted : NULL, err);
+		                      c->is_foreground ? standin_wait : NULL, err);
 	ctl_out_done(&out);
 	return c->trees ? 0 : -err->code;
 }
@@ -307,7 +282,7 @@ static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 		is_told = true;
 	}
 	/* No limit of time here: the monitor has its own for the boot and for every request. */
-	if (!c->is_foreground || wait_or_interrupted(c->launch.monitor, -1, err) == 0)
+	if (!c->is_foreground || standin_wait(c->launch.monitor, -1, err) == 0)
 		answer = ctl_answer(c->launch.monitor, -1, err);
 	if (is_told)
 		v->progress(v->progress_arg, NULL);

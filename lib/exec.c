@@ -229,6 +229,12 @@ static int start_shim(struct execution *x, struct error *err)
 
 /* ---- asking for it ---- */
 
+/* That may never come. Without it an exec is quick, and what comes early is for the process. */
+static int wait_for_resume(const struct execution *x, struct error *err)
+{
+	return x->o->ignore_paused && !x->o->detach ? standin_wait(x->conn, -1, err) : 0;
+}
+
 static int ask_monitor(struct execution *x, struct error *err)
 {
 	struct ctl_out out = client_request("exec", x->record->oci->id);
@@ -244,8 +250,9 @@ static int ask_monitor(struct execution *x, struct error *err)
 	if (x->conn >= 0 && ctl_out_fd(&out, NULL, "shim", x->shim.control, err) == 0 &&
 	    client_add_stdio(&out, x->o->stdio, x->own_tty >= 0 ? x->own_tty : x->tty_slave,
 	                     x->o->detach, err) == 0 &&
-	    preserved_add(&x->preserved, &out, err) == 0)
-		answer = ctl_call(x->conn, &out, -1, err);
+	    preserved_add(&x->preserved, &out, err) == 0 && ctl_request(x->conn, &out, err) == 0 &&
+	    wait_for_resume(x, err) == 0)
+		answer = ctl_answer(x->conn, -1, err);
 	ctl_out_done(&out);
 	close_fd(&x->shim.control);
 	if (!x->o->detach)

@@ -54,7 +54,8 @@ struct client {
 	struct ctl_conn *conn;
 	unsigned refs;
 	struct container *creating; /* dies with the connection until it is committed */
-	struct process *process;    /* whose signals and window sizes it sends */
+	struct process *process;    /* whose signals and window sizes it sends; it dies with the
+	                             * connection until the verb has its answer */
 	char *watching;             /* id of the container whose events it is told */
 	bool is_starter;            /* the verb that started the monitor */
 	bool is_standin;            /* foreground exec: the process dies with the connection */

@@ -158,9 +158,10 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 	if (c->creating) {
 		error_set(&err, ECANCELED, "create was interrupted");
 		container_abort(c->creating, &err);
-	}
-	if (c->is_standin && c->process)
+	} else if (c->process && (c->is_standin || !c->process->is_answered)) {
+		/* Nobody would learn of what a verb that is gone has asked for. */
 		process_standin_gone(c->process);
+	}
 	client_unref(c);
 	if (is_starter && !m->containers && !m->is_ending) { /* it died before its request */
 		m->is_ending = true;

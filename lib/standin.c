@@ -28,6 +28,27 @@ void standin_block_signals(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+int standin_wait(int fd, int timeout_ms, struct error *err)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	struct signalfd_siginfo info;
+	auto_close int signals = -1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	signals = p[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
+	while (poll(p, 2, timeout_ms) < 0 && errno == EINTR)
+		;
+	/* Taken, so that it does not come again when signals are let through. */
+	if (p[1].revents && read(signals, &info, sizeof(info)) == sizeof(info))
+		return error_set(err, ECANCELED, "interrupted");
+	return 0;
+}
+
 /* A monitor that is gone is noticed as the end of the connection, not here. */
 static void tell(struct standin *s, struct json *json)
 {
