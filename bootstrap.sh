@@ -16,6 +16,7 @@ build_packages=(
 	gcc libc6-dev pkgconf meson ninja-build # the compiler and the build
 	git                                     # the format test asks it for the files
 	libyajl-dev libcap-dev libseccomp-dev   # linked in
+	libnl-3-dev libnl-route-3-dev           # netlink: interfaces, addresses, routes, filters
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
 	kmod binutils xz-utils lz4              # take Debian's kernel apart for the guest
@@ -274,6 +275,7 @@ valgrind_cannot=(
 	base_child_kill          # pidfd_send_signal
 	hypervisor_mock lib_life lib_fs_server # pidfd_open
 	lib_share                # open_tree, move_mount
+	netns_macvtap            # fsopen, fsmount
 	hypervisor_qemu          # pidfd_open, and waitid without a siginfo
 )
 
