@@ -40,13 +40,14 @@
  *             Once, first. Mounts the share share_tag, which is of share_type "9p" (default) or
  *             "virtiofs", on PROTOCOL_SHARE.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
- *                  seccomp?: {flags, code (hex)}} -> {pid}
+ *                  notify?, seccomp?: {flags, code (hex)}} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal;
  *             fds?: what the process has as 3, 4, ..., see below}
  *             spec has no linux.seccomp: its filter comes compiled, as struct sock_filter[].
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
  *             and waits before its execve; missing programs are reported here, not at start.
+ *             notify: the program gets a NOTIFY_SOCKET, see the event "ready".
  *   start     {container} -> {}
  *   connect   {container, process?, fd, to, from: stream numbers, uid?, gid?} -> {}
  *             Connect to the listening socket that the process was given as fd; EAGAIN: too many
@@ -90,6 +91,7 @@
  *             container's file systems were synced. FRAME_EOF of its output streams follows or
  *             precedes; both must have arrived before the process counts as finished.
  *   oom       {container}               the kernel has killed a process of it for memory
+ *   ready     {container}               its program has said READY=1 (sd_notify), before any "exit"
  *   log       {level: "debug"|"warning", msg}
  *
  * Changing this: raise PROTOCOL_VERSION, change client.c and guest/, say so in this comment, and

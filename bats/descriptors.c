@@ -1,4 +1,4 @@
-/* What a container does with the sockets that it was given: preserve-fds.bats. */
+/* What a container does with the sockets that it was given: preserve-fds.bats, notify.bats. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,13 +142,54 @@ static void pour(int fd)
 	puts(strerror(errno));
 }
 
+/* Send each word to $NOTIFY_SOCKET as a message, a '|' being the end of a line. "barrier" waits
+ * until the other side has closed a pipe that comes along. */
+static void say(char **words)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0), ends[2];
+	struct {
+		struct cmsghdr head;
+		int fd;
+	} control = { { sizeof(control), SOL_SOCKET, SCM_RIGHTS }, -1 };
+	struct iovec iov;
+	struct msghdr msg = { &to, sizeof(to), &iov, 1, NULL, 0, 0 };
+
+	if (!path)
+		die("NOTIFY_SOCKET");
+	strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
+	for (; *words; words++) {
+		int is_barrier = !strcmp(*words, "barrier");
+
+		for (char *bar = *words; (bar = strchr(bar, '|'));)
+			*bar = '\n';
+		iov.iov_base = *words;
+		iov.iov_len = strlen(*words);
+		if (is_barrier && pipe(ends) == 0) {
+			control.fd = ends[1];
+			msg.msg_control = &control;
+			msg.msg_controllen = sizeof(control);
+		}
+		if (sendmsg(fd, &msg, 0) < 0)
+			die(*words);
+		msg.msg_controllen = 0;
+		if (is_barrier) {
+			close(ends[1]);
+			printf("barrier %zd\n", read(ends[0], &control, 1));
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int fd = argc > 2 ? atoi(argv[2]) : -1, count = argc > 3 ? atoi(argv[3]) : 0;
 
 	if (fd < 0)
 		return 2;
-	if (!strcmp(argv[1], "kind"))
+	if (!strcmp(argv[1], "say"))
+		say(argv + 2);
+	else if (!strcmp(argv[1], "kind"))
 		kind(fd);
 	else if (!strcmp(argv[1], "accept"))
 		accept_all(fd, count);

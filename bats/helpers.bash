@@ -114,6 +114,12 @@ edit_in() { # DIR JQ-ARGUMENT...
 	mv "$dir/config.new" "$dir/config.json"
 }
 
+# Put descriptors.c into the container.
+with_program() {
+	needs cc
+	cc -D_GNU_SOURCE -O -static -o "$B/rootfs/bin/descriptors" "$BATS_TEST_DIRNAME/descriptors.c"
+}
+
 # Change the bundle's config.json.
 edit() { # JQ-ARGUMENT...
 	edit_in "$B" "$@"

@@ -5,11 +5,6 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # the guest's shell expands; tests are subshells
 load helpers
 
-with_program() {
-	needs cc
-	cc -D_GNU_SOURCE -O -static -o "$B/rootfs/bin/descriptors" "$BATS_TEST_DIRNAME/descriptors.c"
-}
-
 # The caller's part in $T/report, standard error in $T/err.
 caller() { # SCENARIO VERB...
 	needs python3

@@ -266,30 +266,53 @@ void container_stats(struct container *ct, struct client *c)
 		client_failf(client_ref(c), ESRCH, "container with id %s is not running", ct->id);
 }
 
-void container_watch(struct container *ct, struct client *c)
+static void tell(struct client *c, const char *event)
 {
+	struct json *j = json_new_object();
+
+	json_set(j, "event", json_new_string(event));
+	ctl_conn_send(c->conn, j);
+}
+
+/* Members: ready: the verb waits for that event, which may have been before. */
+void container_watch(struct container *ct, struct client *c, const struct json *request)
+{
+	bool for_ready = json_get_bool(request, "ready", false);
+
 	if (!container_is_live(ct)) {
 		client_failf(client_ref(c), ESRCH, "container with id %s is not running", ct->id);
+		return;
+	}
+	if (for_ready && !ct->tells_ready) {
+		client_failf(client_ref(c), EINVAL,
+		             "NOTIFY_SOCKET is set, but was not when container '%s' was created",
+		             ct->id);
 		return;
 	}
 	free(c->watching);
 	c->watching = str_dup(ct->id);
 	client_ok(client_ref(c), NULL);
+	if (for_ready && ct->is_ready && c->conn)
+		tell(c, "ready");
+}
+
+void container_ready(struct container *ct)
+{
+	if (!ct->tells_ready || ct->is_ready)
+		return;
+	ct->is_ready = true;
+	container_tell(ct, "ready");
 }
 
 void container_tell(struct container *ct, const char *event)
 {
 	for (struct client *c = ct->m->clients; c; c = c->next) {
-		struct json *j;
-
 		if (!c->conn || !str_eq(c->watching, ct->id))
 			continue;
 		/* A guest may have much to tell, and a verb may be slow to read. */
 		if (str_eq(event, "oom") && ctl_conn_is_full(c->conn))
 			continue;
-		j = json_new_object();
-		json_set(j, "event", json_new_string(event));
-		ctl_conn_send(c->conn, j);
+		tell(c, event);
 	}
 }
 

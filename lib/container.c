@@ -143,7 +143,8 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 }
 
 /* Members: container, key, dir (descriptor of ROOT/ID), state (its record), spec (document for the
- * guest), no_pivot, no_new_keyring, trees: [{name, fd, file}], and the process's (process.c). */
+ * guest), no_pivot, no_new_keyring, notify, trees: [{name, fd, file}], and the process's
+ * (process.c). */
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 {
 	const char *id = json_get_string(msg->json, "container");
@@ -161,6 +162,7 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	ct->key = str_dup(key);
 	ct->dirfd = ctl_msg_take_fd(msg, "dir");
 	ct->record = record_new(id, "");
+	ct->tells_ready = json_get_bool(msg->json, "notify", false);
 	ct->hook_seconds = (unsigned)json_get_i64(msg->json, "hook_seconds", 0);
 	ct->next = m->containers;
 	m->containers = ct;
@@ -230,6 +232,7 @@ void container_send_create(struct container *ct)
 	json_set(args, "no_pivot", json_new_bool(json_get_bool(ct->request, "no_pivot", false)));
 	json_set(args, "no_new_keyring",
 	         json_new_bool(json_get_bool(ct->request, "no_new_keyring", false)));
+	json_set(args, "notify", json_new_bool(ct->tells_ready));
 	if (json_get(ct->request, "seccomp"))
 		json_set(args, "seccomp", json_copy(json_get(ct->request, "seccomp")));
 	json_free(ct->request);

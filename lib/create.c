@@ -19,6 +19,7 @@
 #include "lib/hooks.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
+#include "lib/notify.h"
 #include "lib/seccomp-compile.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
@@ -302,6 +303,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "hook_seconds", json_new_u64(hooks_guest_seconds(c->spec)));
 	json_set(out.json, "no_pivot", json_new_bool(c->o->no_pivot));
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
+	json_set(out.json, "notify", json_new_bool(notify_is_wanted()));
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
 	    client_add_stdio(&out, c->o->stdio, c->own_tty >= 0 ? c->own_tty : c->tty_slave,

@@ -81,6 +81,8 @@ static int take(struct follow *f, const struct ctl_msg *m)
 		return 1;
 	if (str_eq(event, "oom"))
 		return pass_on(f, "oom", NULL) != 0;
+	if (event)
+		return 0;
 	f->is_asking = false;
 	if (failed)
 		log_warn("statistics of '%s': %s, ignoring", f->id, json_get_string(failed, "msg"));

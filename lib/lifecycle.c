@@ -12,6 +12,7 @@
 #include "lib/ctl.h"
 #include "lib/resources.h"
 #include "lib/hooks.h"
+#include "lib/notify.h"
 #include "lib/verbs.h"
 #include "lib/base/changes.h"
 #include "lib/base/error.h"
@@ -112,19 +113,39 @@ static struct record *load_created(struct vcrt *v, const char *id, int *dirfd, s
 	}
 }
 
-int verb_start(struct vcrt *v, const char *id, struct error *err)
+static int start(struct vcrt *v, const struct record *r, int dirfd, struct error *err)
 {
-	auto_close int dirfd = -1;
-	auto_record struct record *r = load_created(v, id, &dirfd, err);
-	struct ctl_out out;
+	struct ctl_out out = client_request("start", r->oci->id);
 
-	if (!r)
-		return -err->code;
-	out = client_request("start", id);
 	/* No limit here: hooks in the guest may take long, and the monitor knows how long. */
 	if (ask_within(-1, r, &out, "cannot start a container that has stopped", NULL, err) < 0)
 		return -err->code;
 	return run_poststart(v, r, dirfd, err);
+}
+
+int verb_start(struct vcrt *v, const char *id, struct error *err)
+{
+	auto_close int dirfd = -1;
+	auto_record struct record *r = load_created(v, id, &dirfd, err);
+	struct notify n = NOTIFY_NONE;
+
+	if (r && notify_open(&n, v, r, err) == 0 && start(v, r, dirfd, err) == 0)
+		notify_wait(&n, r->shim.pid, err);
+	notify_close(&n);
+	return -err->code;
+}
+
+int verb_start_for_run(struct vcrt *v, const char *id, struct notify *n, struct error *err)
+{
+	auto_close int dirfd = -1;
+	auto_record struct record *r = load_created(v, id, &dirfd, err);
+	auto_error struct error failed = { 0 };
+
+	if (!r)
+		return -err->code;
+	if (notify_open(n, v, r, &failed) < 0)
+		log_warn("%s, ignoring", failed.msg);
+	return start(v, r, dirfd, err);
 }
 
 int verb_kill(struct vcrt *v, const char *id, int signal, bool all, struct error *err)

@@ -104,6 +104,8 @@ struct container {
 	struct loop_source *kill_timer;
 	unsigned hook_seconds; /* how long its hooks in the guest may run */
 	bool is_committed, is_in_guest, is_started;
+	bool tells_ready; /* it has a NOTIFY_SOCKET, on which its program */
+	bool is_ready;    /* has said so */
 };
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
 void container_send_create(struct container *ct); /* once the guest is ready */
@@ -115,8 +117,10 @@ void container_ps(struct container *ct, struct client *c);
 void container_delete(struct container *ct, struct client *c, bool force);
 void container_update(struct container *ct, struct client *c, const struct json *request);
 void container_stats(struct container *ct, struct client *c);
-void container_watch(struct container *ct, struct client *c);
-/* Tell those who watch it: "oom" or "end". */
+void container_watch(struct container *ct, struct client *c, const struct json *request);
+/* Its program has said that it is ready; once is enough. */
+void container_ready(struct container *ct);
+/* Tell those who watch it: "oom", "ready" or "end". */
 void container_tell(struct container *ct, const char *event);
 void container_freeze(struct container *ct, struct client *c, bool freeze);
 /* Its own process has ended, all output is written. Ends the monitor after the last one. */

@@ -108,7 +108,7 @@ static void handle_for_container(struct monitor *m, struct client *c, const char
 	else if (str_eq(op, "stats"))
 		container_stats(ct, c);
 	else if (str_eq(op, "events"))
-		container_watch(ct, c);
+		container_watch(ct, c, msg->json);
 	else if (str_eq(op, "pause") || str_eq(op, "resume"))
 		container_freeze(ct, c, str_eq(op, "pause"));
 	else if (str_eq(op, "resize"))

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -9,6 +10,7 @@
 
 #include "lib/console.h"
 #include "lib/ctl.h"
+#include "lib/notify.h"
 #include "lib/standin.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
@@ -49,9 +51,34 @@ static int has_ended(const struct created *c, int *status)
 	return pid < 0 ? -1 : pid == c->shim;
 }
 
+/* Who waits for the container to be ready is told when it is, and of this process: the one that
+ * ends with the container. */
+static void pass_ready(struct notify *n)
+{
+	auto_error struct error err = { 0 };
+
+	if (notify_take(n, getpid(), &err) < 0)
+		log_warn("%s, ignoring", err.msg);
+}
+
+/* A signal; what the monitor says until then is passed on. */
+static ssize_t next_signal(int signals, struct notify *n, struct signalfd_siginfo *info)
+{
+	struct pollfd p[] = { { .fd = signals, .events = POLLIN }, { .events = POLLIN } };
+
+	do {
+		p[1].fd = n->monitor;
+		if (poll(p, 2, -1) < 0)
+			return -1;
+		if (p[1].revents)
+			pass_ready(n);
+	} while (!p[0].revents);
+	return read(signals, info, sizeof(*info));
+}
+
 /* Until the shim has ended, which says everything: the monitor may be gone by then. Its end is one
  * more blocked signal. */
-static int wait_for_shim(const struct created *c, struct error *err)
+static int wait_for_shim(const struct created *c, struct notify *ready, struct error *err)
 {
 	struct signalfd_siginfo info;
 	auto_close int signals = -1;
@@ -64,7 +91,7 @@ static int wait_for_shim(const struct created *c, struct error *err)
 		return error_sys(err, "wait for the container");
 	send_size(c);
 	while ((ended = has_ended(c, &status)) == 0) {
-		ssize_t n = read(signals, &info, sizeof(info));
+		ssize_t n = next_signal(signals, ready, &info);
 
 		if (n == sizeof(info))
 			pass_signal(c, (int)info.ssi_signo);
@@ -79,11 +106,12 @@ static int wait_for_shim(const struct created *c, struct error *err)
 static int start_and_wait(struct vcrt *v, const char *id, const struct created *c, int *exit_code,
                           struct error *err)
 {
-	int code;
+	struct notify ready = NOTIFY_NONE;
+	int code = -1;
 
-	if (verb_start(v, id, err) < 0)
-		return -err->code;
-	code = wait_for_shim(c, err);
+	if (verb_start_for_run(v, id, &ready, err) == 0)
+		code = wait_for_shim(c, &ready, err);
+	notify_close(&ready);
 	if (code >= 0)
 		*exit_code = code;
 	return -err->code;
@@ -111,20 +139,31 @@ static int run_foreground(struct vcrt *v, const struct vcrt_run_options *o, stru
 	return -err->code;
 }
 
-int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, struct error *err)
+static int run_detached(struct vcrt *v, const struct vcrt_run_options *o, struct error *err)
 {
 	auto_error struct error ignored = { 0 };
+	struct notify ready = NOTIFY_NONE;
+	struct created c = CREATED_NONE;
+
+	if (verb_create(v, &o->create, false, &c, err) < 0)
+		return -err->code;
+	created_done(&c);
+	if (verb_start_for_run(v, o->create.id, &ready, err) < 0)
+		verb_delete(v, o->create.id, true, &ignored);
+	else if (notify_wait(&ready, c.shim, &ignored) < 0)
+		log_warn("%s, ignoring", ignored.msg);
+	notify_close(&ready);
+	return -err->code;
+}
+
+int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, struct error *err)
+{
 	struct created c = CREATED_NONE;
 	sigset_t before;
 
 	if (o->detach) {
-		if (verb_create(v, &o->create, false, &c, err) < 0)
-			return -err->code;
-		created_done(&c);
-		if (verb_start(v, o->create.id, err) < 0)
-			verb_delete(v, o->create.id, true, &ignored);
 		*exit_code = 0;
-		return -err->code;
+		return run_detached(v, o, err);
 	}
 	/* From the first moment signals are the container's: what comes early waits for it, but for
 	 * those that end a start (create.c). */

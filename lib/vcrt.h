@@ -105,7 +105,12 @@ VCRT_API int vcrt_container_create(struct vcrt *v, const struct vcrt_create_opti
                                    pid_t *pid, struct vcrt_error *err);
 
 /* OCI operation "start": the user's program runs when this returns. One that is being created is
- * waited for, for as long as one request may take. */
+ * waited for, for as long as one request may take.
+ *
+ * With NOTIFY_SOCKET in the environment of both calls (create and this, or run), the program has a
+ * socket of that kind, too, and this call returns when the program has said READY=1 on it, and that
+ * was passed on to the caller's socket, with MAINPID, the shim's pid; or when the container has
+ * ended. Only run in the foreground does not wait; its MAINPID is the calling process. */
 VCRT_API int vcrt_container_start(struct vcrt *v, const char *id, struct vcrt_error *err);
 
 struct vcrt_run_options {

@@ -13,6 +13,7 @@ struct ctl_msg;
 struct ctl_out;
 struct error;
 struct json;
+struct notify;
 struct oci_spec;
 
 struct vcrt {
@@ -41,6 +42,8 @@ void created_done(struct created *c);
 /* ---- the others ---- */
 
 int verb_start(struct vcrt *v, const char *id, struct error *err);
+/* For run, which gets n opened (if that fails: warned about, and closed) and waits itself. */
+int verb_start_for_run(struct vcrt *v, const char *id, struct notify *n, struct error *err);
 int verb_run(struct vcrt *v, const struct vcrt_run_options *o, int *exit_code, struct error *err);
 int verb_exec(struct vcrt *v, const struct vcrt_exec_options *o, pid_t *pid, int *exit_code,
               struct error *err);

@@ -240,6 +240,8 @@ static void on_event(void *arg, const char *name, const struct json *event)
 		process_exited(p, (int)json_get_i64(event, "code", 255) & 0xff);
 	else if (str_eq(name, "oom") && ct)
 		container_tell(ct, "oom");
+	else if (str_eq(name, "ready") && ct)
+		container_ready(ct);
 	else
 		log_debug("event '%s' of the guest is of no concern", name);
 }

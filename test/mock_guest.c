@@ -26,6 +26,7 @@ struct guest {
 	void *arg;
 	struct mock_process *processes;
 	pid_t last_pid;
+	bool is_ready; /* a start of what was created last */
 	guest_launched_fn slow_done;
 	void *slow_arg;
 	pid_t slow_pid;
@@ -129,7 +130,7 @@ void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
 	auto_error struct error err = { 0 };
 	pid_t pid;
 
-	(void)options;
+	g->is_ready = options->notify;
 	for (int i = 0; spec->hostname && i < (str_eq(spec->hostname, "chatty") ? 10000 : 1); i++)
 		log_warn("%s", spec->hostname);
 	if (str_eq(program, "missing"))
@@ -146,6 +147,8 @@ void guest_start(struct guest *g, const char *container, guest_done_fn done, voi
 
 	if (!find(g, container, ""))
 		error_set(&err, ENOENT, "no container '%s'", container);
+	else if (g->is_ready)
+		g->events->ready(g->arg, container);
 	done(arg, &err);
 }
 

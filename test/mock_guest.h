@@ -10,6 +10,7 @@
 #define MOCK_BAD_LIMIT 666
 /* A hostname is warned about, with its name; "chatty" 10000 times. */
 /* With a process "flood" the list of the container's processes is longer than an answer may be. */
+/* With "notify", a container is ready as it starts. */
 
 /* How many descriptors of a process are kept. */
 #define MOCK_FDS 8

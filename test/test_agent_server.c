@@ -47,6 +47,17 @@ START_TEST(a_container_is_created_and_started)
 }
 END_TEST
 
+START_TEST(a_container_says_that_it_is_ready_if_somebody_wants_to_know)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"create\",\"container\":\"c\",\"notify\":true," SPEC("true") "}",
+	    "{\"id\":1,\"ok\":{\"pid\":1001}}");
+	peer_control(&peer, "{\"id\":2,\"op\":\"start\",\"container\":\"c\"}");
+	expect_control("{\"event\":\"ready\",\"container\":\"c\"}");
+	expect_control("{\"id\":2,\"ok\":{}}");
+}
+END_TEST
+
 START_TEST(limits_and_statistics_of_a_container_are_at_hand)
 {
 	peer_hello(&peer);
@@ -479,6 +490,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_container_is_created_and_started);
+	tcase_add_test(tc, a_container_says_that_it_is_ready_if_somebody_wants_to_know);
 	tcase_add_test(tc, limits_and_statistics_of_a_container_are_at_hand);
 	tcase_add_test(tc, stdio_flows_both_ways_and_ends);
 	tcase_add_test(tc, the_exit_comes_with_all_output_and_its_end);

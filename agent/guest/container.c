@@ -11,6 +11,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "agent/guest/modules.h"
+#include "agent/guest/notify.h"
 #include "agent/guest/work.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -23,6 +24,7 @@
 #define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */
 #define DELETE_MS 30000  /* for killed processes to be gone */
 #define DELETE_POLL_MS 2 /* between looks at the cgroup */
+#define NOTIFY_ROOT "/run/vcrt/notify"
 
 static unsigned setup_time(const struct oci_spec *spec)
 {
@@ -170,6 +172,22 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 	return ct;
 }
 
+static void on_ready(void *arg)
+{
+	struct container *ct = arg;
+
+	ct->guest->events->ready(ct->guest->arg, ct->id);
+}
+
+static int make_notify(struct container *ct, struct error *err)
+{
+	auto_free char *name = str_fmt(
+		"%016llx", (unsigned long long)str_hash(STR_HASH_SEED, ct->id, strlen(ct->id)));
+
+	ct->notify = notify_new(ct->guest->loop, NOTIFY_ROOT, name, ct->spec, on_ready, ct, err);
+	return -err->code;
+}
+
 void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
                   const struct guest_options *options, const struct guest_io *io,
                   guest_launched_fn done, void *arg)
@@ -185,7 +203,8 @@ void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
 		ct->no_pivot = options->no_pivot;
 		ct->no_new_keyring = options->no_new_keyring;
 		ct->bundle = str_dup(options->bundle ? options->bundle : "/");
-		if (seccomp_filter_from_json(options->seccomp, &ct->seccomp, &err) == 0)
+		if (seccomp_filter_from_json(options->seccomp, &ct->seccomp, &err) == 0 &&
+		    (!options->notify || make_notify(ct, &err) == 0))
 			container_prepare(ct, &err);
 	}
 	if (!err.code && container_launch(ct, io, done, arg, &err) == 0)

@@ -16,6 +16,7 @@
 struct changes;
 struct freeze;
 struct loop_source;
+struct notify;
 struct oci_capabilities;
 struct oci_device_cgroup;
 struct oci_id_mapping;
@@ -72,6 +73,7 @@ struct container {
 	struct ns_plan ns;
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
+	struct notify *notify; /* NULL: nobody wants to know that it is ready */
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
 	uint64_t oom_kills;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/notify.h"
 #include "agent/guest/work.h"
 #include "lib/base/child.h"
 #include "lib/base/log.h"
@@ -113,6 +114,7 @@ void container_free(struct container *ct)
 	namespaces_done(&ct->ns);
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
+	notify_free(ct->notify);
 	oci_spec_free(ct->spec);
 	free(ct->bundle);
 	free(ct->id);
@@ -175,6 +177,8 @@ void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 	if (!p->name[0])
 		kill_rest(ct);
 	container_read_oom(ct); /* before the exit that it explains */
+	if (!p->name[0])
+		notify_drain(ct->notify);
 	name = steal_ptr(&p->name);
 	process_forget(ct, p);
 	g->events->exited(g->arg, ct->id, name, child_exit_code(wait_status));

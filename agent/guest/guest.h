@@ -21,6 +21,8 @@ struct guest_events {
 	 * process when this is called; a container stays known until it is deleted. */
 	void (*exited)(void *arg, const char *container, const char *process, int code);
 	void (*oom)(void *arg, const char *container);
+	/* Its program has said so, perhaps more than once; before exited() if it ends then. */
+	void (*ready)(void *arg, const char *container);
 };
 
 /* err->code is 0 for success. err is only valid during the call. */
@@ -59,6 +61,7 @@ void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
 struct guest_options {
 	bool no_pivot;              /* MS_MOVE and chroot instead of pivot_root */
 	bool no_new_keyring;        /* no session keyring of its own */
+	bool notify;                /* it gets a NOTIFY_SOCKET, for ready() */
 	const char *bundle;         /* what hooks are told; NULL: "/" */
 	const struct json *seccomp; /* see agent/seccomp-filter.h; NULL: no filter */
 };

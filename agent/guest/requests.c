@@ -100,6 +100,7 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 	options = (struct guest_options){
 		.no_pivot = json_get_bool(r->args, "no_pivot", false),
 		.no_new_keyring = json_get_bool(r->args, "no_new_keyring", false),
+		.notify = json_get_bool(r->args, "notify", false),
 		.bundle = json_get_string(r->args, "bundle"),
 		.seccomp = json_get_object(r->args, "seccomp"),
 	};

@@ -97,9 +97,17 @@ static void on_oom(void *arg, const char *container)
 	send_json(arg, event);
 }
 
+static void on_ready(void *arg, const char *container)
+{
+	auto_json struct json *event = event_new("ready", container);
+
+	send_json(arg, event);
+}
+
 static const struct guest_events engine_events = {
 	.exited = on_exited,
 	.oom = on_oom,
+	.ready = on_ready,
 };
 
 /* Requests */
