@@ -87,9 +87,11 @@
  *
  * Events:
  *   exit      {container, process, code}    process "" is the container's own; code 0-255 as rule 2
- *             of CLIENTS.md has it. Sent after all of its output was queued as frames and the
- *             container's file systems were synced. FRAME_EOF of its output streams follows or
- *             precedes; both must have arrived before the process counts as finished.
+ *             of CLIENTS.md has it. Sent after all of its output was queued as frames and the share
+ *             was written back since its end, which holds up no request but a delete of the
+ *             container: its answer comes after the exit of each of its processes. FRAME_EOF of
+ *             the output streams follows or precedes; both must have arrived before the process
+ *             counts as finished.
  *   oom       {container}               the kernel has killed a process of it for memory
  *   ready     {container}               its program has said READY=1 (sd_notify), before any "exit"
  *   log       {level: "debug"|"warning", msg}

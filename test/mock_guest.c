@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ struct guest {
 };
 
 static struct guest *last;
+static int sync_ms;
 
 struct guest *guest_new(struct loop *loop, const char *cgroup_root,
                         const struct guest_events *events, void *arg)
@@ -290,6 +292,12 @@ int sandbox_setup(const struct json *request, struct error *err)
 
 void sandbox_sync(void)
 {
+	poll(NULL, 0, sync_ms);
+}
+
+void mock_guest_sync_takes(int ms)
+{
+	sync_ms = ms;
 }
 
 struct guest *mock_guest_last(void)

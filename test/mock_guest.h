@@ -20,6 +20,8 @@ struct guest *mock_guest_last(void);
 
 /* The descriptors of the only process with that name; -1: it has none, or is gone. */
 int mock_guest_fd(struct guest *g, const char *container, const char *process, int fd);
+/* From now on, each time that the share is written back. */
+void mock_guest_sync_takes(int ms);
 /* The process ends; leak: somebody else (a background process) keeps its descriptors. */
 /* A program named "slow" is only launched now. */
 void mock_guest_launched(struct guest *g);

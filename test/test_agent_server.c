@@ -131,10 +131,10 @@ START_TEST(an_exec_has_streams_of_its_own)
 	peer_expect(&peer, FRAME_DATA, 4);
 	peer_control(&peer, "{\"id\":3,\"op\":\"signal\",\"container\":\"c\",\"process\":\"e\","
 	                    "\"signal\":9}");
+	expect_control("{\"id\":3,\"ok\":{}}");
+	peer_expect(&peer, FRAME_EOF, 4);
 	expect_control("{\"event\":\"exit\",\"container\":\"c\",\"process\":\"e\","
 	               "\"code\":137}");
-	peer_expect(&peer, FRAME_EOF, 4);
-	expect_control("{\"id\":3,\"ok\":{}}");
 }
 END_TEST
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/exits.h"
 #include "agent/guest/io.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/server-internal.h"
@@ -146,13 +147,22 @@ static int do_start(struct server *s, struct request *r, struct error *err)
 	return 1;
 }
 
+/* Every end of a process is told before. */
+static void on_deleted(void *arg, const struct error *err)
+{
+	struct request *r = arg;
+
+	if (err->code || !exits_hold(r->server->exits, r))
+		request_done(r, err);
+}
+
 static int do_delete(struct server *s, struct request *r, struct error *err)
 {
 	const char *id = get_container(r, err);
 
 	if (!id)
 		return -err->code;
-	guest_delete(s->guest, id, request_done, r);
+	guest_delete(s->guest, id, on_deleted, r);
 	return 1;
 }
 

@@ -9,6 +9,7 @@
 #include "lib/base/error.h"
 #include "lib/base/str.h"
 
+struct exits;
 struct json;
 struct mux;
 struct stdio;
@@ -25,6 +26,7 @@ struct server {
 	struct mux *mux;
 	struct guest *guest;
 	struct attached *attached;
+	struct exits *exits;
 	struct request *requests; /* not answered yet, oldest first */
 	struct loop_source *log_source, *off_timer;
 	int log_fd, log_end;   /* a pipe: warnings of the agent, on their way to the host */

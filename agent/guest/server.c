@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/exits.h"
 #include "agent/guest/io.h"
-#include "agent/guest/sandbox.h"
 #include "agent/guest/server-internal.h"
 #include "agent/mux.h"
 #include "agent/protocol.h"
@@ -27,6 +27,11 @@ static void send_json(struct server *s, const struct json *message)
 	auto_free char *text = json_print(message, false);
 
 	mux_send_control(s->mux, text, strlen(text));
+}
+
+static void send_event(void *arg, const struct json *event)
+{
+	send_json(arg, event);
 }
 
 static struct json *event_new(const char *name, const char *container)
@@ -73,12 +78,13 @@ static void detach(struct server *s, struct attached *a)
 	free(a);
 }
 
-/* All output is queued in the mux, and the share is written back, before the host hears of it. */
+/* All output is queued in the mux, and the share will be written back, before the host hears of it.
+ */
 static void on_exited(void *arg, const char *container, const char *process, int code)
 {
 	struct server *s = arg;
 	struct attached *a = server_find(s, container, process);
-	auto_json struct json *event = event_new("exit", container);
+	struct json *event = event_new("exit", container);
 
 	json_set(event, "process", json_new_string(process));
 	json_set(event, "code", json_new_i64(code));
@@ -86,8 +92,7 @@ static void on_exited(void *arg, const char *container, const char *process, int
 		stdio_finish(a->io);
 		detach(s, a);
 	}
-	sandbox_sync();
-	send_json(s, event);
+	exits_add(s->exits, event);
 }
 
 static void on_oom(void *arg, const char *container)
@@ -359,6 +364,7 @@ static int start_log(struct server *s, struct error *err)
 struct server *server_new(struct loop *loop, int fd)
 {
 	struct server *s = xzalloc(sizeof(*s));
+	const struct exits_target target = { send_event, request_done, s };
 	auto_free char *hello =
 		str_fmt("{\"vcrt\":%d,\"version\":\"%s\"}", PROTOCOL_VERSION, VCRT_VERSION);
 
@@ -366,6 +372,7 @@ struct server *server_new(struct loop *loop, int fd)
 	s->log_fd = s->log_end = -1;
 	s->mux = mux_new(loop, fd, &server_events, s);
 	mux_send_hello(s->mux, hello);
+	s->exits = exits_new(loop, &target);
 	return s;
 }
 
@@ -394,6 +401,7 @@ void server_free(struct server *s)
 		detach(s, s->attached);
 	s->is_going_on = true; /* what waits stays where it is */
 	guest_free(s->guest);
+	exits_free(s->exits);
 	while (s->requests)
 		request_free(s->requests);
 	loop_remove(&s->log_source);
