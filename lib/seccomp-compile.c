@@ -20,6 +20,8 @@
 #endif
 #define DEFAULT_ERRNO EPERM /* what the specification says for a missing errnoRet */
 #define MAX_NEWER 24        /* instructions of emit_newer() */
+#define MAX_RULES                                                                                  \
+	8192 /* libseccomp needs their square of time, and the kernel takes half as much */
 #define X32_BIT 0x40000000u
 #define API_LEVEL 4   /* of libseccomp: all of it that we use */
 #define BINARY_TREE 2 /* of SCMP_FLTATR_CTL_OPTIMIZE */
@@ -189,6 +191,11 @@ static int add_conditions(scmp_filter_ctx ctx, uint32_t action,
 	return 0;
 }
 
+static int too_many(struct error *err)
+{
+	return error_set(err, E2BIG, "linux.seccomp: the filter has too many rules");
+}
+
 static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp *sc, uint32_t dflt,
                      struct error *err)
 {
@@ -207,6 +214,18 @@ static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp *sc, uint32_t
 				return -err->code;
 	}
 	return 0;
+}
+
+static int check_length(const struct oci_seccomp *sc, struct error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sc->n_syscalls; i++) {
+		const struct oci_seccomp_syscall *call = &sc->syscalls[i];
+
+		n += strv_len(call->names) * (call->n_args ? call->n_args : 1);
+	}
+	return n > MAX_RULES ? too_many(err) : 0;
 }
 
 /* ---- system calls that nobody knew of when the rules were written ---- */
@@ -319,9 +338,7 @@ static int export(scmp_filter_ctx ctx, const struct oci_seccomp *sc, struct secc
 	if (pread(fd, out->code + out->n, (size_t)st.st_size, 0) != st.st_size)
 		return error_sys(err, "read the seccomp filter");
 	out->n += (size_t)st.st_size / sizeof(*out->code);
-	return out->n > BPF_MAXINSNS
-	               ? error_set(err, E2BIG, "linux.seccomp: the filter has too many rules")
-	               : 0;
+	return out->n > BPF_MAXINSNS ? too_many(err) : 0;
 }
 
 /* In place of what libseccomp would find out about this host's kernel. */
@@ -347,7 +364,7 @@ int seccomp_compile(const struct oci_seccomp *sc, struct seccomp_filter *out, st
 		return 0;
 	if (sc->listener_path)
 		return error_set(err, ENOTSUP, "linux.seccomp.listenerPath: not supported in a VM");
-	if (parse_flags(sc->flags, &out->flags, err) < 0 ||
+	if (check_length(sc, err) < 0 || parse_flags(sc->flags, &out->flags, err) < 0 ||
 	    parse_action(sc->default_action,
 	                 sc->has_default_errno_ret ? sc->default_errno_ret : DEFAULT_ERRNO, &dflt,
 	                 err) < 0)

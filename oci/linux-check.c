@@ -6,7 +6,8 @@
 #include "lib/base/str.h"
 #include "oci/table-internal.h"
 
-#define NAME_MAX_LEN 64 /* of a host or domain name: __NEW_UTS_LEN */
+#define MAX_MAPPINGS 340 /* of a user namespace, user_namespaces(7) */
+#define NAME_MAX_LEN 64  /* of a host or domain name: __NEW_UTS_LEN */
 
 static int find_namespaces(const struct oci_linux *l, const struct oci_at *at, int *found,
                            struct error *err)
@@ -39,6 +40,8 @@ static int check_mappings(const struct oci_id_mapping *maps, size_t n, const cha
 	const struct oci_at list = { .up = at, .name = name };
 	bool has_root = false;
 
+	if (n > MAX_MAPPINGS)
+		return oci_fail(at, name, err, "more than %d mappings", MAX_MAPPINGS);
 	for (size_t i = 0; i < n; i++) {
 		const struct oci_id_mapping *m = &maps[i];
 		const struct oci_at here = { .up = &list, .index = i };

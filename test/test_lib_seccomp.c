@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -205,6 +206,26 @@ START_TEST(what_cannot_be_done_is_refused_by_name)
 }
 END_TEST
 
+/* Else a configuration could keep a create busy for minutes. */
+START_TEST(more_rules_than_any_filter_holds_are_refused_at_once)
+{
+	struct oci_seccomp_syscall call = { .action = "SCMP_ACT_KILL" };
+	struct oci_seccomp sc = { .default_action = "SCMP_ACT_ALLOW",
+		                  .syscalls = &call,
+		                  .n_syscalls = 1 };
+
+	call.names = xcalloc(300001, sizeof(*call.names));
+	for (int i = 0; i < 300000; i++)
+		call.names[i] = "read";
+	ck_assert_int_eq(seccomp_compile(&sc, &filter, &err), -E2BIG);
+	ck_assert_str_eq(err.msg, "linux.seccomp: the filter has too many rules");
+	error_clear(&err);
+	call.names[500] = NULL;
+	ck_assert_int_eq(seccomp_compile(&sc, &filter, &err), 0);
+	free(call.names);
+}
+END_TEST
+
 /* As runc does it, so that programs fall back to what was there before. */
 START_TEST(calls_newer_than_all_that_are_named_do_not_exist)
 {
@@ -297,6 +318,7 @@ int main(void)
 	               architectures_that_are_not_listed_are_killed_and_listed_ones_are_filtered);
 	tcase_add_test(tc, flags_are_passed_on);
 	tcase_add_test(tc, what_cannot_be_done_is_refused_by_name);
+	tcase_add_test(tc, more_rules_than_any_filter_holds_are_refused_at_once);
 	tcase_add_test(tc, calls_newer_than_all_that_are_named_do_not_exist);
 	tcase_add_test(tc, a_filter_survives_the_way_to_the_guest);
 	tcase_add_test(tc, no_seccomp_is_no_filter);

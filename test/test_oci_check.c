@@ -305,6 +305,21 @@ START_TEST(checks_namespaces_against_what_needs_them)
 }
 END_TEST
 
+START_TEST(a_user_namespace_has_up_to_340_mappings)
+{
+	auto_buf struct buf text = { 0 };
+	struct row row = { .msg = "linux.uidMappings: more than 340 mappings" };
+
+	buf_adds(&text, "\"namespaces\":[{\"type\":\"user\"}],\"uidMappings\":[");
+	for (int i = 0; i < 341; i++)
+		buf_addf(&text, "%s{\"containerID\":%d,\"hostID\":%d,\"size\":1}", i ? "," : "",
+		         2 * i, 2 * i);
+	buf_addc(&text, ']');
+	row.text = text.data;
+	check_rows("\"linux\":{", &row, 1, "}");
+}
+END_TEST
+
 START_TEST(checks_names)
 {
 #define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -506,6 +521,7 @@ int main(void)
 	tcase_add_test(tc, checks_mounts_hooks_and_annotations);
 	tcase_add_test(tc, checks_linux);
 	tcase_add_test(tc, checks_namespaces_against_what_needs_them);
+	tcase_add_test(tc, a_user_namespace_has_up_to_340_mappings);
 	tcase_add_test(tc, checks_names);
 	tcase_add_test(tc, checks_what_a_vm_cannot_have);
 	tcase_add_test(tc, checks_seccomp);
