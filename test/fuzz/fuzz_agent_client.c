@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent.h"
+#include "agent/duplex.h"
 #include "agent/mux.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -49,6 +50,27 @@ static void on_answer(void *arg, const struct json *result, const struct error *
 	must(result ? json_type(result) == JSON_OBJECT : err->code > 0 && err->msg);
 }
 
+/* Streams of messages, with one on its way to the guest. other: the caller's end. */
+static struct duplex *records(struct loop *loop, struct agent *agent, int *other)
+{
+	uint32_t to = agent_next_stream(agent), from = agent_next_stream(agent);
+	int ends[2];
+
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	must(send(ends[1], "message", 7, 0) == 7);
+	*other = ends[1];
+	return duplex_new(loop, agent_mux(agent), to, from, ends[0], DUPLEX_RECORDS, NULL, NULL);
+}
+
+static void take_records(int fd)
+{
+	static char buf[65536];
+
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	close_fd(&fd);
+}
+
 static const struct agent_events events = { .event = on_event, .lost = on_lost };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,8 +78,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct loop *loop = loop_new();
 	struct run run = { 0 };
 	struct agent *agent;
+	struct duplex *duplex;
 	struct pump *in, *out;
-	int ends[2];
+	int ends[2], other;
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	agent = agent_open(&agent_vcrt_ops, loop, ends[0], &events, &run);
@@ -65,6 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	                  open("/proc/self/maps", O_RDONLY | O_CLOEXEC), NULL, NULL);
 	out = pump_to_fd(loop, agent_mux(agent), agent_next_stream(agent),
 	                 open("/dev/null", O_WRONLY | O_CLOEXEC), NULL, NULL);
+	duplex = records(loop, agent, &other);
+	must(duplex != NULL);
 	for (int i = 0; i < CALLS; i++)
 		agent_call(agent, "ps", NULL, on_answer, &run.answers[i]);
 	agent_feed(loop, ends[1], data, size);
@@ -74,6 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(run.lost == 1);
 	pump_free(in);
 	pump_free(out);
+	duplex_free(duplex);
+	take_records(other);
 	agent_close(agent);
 	loop_free(loop);
 	return 0;
