@@ -275,7 +275,7 @@ valgrind_cannot=(
 	base_child_kill          # pidfd_send_signal
 	hypervisor_mock lib_life lib_fs_server # pidfd_open
 	lib_share                # open_tree, move_mount
-	netns_macvtap            # fsopen, fsmount
+	netns_macvtap netns_transfer # fsopen, fsmount
 	hypervisor_qemu          # pidfd_open, and waitid without a siginfo
 )
 
