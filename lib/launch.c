@@ -200,7 +200,9 @@ static int send_boot(struct launch *l, struct error *err)
 
 int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *err)
 {
-	if (config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0)
+	/* What the guest cannot do is told before there is one. */
+	if (oci_cgroup2_check(oci_resources_of(spec), err) < 0 ||
+	    config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0)
 		return -err->code;
 	if (make_directory(l, err) < 0 || resolve_accel(l->config, err) < 0)
 		return -err->code;

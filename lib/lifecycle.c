@@ -229,7 +229,7 @@ int verb_update(struct vcrt *v, const char *id, const char *resources_json, stru
 	if (str_eq(record_status(r), VCRT_STOPPED))
 		return error_set(err, ESRCH, "container not running");
 	resources = read_resources(resources_json, err);
-	if (!resources)
+	if (!resources || oci_cgroup2_check(resources, err) < 0)
 		return -err->code;
 	resources_warn(resources, r->cgroup_dirs);
 	resources_vm_memory(resources, (unsigned)(r->room.vm >> 20), 1); /* warns */

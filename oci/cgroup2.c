@@ -16,6 +16,24 @@ static uint64_t clamp(uint64_t n, uint64_t min, uint64_t max)
 	return n < min ? min : n > max ? max : n;
 }
 
+static int refuse(const char *field, struct error *err)
+{
+	return error_set(err, ENOTSUP, FIELD "%s: not supported with cgroup version 2", field);
+}
+
+int oci_cgroup2_check(const struct oci_resources *r, struct error *err)
+{
+	const struct oci_network *net = r ? r->network : NULL;
+	const struct oci_cpu *c = r ? r->cpu : NULL;
+	const struct oci_block_io *b = r ? r->block_io : NULL;
+
+	if (net && (net->class_id || net->n_priorities > 0))
+		return refuse("network", err);
+	if (c && (c->realtime_runtime != 0 || c->realtime_period != 0))
+		return refuse("cpu.realtimeRuntime, realtimePeriod", err);
+	return b && b->leaf_weight ? refuse("blockIO.leafWeight", err) : 0;
+}
+
 uint64_t oci_cpu_weight(uint64_t shares)
 {
 	return shares ? 1 + ((clamp(shares, 2, 262144) - 2) * 9999) / 262142 : 0;

@@ -74,6 +74,8 @@ int oci_state_validate(const struct oci_state *state, struct error *err);
 
 /* ---- cgroup version 2 (cgroup2.c) ---- */
 
+/* Refuse (-ENOTSUP) what version 2, and so a guest, does not have. r may be NULL. */
+int oci_cgroup2_check(const struct oci_resources *r, struct error *err);
 uint64_t oci_cpu_weight(uint64_t shares); /* [2, 262144] to [1, 10000]; 0 is "not set" */
 uint64_t oci_io_weight(uint16_t weight);  /* [10, 1000] to [1, 10000]; 0 is "not set" */
 /* Version 1 counts memory and swap together, version 2 swap alone. 1: *max is the limit of swap

@@ -6,6 +6,36 @@
 #include "oci/oci.h"
 #include "test/scratch.h"
 
+START_TEST(what_only_version_1_has_is_refused)
+{
+	auto_error struct error err = { 0 };
+	struct oci_network net = { .class_id = 1 };
+	struct oci_cpu cpu = { .realtime_period = 1000 };
+	struct oci_block_io io = { .leaf_weight = 50 };
+	struct oci_resources r = { 0 };
+
+	ck_assert_int_eq(oci_cgroup2_check(NULL, &err), 0);
+	r.block_io = &io;
+	ck_assert_int_eq(oci_cgroup2_check(&r, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.resources.blockIO.leafWeight: not supported with cgroup "
+	                          "version 2");
+	error_clear(&err);
+	r.cpu = &cpu;
+	ck_assert_int_eq(oci_cgroup2_check(&r, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.resources.cpu.realtimeRuntime, realtimePeriod: not "
+	                          "supported with cgroup version 2");
+	error_clear(&err);
+	r.network = &net;
+	ck_assert_int_eq(oci_cgroup2_check(&r, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.resources.network: not supported with cgroup version 2");
+	error_clear(&err);
+	net.class_id = 0;
+	cpu.realtime_period = 0;
+	io.leaf_weight = 0;
+	ck_assert_int_eq(oci_cgroup2_check(&r, &err), 0);
+}
+END_TEST
+
 START_TEST(weights_are_converted_over_their_whole_range)
 {
 	ck_assert_uint_eq(oci_cpu_weight(0), 0);
@@ -84,6 +114,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("cgroup2");
 
+	tcase_add_test(tc, what_only_version_1_has_is_refused);
 	tcase_add_test(tc, weights_are_converted_over_their_whole_range);
 	tcase_add_test(tc, swap_is_what_exceeds_memory);
 	tcase_add_test(tc, quota_and_period_are_one_line);

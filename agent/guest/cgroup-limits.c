@@ -44,11 +44,6 @@ static int put_i64(const struct limits *l, const char *field, const char *file, 
 	return put(l, field, file, text, err);
 }
 
-static int refuse(const char *field, struct error *err)
-{
-	return error_set(err, ENOTSUP, FIELD "%s: not supported with cgroup version 2", field);
-}
-
 static int limit_swap(const struct limits *l, const struct oci_memory *m, struct error *err)
 {
 	int64_t max;
@@ -90,8 +85,6 @@ static int limit_cpu(const struct limits *l, const struct oci_cpu *c, struct err
 {
 	if (!c)
 		return 0;
-	if (c->realtime_runtime != 0 || c->realtime_period != 0)
-		return refuse("cpu.realtimeRuntime, realtimePeriod", err);
 	if (c->has_idle && put_i64(l, "cpu.idle", "cpu.idle", c->idle, err) < 0)
 		return -err->code;
 	/* An idle group has no weight. */
@@ -117,8 +110,6 @@ static int limit_io(const struct limits *l, const struct oci_block_io *b, struct
 
 	if (!b)
 		return 0;
-	if (b->leaf_weight)
-		return refuse("blockIO.leafWeight", err);
 	if (b->n_weight_device || b->n_throttle_read_bps_device || b->n_throttle_write_bps_device ||
 	    b->n_throttle_read_iops_device || b->n_throttle_write_iops_device)
 		return error_set(err, ENOTSUP, FIELD "blockIO: the guest has no such device");
@@ -181,15 +172,12 @@ int cgroup_limit(const struct cgroup *cg, const struct oci_resources *r, struct 
                  struct error *err)
 {
 	const struct limits limits = { .cg = cg, .undo = undo }, *l = &limits;
-	const struct oci_network *net = r ? r->network : NULL;
 
 	if (!r)
 		return 0;
-	if (net && (net->class_id || net->n_priorities > 0))
-		return refuse("network", err);
-	if (limit_memory(l, r->memory, err) < 0 || limit_cpu(l, r->cpu, err) < 0 ||
-	    limit_io(l, r->block_io, err) < 0 || limit_hugepages(l, r, err) < 0 ||
-	    limit_rdma(l, r, err) < 0)
+	if (oci_cgroup2_check(r, err) < 0 || limit_memory(l, r->memory, err) < 0 ||
+	    limit_cpu(l, r->cpu, err) < 0 || limit_io(l, r->block_io, err) < 0 ||
+	    limit_hugepages(l, r, err) < 0 || limit_rdma(l, r, err) < 0)
 		return -err->code;
 	if (r->pids && r->pids->limit != 0 &&
 	    put_i64(l, "pids.limit", "pids.max", r->pids->limit, err) < 0)
