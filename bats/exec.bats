@@ -280,3 +280,22 @@ load helpers
 		[ "$(cat "$T/out$i" "$T/err$i" "$T/code$i")" = "out $i"$'\n'"err $i"$'\n'"$i" ]
 	done
 }
+
+@test "exec: what is exec'd has the session keyring of the container, not that of the machine" {
+	needs cc
+	cat >"$T/session.c" <<-'END'
+		#include <stdio.h>
+		#include <sys/syscall.h>
+		#include <unistd.h>
+
+		int main(void) /* KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING */
+		{
+			return printf("keyring %ld\n", syscall(SYS_keyctl, 0, -3, 0)) < 0;
+		}
+	END
+	cc -static -o "$B/rootfs/bin/session" "$T/session.c"
+	start_container "$ID" sh -c 'session; exec sleep 1000'
+	wait_until 30 grep -q '^keyring [1-9]' "$T/$ID.out"
+	[ "$(vcrt exec "$ID" session)" = "$(cat "$T/$ID.out")" ]
+	[ "$(vcrt exec -u 1000 "$ID" session)" = "$(cat "$T/$ID.out")" ]
+}

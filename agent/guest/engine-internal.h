@@ -241,6 +241,9 @@ int devices_store(const struct oci_linux *x, struct error *err);
 int devices_attach_store(int store, struct error *err);
 int devices_make(struct mount_state *ms, struct error *err); /* child */
 
+/* keyring.c, child: the container's session keyring, in its user namespace as that one's root */
+int keyring_join(const struct container *ct, struct error *err);
+
 /* console.c, child, inside the container's root */
 int console_open(struct launch *l, bool on_dev_console, struct error *err);
 

@@ -24,6 +24,8 @@ static int exec_setup(struct launch *l, struct error *err)
 		return error_sys(err, "join the container's namespaces");
 	if ((flags & CLONE_NEWUSER) && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return error_sys(err, "become root of the user namespace");
+	if (keyring_join(l->ct, err) < 0)
+		return -err->code;
 	if (chdir("/") < 0)
 		return error_sys(err, "enter the container's root");
 	if (setsid() < 0)

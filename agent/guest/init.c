@@ -1,11 +1,8 @@
 /* The container's first process, from its birth in new namespaces to the wait for "start". */
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
@@ -35,18 +32,6 @@ static int become_namespace_root(struct launch *l, struct error *err)
 	return 0;
 }
 
-/* A session keyring of its own, so that keys of the agent's are out of reach. */
-static int new_keyring(struct launch *l, struct error *err)
-{
-	auto_free char *name = str_fmt("_ses.%s", l->ct->id);
-
-	if (l->ct->no_new_keyring)
-		return 0;
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS)
-		return error_sys(err, "create a session keyring");
-	return 0;
-}
-
 static int set_names(const struct oci_spec *spec, struct error *err)
 {
 	if (spec->hostname && *spec->hostname &&
@@ -62,7 +47,7 @@ static int init_namespaces(struct launch *l, struct error *err)
 {
 	const struct oci_linux *x = l->spec->linux_;
 
-	if (namespaces_join(&l->ct->ns, err) < 0 || new_keyring(l, err) < 0)
+	if (namespaces_join(&l->ct->ns, err) < 0 || keyring_join(l->ct, err) < 0)
 		return -err->code;
 	if (setsid() < 0)
 		return error_sys(err, "start a session");
