@@ -121,3 +121,12 @@ refused() { # MESSAGE
 	grep -q "can't create /sys/fs/cgroup/cgroup.procs" "$T/err"
 	grep -q '/sys/kernel/x: Read-only file system' "$T/err"
 }
+
+@test "userns: without a cgroup namespace the container sees its own cgroup below a sysfs" {
+	map_ids '0 0 65536'
+	edit '.linux.namespaces |= map(select(.type != "cgroup")) | .linux.resources.pids.limit = 77'
+	run_container -- sh -c 'ls -d /sys/class/mem/random; cat /sys/fs/cgroup/pids.max'
+	[ "$code" -eq 0 ]
+	[ "$(cat "$T/out")" = '/sys/class/mem/random
+77' ]
+}

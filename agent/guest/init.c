@@ -74,11 +74,10 @@ static int init_setup(struct launch *l, struct error *err)
 	umask(0);
 	/* Root, sources and /proc are used while this process still owns what the agent owns. */
 	if (wait_for_mappings(l, err) < 0 || rootfs_prepare(&ms, err) < 0 ||
-	    devices_attach_store(l->devices, err) < 0 ||
+	    devices_attach_store(l->devices, err) < 0 || mounts_open_sources(&ms, err) < 0 ||
 	    (l->sysfs >= 0 && mount_attach_at(l->sysfs, "/sys", err) < 0) ||
-	    mounts_open_sources(&ms, err) < 0 || namespaces_enter_late(l->ct, err) < 0 ||
-	    become_namespace_root(l, err) < 0 || init_namespaces(l, err) < 0 ||
-	    init_filesystem(l, &ms, err) < 0)
+	    namespaces_enter_late(l->ct, err) < 0 || become_namespace_root(l, err) < 0 ||
+	    init_namespaces(l, err) < 0 || init_filesystem(l, &ms, err) < 0)
 		return -err->code;
 	if (l->process->terminal && console_open(l, true, err) < 0)
 		return -err->code;

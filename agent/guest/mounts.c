@@ -108,26 +108,36 @@ int mounts_allow(size_t n, struct error *err)
 	return n < MANY_MOUNTS ? 0 : fs_write_value(MOUNT_NAMESPACES_LIMIT, limit, err);
 }
 
+/* Without a cgroup namespace the container gets its own part of the VM's hierarchy. */
+static bool is_bound_cgroup(const struct launch *l, const struct oci_mount *m)
+{
+	return is_cgroup(m) && !(l->ct->ns.create & CLONE_NEWCGROUP);
+}
+
 int mounts_open_sources(struct mount_state *ms, struct error *err)
 {
 	const struct oci_spec *spec = ms->l->spec;
+	const struct container *ct = ms->l->ct;
+	auto_free char *cgroup = str_fmt("%s%s", ct->guest->cgroup_root, ct->cgroup.path);
 
 	ms->sources = xcalloc(spec->n_mounts + 1, sizeof(int));
 	ms->readonly = xcalloc(spec->n_mounts + 1, sizeof(int));
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct oci_mount *m = &spec->mounts[i];
+		bool is_own = is_bound_cgroup(ms->l, m);
 		struct mount_options o;
 
 		ms->sources[i] = -1;
 		if (mount_options_parse(m->options, &o, err) < 0)
 			return mount_failed(m, false, err);
 		mount_options_done(&o);
-		if (!is_bind(m, &o) || (o.flags & MS_REMOUNT))
+		if (!is_own && (!is_bind(m, &o) || (o.flags & MS_REMOUNT)))
 			continue;
-		ms->sources[i] = clone_source(m->source, o.flags & MS_REC);
+		ms->sources[i] = is_own ? clone_source(cgroup, false)
+		                        : clone_source(m->source, o.flags & MS_REC);
 		if (ms->sources[i] < 0) {
 			error_sys(err, "open the source");
-			return mount_failed(m, true, err);
+			return mount_failed(m, !is_own, err);
 		}
 	}
 	return 0;
@@ -230,19 +240,6 @@ static int clone_path(const char *path, const struct mount_options *o, struct er
 	return steal_fd(&tree);
 }
 
-static int make_cgroup(const struct launch *l, const struct oci_mount *m, struct mount_options *o,
-                       struct error *err)
-{
-	auto_free char *path = NULL;
-
-	strv_free(o->data); /* options of version 1 hierarchies: there is only version 2 */
-	o->data = NULL;
-	if (l->ct->ns.create & CLONE_NEWCGROUP)
-		return new_filesystem("cgroup2", m, o, err);
-	path = str_fmt("%s%s", l->ct->guest->cgroup_root, l->ct->cgroup.path);
-	return clone_path(path, o, err);
-}
-
 /* sysfs belongs to the VM's network namespace, and a user namespace may only bind what there is.
  * The agent's will not do: the cgroups of the whole VM are mounted in it, and could not be left
  * out. */
@@ -282,9 +279,13 @@ static int make_tree(struct mount_state *ms, size_t i, struct mount_options *o, 
 	uint64_t set, clear;
 	int tree;
 
-	if (is_cgroup(m))
-		return make_cgroup(ms->l, m, o, err);
-	if (!is_bind(m, o))
+	if (is_cgroup(m)) {
+		strv_free(o->data); /* options of version 1 hierarchies: there is only version 2 */
+		o->data = NULL;
+	}
+	if (is_cgroup(m) && !is_bound_cgroup(ms->l, m))
+		return new_filesystem("cgroup2", m, o, err);
+	if (!is_cgroup(m) && !is_bind(m, o))
 		return make_other(ms->l, m, o, err);
 	tree = ms->sources[i];
 	mount_options_attr(o, &set, &clear);
