@@ -19,10 +19,10 @@
  *
  * A client may send the next request without waiting for the last answer. Requests are begun in the
  * order in which they were sent, and the slow ones (create, exec, start, pause, resume, update, ps,
- * delete) hold up nobody else; answers may come in another order. Within one container these wait
- * for an older answer: everything but delete and exec (which is refused) for that to create,
- * signals except SIGKILL and winsize for that to the exec of their process, and pause, resume and
- * update for each other.
+ * network, delete) hold up nobody else; answers may come in another order. Within one container
+ * these wait for an older answer: everything but delete and exec (which is refused) for that to
+ * create, signals except SIGKILL and winsize for that to the exec of their process, and pause,
+ * resume and update for each other.
  *
  * Stdio. The host numbers streams and names them in "create" and "exec". Each stream flows one way
  * and starts with a window of PROTOCOL_WINDOW bytes; the reader grants more with FRAME_CREDIT as it
@@ -70,6 +70,8 @@
  *                  hugetlb?: [{size ("2MB"), current, failures}]}
  *             Numbers of the container's cgroup, all unsigned; without a "max" there is no limit.
  *             cpu and memory.stat are cpu.stat and memory.stat as the guest's kernel has them.
+ *   network   {interfaces?: [INTERFACE], routes?: [ROUTE], neighbours?: [NEIGHBOUR]} -> {changes}
+ *             What the network of the VM is to be, all of it; see below.
  *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
  *   shutdown  {} -> {}               flush file systems and power off
  *
@@ -82,6 +84,31 @@
  *   {type: "listen", family: "unix"|"inet"|"inet6", kind: "stream"|"seqpacket", port?}
  *             A listening socket that only "connect" knows of; seqpacket for unix only.
  *   {type: "device", name: "null"|"zero"|"full"|"random"|"urandom", read, write: booleans}
+ *
+ * The network. The agent compares what is asked for with what there is, and changes the difference;
+ * "changes" counts how much that was. What the last request had and this one has not is removed;
+ * what neither had (a bridge that a container made, say) is left alone. Numbers are those of
+ * rtnetlink(7) and have its meaning. An ADDRESS is text with a prefix after a slash; without one it
+ * is a single host's. One request at a time is carried out. After an error a part may be applied;
+ * the next request starts from what there is. A create applies net.* of linux.sysctl at once:
+ * whoever wants that to come after the network waits for the answer to this.
+ *
+ *   INTERFACE {name, mac, nic?, pci?, mtu?, flags?, addresses?: [ADDRESS_OF_IT]}
+ *             Its device is the one in the PCI slot pci ("05.0"; behind a bridge "02.0/00.0"), else
+ *             the one with the MAC address nic (that it was plugged with; default: mac); for "lo"
+ *             none is needed. It is waited for, five seconds. Names may be swapped. flags: IFF_UP,
+ *             NOARP, PROMISC, ALLMULTI, MULTICAST, each set or cleared; default: UP, MULTICAST.
+ *             {address, peer?, broadcast?, scope?, flags?, valid?, preferred?} is an ADDRESS_OF_IT.
+ *             flags: IFA_F_HOMEADDRESS, MCAUTOJOIN; valid and preferred in seconds, default:
+ *             forever. A peer's prefix is the address's, too. The guest makes no IPv6 addresses by
+ *             itself, takes no router advertisements, and detects no duplicates.
+ *   ROUTE     {dst, gateway?, source?, device?, scope?, metric?, table?, type?, protocol?, onlink?,
+ *             mtu?}
+ *             All routes but those that the kernel keeps in its table "local"; also those that come
+ *             with an address (protocol 2): without its route, an address is set in a way that it
+ *             gets none. In any order. A gateway of IPv6 may lead to a network of IPv4. Where IPv6
+ *             is off in the guest (linux.sysctl) its addresses and routes are left out (a warning).
+ *   NEIGHBOUR {address, mac, device, flags?: NTF_ROUTER}     a permanent entry
  *
  * What was warned about while a request was carried out is in its answer, too: warnings: [TEXT].
  *
@@ -115,6 +142,10 @@
 #define PROTOCOL_MAX_CONTROL (4 * 1024 * 1024) /* payload of a control frame */
 #define PROTOCOL_WINDOW (256 * 1024)           /* initial credit of a stream */
 #define PROTOCOL_MAX_STREAMS 4096
+#define PROTOCOL_MAX_LINKS 64
+#define PROTOCOL_MAX_ADDRESSES 256 /* of an interface */
+#define PROTOCOL_MAX_ROUTES 4096
+#define PROTOCOL_MAX_NEIGHBOURS 1024
 #define PROTOCOL_MAX_FDS 128 /* of a process, beyond 0-2 */
 
 enum frame_type {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/network.h"
 #include "agent/guest/sandbox.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -31,6 +32,8 @@ struct guest {
 	guest_launched_fn slow_done;
 	void *slow_arg;
 	pid_t slow_pid;
+	guest_changed_fn network_done; /* of one that is slow */
+	void *network_arg;
 };
 
 static struct guest *last;
@@ -245,6 +248,33 @@ void guest_delete(struct guest *g, const char *container, guest_done_fn done, vo
 	else
 		error_set(&err, ENOENT, "no container '%s'", container);
 	done(arg, &err);
+}
+
+void guest_network(struct guest *g, const struct json *request, guest_changed_fn done, void *arg)
+{
+	auto_error struct error err = { 0 };
+	struct network *n = network_read(request, &err);
+
+	if (n && g->network_done)
+		abort(); /* one at a time */
+	if (n && json_get_bool(request, "slow", false)) {
+		g->network_done = done;
+		g->network_arg = arg;
+	} else {
+		done(arg, 0, &err);
+	}
+	network_free(n);
+}
+
+void mock_guest_network_done(struct guest *g, int code)
+{
+	auto_error struct error err = { 0 };
+	guest_changed_fn done = g->network_done;
+
+	if (code)
+		error_set(&err, code, "no such device");
+	g->network_done = NULL;
+	done(g->network_arg, 3, &err);
 }
 
 void guest_child_exited(struct guest *g, pid_t pid, int wait_status)

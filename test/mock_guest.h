@@ -25,5 +25,7 @@ void mock_guest_sync_takes(int ms);
 /* The process ends; leak: somebody else (a background process) keeps its descriptors. */
 /* A program named "slow" is only launched now. */
 void mock_guest_launched(struct guest *g);
+/* A "network" request with "slow" is answered now; code: 0 or an errno value. */
+void mock_guest_network_done(struct guest *g, int code);
 void mock_guest_exit(struct guest *g, const char *container, const char *process, int code,
                      bool leak);

@@ -482,6 +482,24 @@ START_TEST(a_container_that_is_being_created_keeps_its_requests_waiting)
 }
 END_TEST
 
+START_TEST(networks_come_about_one_after_the_other)
+{
+	peer_hello(&peer);
+	peer_control(&peer, "{\"id\":1,\"op\":\"network\",\"slow\":true}");
+	peer_control(&peer, "{\"id\":2,\"op\":\"network\",\"slow\":true}");
+	peer_control(&peer, "{\"id\":3,\"op\":\"network\",\"interfaces\":7}");
+	/* Everything else goes on. */
+	ask("{\"id\":4,\"op\":\"ps\",\"container\":\"c\"}",
+	    "{\"id\":4,\"error\":{\"code\":2,\"msg\":\"no container 'c'\"}}");
+	mock_guest_network_done(mock_guest_last(), 0);
+	expect_control("{\"id\":1,\"ok\":{\"changes\":3}}");
+	mock_guest_network_done(mock_guest_last(), ENODEV);
+	expect_control("{\"id\":2,\"error\":{\"code\":19,\"msg\":\"no such device\"}}");
+	expect_control("{\"id\":3,\"error\":{\"code\":22,"
+	               "\"msg\":\"network: odd \\\"interfaces\\\"\"}}");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("server");
@@ -516,5 +534,6 @@ int main(void)
 	tcase_add_exit_test(tc, shutdown_is_answered_before_the_power_goes, MOCK_POWER_OFF);
 	tcase_add_test(tc, others_are_answered_while_a_process_is_made);
 	tcase_add_test(tc, a_container_that_is_being_created_keeps_its_requests_waiting);
+	tcase_add_test(tc, networks_come_about_one_after_the_other);
 	return scratch_run(tc);
 }

@@ -16,6 +16,8 @@
 struct changes;
 struct freeze;
 struct loop_source;
+struct network;
+struct network_change;
 struct notify;
 struct oci_capabilities;
 struct oci_device_cgroup;
@@ -35,6 +37,8 @@ struct guest {
 	char *cgroup_root;
 	int pidns; /* the agent's own, to come back to */
 	struct container *containers;
+	struct network *network;               /* what the host asked for last; NULL: nothing yet */
+	struct network_change *network_change; /* the one under way */
 };
 
 /* A process that the agent started and will reap. */
@@ -85,6 +89,8 @@ struct container {
 	struct freeze *freeze;    /* on its way */
 	bool is_frozen;           /* by the host's wish */
 };
+
+void guest_network_done(struct guest *g); /* frees what it has of it */
 
 struct container *container_find(struct guest *g, const char *id);
 struct process *process_find(struct container *ct, const char *name);

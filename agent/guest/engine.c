@@ -36,6 +36,7 @@ void guest_free(struct guest *g)
 		return;
 	while (g->containers)
 		container_free(g->containers);
+	guest_network_done(g);
 	close_fd(&g->pidns);
 	free(g->cgroup_root);
 	free(g);

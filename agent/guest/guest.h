@@ -113,6 +113,11 @@ struct json *guest_stats(struct guest *g, const char *container, struct error *e
 typedef void (*guest_rows_fn)(void *arg, struct json *rows, const struct error *err);
 void guest_ps(struct guest *g, const char *container, guest_rows_fn done, void *arg);
 
+/* Make the network of the VM what a "network" request of protocol.h says; changes: how much there
+ * was to do. One at a time. */
+typedef void (*guest_changed_fn)(void *arg, unsigned changes, const struct error *err);
+void guest_network(struct guest *g, const struct json *request, guest_changed_fn done, void *arg);
+
 /* Kill what is left, wait for it (without blocking the loop), remove cgroup and mounts. exited()
  * comes for every process that was still there, before done(). */
 void guest_delete(struct guest *g, const char *container, guest_done_fn done, void *arg);

@@ -280,6 +280,21 @@ static int do_stats(struct server *s, struct request *r, struct error *err)
 	return 0;
 }
 
+static void on_network(void *arg, unsigned changes, const struct error *err)
+{
+	struct request *r = arg;
+
+	json_set(r->result, "changes", json_new_u64(changes));
+	request_done(r, err);
+}
+
+static int do_network(struct server *s, struct request *r, struct error *err)
+{
+	(void)err;
+	guest_network(s->guest, r->args, on_network, r);
+	return 1;
+}
+
 /* Power off once the answer is on its way. */
 static void try_power_off(void *arg)
 {
@@ -302,19 +317,13 @@ static int do_shutdown(struct server *s, struct request *r, struct error *err)
 }
 
 static const struct operation operations[] = {
-	{ "sandbox", OP_OTHER, do_sandbox },
-	{ "create", OP_CREATE, do_create },
-	{ "start", OP_OTHER, do_start },
-	{ "exec", OP_EXEC, do_exec },
-	{ "signal", OP_SIGNAL, do_signal },
-	{ "winsize", OP_WINSIZE, do_winsize },
-	{ "pause", OP_CHANGE, do_pause },
-	{ "resume", OP_CHANGE, do_resume },
-	{ "ps", OP_OTHER, do_ps },
-	{ "update", OP_CHANGE, do_update },
-	{ "stats", OP_OTHER, do_stats },
-	{ "delete", OP_DELETE, do_delete },
-	{ "shutdown", OP_OTHER, do_shutdown },
+	{ "sandbox", OP_OTHER, do_sandbox }, { "create", OP_CREATE, do_create },
+	{ "start", OP_OTHER, do_start },     { "exec", OP_EXEC, do_exec },
+	{ "signal", OP_SIGNAL, do_signal },  { "winsize", OP_WINSIZE, do_winsize },
+	{ "pause", OP_CHANGE, do_pause },    { "resume", OP_CHANGE, do_resume },
+	{ "ps", OP_OTHER, do_ps },           { "update", OP_CHANGE, do_update },
+	{ "stats", OP_OTHER, do_stats },     { "network", OP_NETWORK, do_network },
+	{ "delete", OP_DELETE, do_delete },  { "shutdown", OP_OTHER, do_shutdown },
 	{ "connect", OP_OTHER, do_connect },
 };
 
@@ -343,6 +352,8 @@ bool request_must_wait(const struct request *r, const struct request *older)
 	enum kind kind = r->operation->kind;
 	const char *id = json_get_string(r->args, "container");
 
+	if (kind == OP_NETWORK)
+		return older->operation->kind == OP_NETWORK;
 	if (!id || !str_eq(id, json_get_string(older->args, "container")))
 		return false;
 	switch (older->operation->kind) {

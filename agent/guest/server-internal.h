@@ -55,7 +55,8 @@ enum kind {
 	OP_EXEC,
 	OP_SIGNAL,
 	OP_WINSIZE,
-	OP_CHANGE, /* of limits, or of whether it stands still: one at a time */
+	OP_CHANGE,  /* of limits, or of whether it stands still: one at a time */
+	OP_NETWORK, /* of the whole VM: one at a time */
 	OP_DELETE,
 };
 
