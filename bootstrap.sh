@@ -30,7 +30,7 @@ test_packages=(
 	valgrind libc6-dbg                  # valgrind needs the loader's symbols
 	bats parallel shellcheck
 	runc crun hyperfine                 # what vcrt is compared with
-	docker.io                           # clients, of which the tests start their own
+	docker.io containerd podman conmon  # clients, of which the tests start their own
 	python3-jsonschema                  # judges features and state by the specification's schemas
 	man-db                              # formats the manual page
 	libcap2-bin                         # capabilities of files, on the share
