@@ -39,7 +39,8 @@ create_and_delete() { # NAME
 
 @test "parallel: fifty times create and delete, two at a time, leave nothing" {
 	local a b before
-	mounts() { wc -l </proc/self/mountinfo; }
+	# Others mount and unmount on the same machine.
+	mounts() { grep -c -e vcrt -e "$T" -e "$ID" /proc/self/mountinfo || true; }
 	before=$(mounts)
 	create_and_delete "$ID-a" 3>&- &
 	a=$!
