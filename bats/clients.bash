@@ -17,6 +17,8 @@ client_setup_file() { # ROOT, below the file's directory: where the client has v
 	ID=t${T##*.} ROOT=$T/$1 RUN=$T/run/sandboxes RUNTIME=$T/bin/vcrt
 	VCRT=$(realpath "${VCRT:-$(type -P vcrt)}")
 	export T ID ROOT RUN RUNTIME VCRT
+	# One engine serves all tests of the file, and their containers have the same names.
+	export BATS_NO_PARALLELIZE_WITHIN_FILE=true
 	mkdir -p "$T/bin" "$T/daemons"
 	configure memory 512
 	# Engines cannot pass options to a runtime, or only some of them.

@@ -31,7 +31,8 @@ complete_line() { # WORD...
 	[ "$(complete_line vcrt --log-format j)" = "json" ]
 	[ "$(complete_line vcrt --root /r kill --a)" = "--all" ]
 	[ "$(complete_line vcrt list -f t)" = "table" ]
-	[ "$(complete_line vcrt create --pidfd)" = "" ]
+	[ "$(complete_line vcrt create --pidfd)" = "--pidfd-socket" ]
+	[ "$(complete_line vcrt create --pidfd-socket-)" = "" ]
 	[ "$(complete_line vcrt help fea)" = "features" ]
 	# Bash takes "--root=/r" for three words.
 	[ "$(complete_line vcrt --root = /r kill --a)" = "--all" ]
