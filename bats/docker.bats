@@ -192,8 +192,9 @@ inspect() { # FORMAT
 	[ "$(inspect '{{.State.ExitCode}}')" = 3 ]
 	wait_until 30 grep -q trapped attached
 	docker start c-c >/dev/null
+	wait_until 30 eval '[ "$(docker logs c-c | grep -c up)" = 2 ]'
 	docker restart -t 30 c-c >/dev/null
-	[ "$(docker logs c-c | grep -c up)" = 3 ]
+	wait_until 30 eval '[ "$(docker logs c-c | grep -c up)" = 3 ]'
 	docker kill c-c >/dev/null
 	[ "$(inspect '{{.State.ExitCode}}')" = 137 ]
 	run docker kill c-c

@@ -189,6 +189,11 @@ wait_for() { # SECONDS PID
 	wait "$2"
 }
 
+# What the start of a detached container has warned of.
+warnings_of() { # ID
+	grep -h level=warning "$RUN/$1"-*/monitor.log
+}
+
 status_of() { # ID
 	vcrt state "$1" | jq -r .status
 }

@@ -288,7 +288,7 @@ refused() { # MESSAGE
 	[ ! -e "$T/b" ]
 	[ ! -e /out ]
 	[ "$(inside stat -c %a /outer /outer/inner /dev/extra)" = $'711\n733\n744' ]
-	grep -q "the destination 'relative/one' is not absolute" "$T/$ID.err"
+	warnings_of "$ID" | grep -q "the destination 'relative/one' is not absolute"
 	vcrt delete --force "$ID"
 
 	edit '.mounts = .mounts[:7]'

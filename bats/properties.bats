@@ -84,7 +84,7 @@ check_group() { # CASES
 			matches "$case" "$(sed -n "s/^$n: *//p" "$T/$ID.out")" || status=1
 		fi
 		[ "$(of "$case" is)" = applied ] ||
-			matches "$case" "$(grep level=warning "$T/$ID.err" | grep -E -- "$(of "$case" says)")" || status=1
+			matches "$case" "$(warnings_of "$ID" | grep -E -- "$(of "$case" says)")" || status=1
 		[ -z "$(of "$case" host)" ] || matches "$case" "$(on_host "$case" host)" || status=1
 		[ -z "$(of "$case" exec)" ] ||
 			matches "$case" "$(vcrt exec "$ID" sh -c "$(of "$case" exec)" 2>&1 </dev/null | one_line)" || status=1
