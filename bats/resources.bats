@@ -165,7 +165,7 @@ refuses() { # JQ-OBJECT MESSAGE
 
 	configure memory 256 memory_max 300
 	start_container "$ID" sh -c 'sed -n "s/^MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo; sleep 1000'
-	[[ $(cat "$T/$ID.err") == *'memory.limit: 400 MiB, but the virtual machine has only 300 MiB'* ]]
+	[[ $(warnings_of "$ID") == *'memory.limit: 400 MiB, but the virtual machine has only 300 MiB'* ]]
 	wait_until 10 test -s "$T/$ID.out"
 	[ "$(cat "$T/$ID.out")" -lt 307200 ]
 	[ "$(cat "$T/$ID.out")" -gt 204800 ]
