@@ -64,6 +64,7 @@ refuses() { # JQ-OBJECT MESSAGE
 		hugetlb.2MB.max 4194304
 	END
 	[ ! -s "$T/$ID.err" ]
+	[ -z "$(warnings_of "$ID")" ]
 	vcrt delete --force "$ID"
 
 	resources '{cpu: {idle: 1, shares: 100}, memory: {limit: -1}, pids: {limit: -1}}'
