@@ -23,6 +23,8 @@ setup_file() {
 	echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$T/policy.json"
 	rootfs_tar | podman import - busybox:test >/dev/null
 	remember_engine
+	# Podman binds this on itself when it first needs it, and leaves it.
+	echo "$T/graph/overlay" >>"$T/mounts"
 }
 
 teardown_file() {
