@@ -157,7 +157,7 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 	    cgroup_check(r->cgroup_dirs, err) < 0 || record_journal(l->dirfd, r, err) < 0 ||
 	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;
-	resources_warn(oci_resources_of(spec), r->cgroup_dirs);
+	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
 	if (cgroup_limit_space(r->cgroup_dirs, oci_resources_of(spec), &r->room, NULL, err) < 0)
 		return -err->code;
 	return cgroup_attach(r->cgroup_dirs, l->monitor_pid, err);

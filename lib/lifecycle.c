@@ -231,8 +231,7 @@ int verb_update(struct vcrt *v, const char *id, const char *resources_json, stru
 	resources = read_resources(resources_json, err);
 	if (!resources || oci_cgroup2_check(resources, err) < 0)
 		return -err->code;
-	resources_warn(resources, r->cgroup_dirs);
-	resources_vm_memory(resources, (unsigned)(r->room.vm >> 20), 1); /* warns */
+	resources_warn(resources, r->cgroup_dirs, r->room.vm >> 20);
 	if (cgroup_limit_space(r->cgroup_dirs, resources, &r->room, &done, err) < 0 ||
 	    cgroup_limit_speed(r->cgroup_dirs, resources, &done, err) < 0 ||
 	    update_guest(v, r, resources, err) < 0)

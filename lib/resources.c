@@ -38,13 +38,26 @@ static void warn_of_accesses(const struct oci_resources *r)
 			         i);
 }
 
-void resources_warn(const struct oci_resources *r, char *const *dirs)
+/* The container's limit of memory, 0: none. */
+static uint64_t limit_mib(const struct oci_resources *r)
+{
+	int64_t limit = r && r->memory && r->memory->limit > 0 ? r->memory->limit : 0;
+	uint64_t mib = ((uint64_t)limit + (1u << 20) - 1) >> 20;
+
+	return mib < NO_LIMIT_MIB ? mib : 0;
+}
+
+void resources_warn(const struct oci_resources *r, char *const *dirs, uint64_t vm_mib)
 {
 	const struct oci_memory *m = r ? r->memory : NULL;
 
 	warn_of_accesses(r);
 	if (!m)
 		return;
+	if (limit_mib(r) > vm_mib)
+		log_warn(FIELD "memory.limit: %" PRIu64 " MiB, but the virtual machine has only "
+		               "%" PRIu64 " MiB, ignoring",
+		         limit_mib(r), vm_mib);
 	if (m->kernel > 0 || m->kernel_tcp > 0)
 		log_warn("Kernel memory settings are ignored and will be removed");
 	if (m->has_swappiness && !has_swappiness(dirs))
@@ -61,25 +74,15 @@ void resources_warn(const struct oci_resources *r, char *const *dirs)
 /* "0-3,7": how many there are, and the highest. false: it is no such list. */
 static bool read_list(const char *list, unsigned *count, unsigned *highest)
 {
-	auto_strv char **parts = str_split(list, ',');
+	unsigned first, last;
+	int r;
 
 	*count = *highest = 0;
-	for (size_t i = 0; parts[i]; i++) {
-		char *dash = strchr(parts[i], '-');
-		uint64_t first, last;
-
-		if (dash)
-			*dash = '\0';
-		parts[i][strcspn(parts[i], " \n")] = '\0';
-		if (str_to_u64(parts[i], 0, UINT16_MAX, &first) < 0)
-			return false;
-		last = first;
-		if (dash && str_to_u64(dash + 1, first, UINT16_MAX, &last) < 0)
-			return false;
-		*count += (unsigned)(last - first + 1);
-		*highest = last > *highest ? (unsigned)last : *highest;
+	while ((r = oci_next_cpus(&list, &first, &last)) == 1) {
+		*count += last - first + 1;
+		*highest = last > *highest ? last : *highest;
 	}
-	return true;
+	return r == 0;
 }
 
 /* The numbers stay when the guest has them, else it is as many. What is no list is for the kernel
@@ -123,10 +126,9 @@ void resources_for_guest(struct oci_resources *r, unsigned cpus)
 
 unsigned resources_vm_memory(const struct oci_resources *r, unsigned base, unsigned max)
 {
-	int64_t limit = r && r->memory && r->memory->limit > 0 ? r->memory->limit : 0;
-	uint64_t mib = ((uint64_t)limit + (1u << 20) - 1) >> 20, need;
+	uint64_t mib = limit_mib(r), need;
 
-	if (mib == 0 || mib >= NO_LIMIT_MIB)
+	if (mib == 0)
 		return base;
 	if (max == 0)
 		max = (unsigned)(((uint64_t)sysconf(_SC_PHYS_PAGES) *
@@ -137,9 +139,5 @@ unsigned resources_vm_memory(const struct oci_resources *r, unsigned base, unsig
 		need = base;
 	else if (need > max)
 		need = max;
-	if (need < mib)
-		log_warn(FIELD "memory.limit: %" PRIu64 " MiB, but the virtual machine has only "
-		               "%" PRIu64 " MiB, ignoring",
-		         mib, need);
 	return (unsigned)need;
 }
