@@ -111,6 +111,20 @@ void box_teardown(void)
 	ck_assert_int_eq(count_fds(), before);
 }
 
+int box_outside;
+
+void box_setup_with_peer(void)
+{
+	box_setup();
+	box_outside = box_new_peer();
+}
+
+void box_teardown_with_peer(void)
+{
+	close(box_outside);
+	box_teardown();
+}
+
 struct net_state *box_scan(void)
 {
 	auto_error struct error err = { 0 };

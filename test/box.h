@@ -29,6 +29,10 @@ bool box_has(int ns, const char *name);
 /* eth0 of the box as FRAMES_GUEST_IP with a default route, and the namespace where its other end
  * is, p0 with FRAMES_PEER_IP: a descriptor. */
 int box_new_peer(void);
+/* Fixture: the box with such a peer, whose namespace is box_outside. */
+extern int box_outside;
+void box_setup_with_peer(void);
+void box_teardown_with_peer(void);
 /* These must succeed. */
 struct endpoint *box_attach(const char *name, enum net_model model, unsigned queues);
 void box_detach(struct endpoint *ep);

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/mux.h"
+#include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/loop.h"
 #include "test/peer.h"
@@ -138,3 +140,19 @@ void peer_expect_end(struct peer *p)
 		n = receive(p);
 	} while (n > 0 || (n < 0 && errno == EAGAIN));
 }
+
+static void on_control(void *arg, const char *text, size_t len, bool is_hello)
+{
+	(void)arg;
+	(void)text;
+	(void)len;
+	(void)is_hello;
+}
+
+static void on_closed(void *arg, const struct error *err)
+{
+	(void)arg;
+	ck_abort_msg("closed: %s", err->msg ? err->msg : "end of file");
+}
+
+const struct mux_events peer_quiet_events = { on_control, on_closed };

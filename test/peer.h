@@ -5,6 +5,7 @@
 #include "lib/base/str.h"
 
 struct loop;
+struct mux_events;
 
 struct peer {
 	struct loop *loop;
@@ -30,3 +31,5 @@ void peer_expect(struct peer *p, enum frame_type type, uint32_t stream);
 void peer_expect_silence(struct peer *p);
 /* The connection is closed by the other side. */
 void peer_expect_end(struct peer *p);
+/* For a mux whose control frames do not matter, and that must not end. */
+extern const struct mux_events peer_quiet_events;

@@ -24,30 +24,14 @@ static struct duplex *caller_end, *program_end;
 static int caller, program, kept; /* the sockets' other ends; the caller's copy of what it gave */
 static int done;
 
-static void on_control(void *arg, const char *text, size_t len, bool is_hello)
-{
-	(void)arg;
-	(void)text;
-	(void)len;
-	(void)is_hello;
-}
-
-static void on_closed(void *arg, const struct error *err)
-{
-	(void)arg;
-	ck_abort_msg("closed: %s", err->msg ? err->msg : "end of file");
-}
-
-static const struct mux_events events = { on_control, on_closed };
-
 static void setup(void)
 {
 	int ends[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	loop = loop_new();
-	host = mux_new(loop, ends[0], &events, NULL);
-	guest = mux_new(loop, ends[1], &events, NULL);
+	host = mux_new(loop, ends[0], &peer_quiet_events, NULL);
+	guest = mux_new(loop, ends[1], &peer_quiet_events, NULL);
 	mux_send_hello(host, "{}");
 	mux_send_hello(guest, "{}");
 	caller_end = program_end = NULL;
@@ -256,7 +240,7 @@ END_TEST
 START_TEST(a_record_without_measure_ends_its_stream_only)
 {
 	struct peer peer;
-	struct mux *mux = mux_new(loop, peer_init(&peer, loop), &events, NULL);
+	struct mux *mux = mux_new(loop, peer_init(&peer, loop), &peer_quiet_events, NULL);
 	struct duplex *d;
 	int ends[2];
 

@@ -27,27 +27,11 @@ static struct pump *pump;
 static int ends[2]; /* of a pipe, or socket pair, or terminal (master, slave) */
 static int done;
 
-static void on_control(void *arg, const char *text, size_t len, bool is_hello)
-{
-	(void)arg;
-	(void)text;
-	(void)len;
-	(void)is_hello;
-}
-
-static void on_closed(void *arg, const struct error *err)
-{
-	(void)arg;
-	ck_abort_msg("closed: %s", err->msg ? err->msg : "end of file");
-}
-
-static const struct mux_events events = { on_control, on_closed };
-
 static void setup(void)
 {
 	scratch_setup();
 	loop = loop_new();
-	mux = mux_new(loop, peer_init(&peer, loop), &events, NULL);
+	mux = mux_new(loop, peer_init(&peer, loop), &peer_quiet_events, NULL);
 	mux_send_hello(mux, "{}");
 	peer_hello(&peer);
 	peer_expect(&peer, FRAME_HELLO, 0);

@@ -18,20 +18,6 @@
 /* Have the peer ask who has the guest's address. */
 #define KNOCK "bash -c 'echo >/dev/udp/" FRAMES_GUEST_IP "/9'"
 
-static int outside; /* where the other end of eth0 is */
-
-static void setup(void)
-{
-	box_setup();
-	outside = box_new_peer();
-}
-
-static void teardown(void)
-{
-	close(outside);
-	box_teardown();
-}
-
 START_TEST(packets_go_through_a_tap_both_ways_and_detaching_leaves_no_trace)
 {
 	const enum net_model models[] = { NET_TCFILTER, NET_BRIDGE };
@@ -53,7 +39,7 @@ START_TEST(packets_go_through_a_tap_both_ways_and_detaching_leaves_no_trace)
 		ck_assert(box_has(box, ep->tap));
 		frames_assert_arp_answered(ep->fds[0]);
 		/* Also what the other end begins. */
-		box_run(outside, "ip neigh flush dev p0\n" KNOCK);
+		box_run(box_outside, "ip neigh flush dev p0\n" KNOCK);
 		frames_assert_asked_for_guest(ep->fds[0]);
 		ck_assert_msg(net_state_equal(state, during), "model %s",
 		              net_model_name(models[i]));
@@ -72,8 +58,8 @@ START_TEST(the_namespace_itself_does_not_answer_for_the_guest)
 		struct endpoint *ep = box_attach("eth0", models[i], 1);
 		auto_free char *out = NULL;
 
-		box_run(outside, "ip neigh flush dev p0");
-		out = box_output(outside, KNOCK "; sleep 1; ip neigh show dev p0");
+		box_run(box_outside, "ip neigh flush dev p0");
+		out = box_output(box_outside, KNOCK "; sleep 1; ip neigh show dev p0");
 		ck_assert_msg(strstr(out, FRAMES_GUEST_IP) && !strstr(out, "lladdr"), "%s", out);
 		box_detach(ep);
 	}
@@ -111,7 +97,7 @@ START_TEST(frames_of_the_largest_mtu_pass)
 		struct endpoint *ep;
 
 		box_run(box, "ip link set eth0 mtu %u", mtus[i]);
-		box_run(outside, "ip link set p0 mtu %u", mtus[i]);
+		box_run(box_outside, "ip link set p0 mtu %u", mtus[i]);
 		ep = box_attach("eth0", NET_TCFILTER, 1);
 		frames_assert_ping_answered(ep->fds[0], mtus[i]);
 		box_detach(ep);
@@ -376,7 +362,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("endpoint");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, box_setup_with_peer, box_teardown_with_peer);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, packets_go_through_a_tap_both_ways_and_detaching_leaves_no_trace);
 	tcase_add_test(tc, the_namespace_itself_does_not_answer_for_the_guest);

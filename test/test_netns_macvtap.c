@@ -13,20 +13,6 @@
 #include "test/frames.h"
 #include "test/scratch.h"
 
-static int outside; /* where the other end of eth0 is */
-
-static void setup(void)
-{
-	box_setup();
-	outside = box_new_peer();
-}
-
-static void teardown(void)
-{
-	close(outside);
-	box_teardown();
-}
-
 START_TEST(packets_go_through_a_macvtap_and_detaching_leaves_no_trace)
 {
 	auto_net_state struct net_state *before = box_scan();
@@ -62,8 +48,8 @@ START_TEST(the_peer_sees_one_mac_for_the_guests_address)
 	auto_free char *out = NULL;
 
 	/* The namespace may answer as well: with the same one. */
-	out = box_output(outside, "bash -c 'echo >/dev/udp/" FRAMES_GUEST_IP "/9'; sleep 1; "
-	                          "ip neigh show dev p0");
+	out = box_output(box_outside, "bash -c 'echo >/dev/udp/" FRAMES_GUEST_IP "/9'; sleep 1; "
+	                              "ip neigh show dev p0");
 	ck_assert_msg(strstr(out, FRAMES_GUEST_MAC) || !strstr(out, "lladdr"), "%s", out);
 	frames_assert_asked_for_guest(ep->fds[0]);
 	box_detach(ep);
@@ -76,7 +62,7 @@ START_TEST(a_macvtap_has_the_mtu_and_follows_it)
 	struct endpoint *ep;
 
 	box_run(box, "ip link set eth0 mtu 9000");
-	box_run(outside, "ip link set p0 mtu 9000");
+	box_run(box_outside, "ip link set p0 mtu 9000");
 	ep = box_attach("eth0", NET_MACVTAP, 1);
 	frames_assert_ping_answered(ep->fds[0], 9000);
 	ck_assert_int_eq(endpoint_set_mtu(net, ep, 1400, &err), 0);
@@ -156,7 +142,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("macvtap");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, box_setup_with_peer, box_teardown_with_peer);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, packets_go_through_a_macvtap_and_detaching_leaves_no_trace);
 	tcase_add_test(tc, the_peer_sees_one_mac_for_the_guests_address);

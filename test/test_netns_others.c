@@ -10,20 +10,6 @@
 #include "test/frames.h"
 #include "test/scratch.h"
 
-static int outside; /* where the other end of eth0 is */
-
-static void setup(void)
-{
-	box_setup();
-	outside = box_new_peer();
-}
-
-static void teardown(void)
-{
-	close(outside);
-	box_teardown();
-}
-
 static void attach_and_crash(enum net_model model)
 {
 	struct endpoint *ep = box_attach("eth0", model, 1);
@@ -173,7 +159,7 @@ int main(void)
 {
 	TCase *tc = tcase_create("others");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, box_setup_with_peer, box_teardown_with_peer);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, what_a_crashed_monitor_left_is_replaced_and_cleaned);
 	tcase_add_test(tc, a_bridge_is_cleaned_also_when_its_interface_is_gone);

@@ -28,7 +28,7 @@
 #define CHUNK 65536
 #define WAIT_S 50
 
-static int outside, guest, guest_tap;
+static int guest, guest_tap;
 static size_t *largest; /* bytes of a frame that was carried; shared with the process */
 
 static void open_guest_tap(void *arg)
@@ -43,14 +43,13 @@ static void open_guest_tap(void *arg)
 
 static void setup(void)
 {
-	box_setup();
-	outside = box_new_peer();
+	box_setup_with_peer();
 	guest = box_new();
 	box_inside(guest, open_guest_tap, NULL);
 	box_run(guest, "ip link set eth0 address " FRAMES_GUEST_MAC " up\n"
 	               "ip addr add " FRAMES_GUEST_IP "/24 dev eth0\n"
 	               "ip addr add fd00::2/64 dev eth0 nodad");
-	box_run(outside, "ip addr add fd00::1/64 dev p0 nodad");
+	box_run(box_outside, "ip addr add fd00::1/64 dev p0 nodad");
 	largest = mmap(NULL, sizeof(*largest), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 	               -1, 0);
 	ck_assert_ptr_ne(largest, MAP_FAILED);
@@ -61,8 +60,7 @@ static void teardown(void)
 	munmap(largest, sizeof(*largest));
 	close(guest_tap);
 	close(guest);
-	close(outside);
-	box_teardown();
+	box_teardown_with_peer();
 }
 
 static void carry(int from, int to)
@@ -174,17 +172,17 @@ static void transfer_both_ways(enum net_model model, unsigned offload, unsigned 
 	pid_t carrier;
 
 	box_run(box, "ip link set eth0 mtu %u", mtu);
-	box_run(outside, "ip link set p0 mtu %u", mtu);
+	box_run(box_outside, "ip link set p0 mtu %u", mtu);
 	box_run(guest, "ip link set eth0 mtu %u", mtu);
 	ep = box_attach("eth0", model, 1);
 	ck_assert_int_eq(ioctl(ep->fds[0], TUNSETOFFLOAD, offload), 0);
 	ck_assert_int_eq(ioctl(guest_tap, TUNSETOFFLOAD, offload), 0);
 	*largest = 0;
 	carrier = carry_frames(ep->fds[0]);
-	transfer(guest, outside, "::ffff:" FRAMES_PEER_IP);
-	transfer(outside, guest, "::ffff:" FRAMES_GUEST_IP);
-	transfer(guest, outside, "fd00::1");
-	transfer(outside, guest, "fd00::2");
+	transfer(guest, box_outside, "::ffff:" FRAMES_PEER_IP);
+	transfer(box_outside, guest, "::ffff:" FRAMES_GUEST_IP);
+	transfer(guest, box_outside, "fd00::1");
+	transfer(box_outside, guest, "fd00::2");
 	kill(carrier, SIGKILL);
 	waitpid(carrier, NULL, 0);
 	box_detach(ep);
