@@ -87,9 +87,13 @@ needs() {
 
 	for tool in "$@"; do
 		command -v "$tool" >/dev/null && continue
-		[ "${VCRT_TEST_STRICT:-}" != 1 ] || fail "'$tool' is missing"
-		skip "needs $tool"
+		cannot_test "'$tool' is missing"
 	done
+}
+
+cannot_test() { # REASON
+	[ "${VCRT_TEST_STRICT:-}" != 1 ] || fail "$1" || return 1
+	skip "$1"
 }
 
 fail() {

@@ -174,7 +174,7 @@ refuses() { # JQ-OBJECT MESSAGE
 
 @test "resources: limits of a block device hold on the host, where it is" {
 	local disk start
-	disk=$(disk_of "$B") || skip "the bundle is on no block device"
+	disk=$(disk_of "$B") || cannot_test "the bundle is on no block device"
 	disk_limit() { # KEY RATE
 		jq -n --arg d "$disk" --arg k "$1" --argjson r "$2" \
 			'{($k): [{major: ($d | split(":")[0] | tonumber), minor: ($d | split(":")[1] | tonumber), rate: $r}]}'

@@ -15,7 +15,7 @@ load helpers
 load parity
 
 setup_file() {
-	command -v runc >/dev/null || [ "${VCRT_TEST_STRICT:-}" = 1 ] || skip "needs runc"
+	needs runc
 }
 
 @test "parity: a wrong number of arguments" {
