@@ -77,9 +77,12 @@ inspect() { # FORMAT
 	docker_run -i busybox:test sh -c 'cat; echo err >&2' <big >out 2>err
 	cmp big out
 	[ "$(cat err)" = err ]
-	python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=ready resize=32x98 send='a\n' expect=32 -- \
+	# What is typed is echoed at once, even into the middle of a line: wait for the line's end.
+	python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=$'ready\r\n' send='typed\n' \
+		expect=$'got typed\r\n' resize=32x98 -- \
 		timeout 60 /usr/bin/docker -H "unix://$T/docker.sock" run --rm -it --network none \
-		busybox:test sh -c 'stty size; echo ready; read x; sleep 1; stty size' >out
+		busybox:test sh -c 'stty size; echo ready; read -r x; echo "got $x"
+			until [ "$(stty size)" = "32 98" ]; do sleep 0.1; done; stty size' >out
 	grep -qx $'31 97\r' out
 	grep -qx $'ready\r' out
 	grep -qx $'32 98\r' out
