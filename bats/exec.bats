@@ -188,16 +188,16 @@ load helpers
 	start_container "$ID" sleep 1000
 	vcrt exec -d --pid-file "$T/pid" "$ID" sh -c 'trap "echo usr1 >>/log" USR1; touch /ready
 		while :; do sleep 0.05; done' </dev/null >/dev/null 2>&1
-	wait_until 5 test -f "$B/rootfs/ready"
+	wait_until 20 test -f "$B/rootfs/ready"
 	kill -USR1 "$(cat "$T/pid")"
-	wait_until 5 has_line "$B/rootfs/log" usr1
+	wait_until 20 has_line "$B/rootfs/log" usr1
 	kill -0 "$(cat "$T/pid")"
 	vcrt exec "$ID" ps | grep -q 'touch /ready'
 	kill -9 "$(cat "$T/pid")"
 	ends() {
 		vcrt exec "$ID" ps >"$T/ps" && ! grep -q 'touch /ready' "$T/ps"
 	}
-	wait_until 2 ends
+	wait_until 10 ends
 	[ "$(status_of "$ID")" = running ]
 }
 
@@ -210,9 +210,9 @@ load helpers
 	ends() {
 		vcrt exec "$ID" ps >"$T/ps" && ! grep -q '[s]leep 1234' "$T/ps"
 	}
-	wait_until 5 runs
+	wait_until 20 runs
 	kill -9 $!
-	wait_until 2 ends
+	wait_until 10 ends
 }
 
 @test "exec: every stand-in ends with the container" {
@@ -223,13 +223,14 @@ load helpers
 	done
 	background "$VCRT" "${VCRT_ARGS[@]}" exec "$ID" sleep 1000 </dev/null >/dev/null 2>&1
 	pid=$!
-	sleep 0.3
+	five_run() { [ "$(vcrt ps "$ID" | grep -c 'sleep 1000')" -eq 5 ]; }
+	wait_until 20 five_run
 	vcrt kill "$ID" KILL
-	wait_until 2 is_status "$ID" stopped
+	wait_until 10 is_status "$ID" stopped
 	for i in 1 2 3; do
-		wait_until 2 is_gone "$(cat "$T/pid$i")"
+		wait_until 10 is_gone "$(cat "$T/pid$i")"
 	done
-	wait_for 2 "$pid" || code=$?
+	wait_for 10 "$pid" || code=$?
 	[ "$code" -eq 137 ]
 }
 

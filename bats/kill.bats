@@ -9,13 +9,13 @@ load helpers
 	vcrt run -d --bundle "$B" "$ID" </dev/null >"$T/out" 2>"$T/err"
 	wait_until 10 has_line "$T/out" ready
 	vcrt kill "$ID" 1
-	wait_until 5 has_line "$T/out" hup
+	wait_until 20 has_line "$T/out" hup
 	vcrt kill "$ID" SIGUSR1
-	wait_until 5 has_line "$T/out" usr1
+	wait_until 20 has_line "$T/out" usr1
 	vcrt kill "$ID"
-	wait_until 5 has_line "$T/out" term
+	wait_until 20 has_line "$T/out" term
 	vcrt kill --all "$ID" winch
-	wait_until 5 has_line "$T/out" winch
+	wait_until 20 has_line "$T/out" winch
 	vcrt kill "$ID" 0
 	run vcrt kill "$ID" BADSIG
 	[ "$status" -eq 1 ]
@@ -25,18 +25,19 @@ load helpers
 	# Straight to the stand-in, as clients do with kill(2).
 	kill -USR1 "$(pid_of shim "$ID")"
 	twice() { [ "$(grep -c '^usr1$' "$T/out")" -eq 2 ]; }
-	wait_until 5 twice
+	wait_until 20 twice
 	vcrt kill "$ID" KILL
-	wait_until 5 is_status "$ID" stopped
+	wait_until 20 is_status "$ID" stopped
 }
 
 @test "kill: --all reaches every process, without it only the first does" {
-	local mark='trap "echo $0 >>/got" USR1; while :; do sleep 0.1; done'
+	local mark='trap "echo $0 >>/got" USR1; echo >/ready.$0; while :; do sleep 0.1; done'
 	args sh -c "sh -c '$mark' child & exec sh -c '$mark' first"
 	start_container "$ID" sh -c "sh -c '$mark' child & exec sh -c '$mark' first"
 	two_run() { [ "$(vcrt ps "$ID" | grep -c 'trap')" -eq 2 ]; }
 	wait_until 20 two_run
-	sleep 0.5
+	wait_until 20 test -e "$B/rootfs/ready.child"
+	wait_until 20 test -e "$B/rootfs/ready.first"
 	vcrt kill "$ID" USR1
 	wait_until 10 has_line "$B/rootfs/got" first
 	sleep 0.5
