@@ -28,7 +28,7 @@ refused() { # MESSAGE DEVICE...
 			{path: "/dev/p", type: "p", fileMode: 402, uid: 5},
 			{path: "/dev/full", type: "c", major: 1, minor: 5, fileMode: 292},
 			{path: "/srv/outside/null", type: "c", major: 1, minor: 3, uid: 6, fileMode: 438}] |
-		.linux.resources.devices = [{allow: true, access: "rwm"}] | .process.user.umask = 63 |
+		.linux.resources.devices = [{allow: true, type: "c", access: "rwm"}] | .process.user.umask = 63 |
 		.process.capabilities |= map_values(. + ["CAP_DAC_OVERRIDE"])'
 	run_container -- sh -c "$FACTS"'; facts /dev/c /dev/deep/er/u /dev/b /dev/p /dev/full /srv/outside/null /dev/zero
 		head -c 3 /dev/c | wc -c; head -c 2 /dev/full | wc -c; echo gone >/dev/deep/er/u && echo u written
@@ -48,6 +48,8 @@ refused() { # MESSAGE DEVICE...
 		through the pipe
 		null written
 	OUT
+	[ "$(grep -c level=warning "$T/err")" -eq 1 ]
+	grep -q 'the virtual machine does not have /dev/b, ignoring' "$T/err"
 	# Again with the same root file system, which has kept something of those outside of /dev; and
 	# with a node that the image has brought.
 	mknod -m 600 "$B/rootfs/srv/brought" c 1 5
@@ -112,4 +114,18 @@ refused() { # MESSAGE DEVICE...
 	[ "$code" -eq 0 ]
 	[ "$(cat "$T/out")" = 'fuse
 loop' ]
+}
+
+@test "devices: of a list of all that the host has the VM's own are made, the others left out with a warning" {
+	edit '.linux.devices = [
+			{path: "/dev/null", type: "c", major: 1, minor: 3},
+			{path: "/dev/absent", type: "c", major: 240, minor: 7},
+			{path: "/dev/loop-control", type: "c", major: 10, minor: 237},
+			{path: "/dev/sdz", type: "b", major: 65, minor: 144},
+			{path: "/dev/pipe", type: "p"}] |
+		.linux.resources.devices = [{allow: false, access: "rwm"}, {allow: true, access: "rwm"}]'
+	run_container -- sh -c 'cd /dev; ls -d null absent loop-control sdz pipe 2>/dev/null'
+	[ "$(cat "$T/out")" = $'loop-control\nnull\npipe' ]
+	[ "$(grep -c level=warning "$T/err")" -eq 1 ]
+	grep -q 'the virtual machine does not have /dev/absent, /dev/sdz, ignoring' "$T/err"
 }

@@ -5,6 +5,7 @@
  * share refuses them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
@@ -92,6 +94,55 @@ static struct node *list_nodes(const struct oci_linux *x, size_t *n)
 			};
 	}
 	return list;
+}
+
+/* ---- what the VM has ---- */
+
+/* The last rule that names no device decides about all of them. */
+static bool allows_all(const struct oci_resources *r)
+{
+	bool allows = false;
+
+	for (size_t i = 0; r && i < r->n_devices; i++) {
+		const struct oci_device_cgroup *rule = &r->devices[i];
+
+		if (!rule->has_major && !rule->has_minor && (!rule->type || rule->type[0] == 'a'))
+			allows = rule->allow;
+	}
+	return allows;
+}
+
+/* A FIFO is no device. */
+static bool vm_has(const struct oci_device *d)
+{
+	auto_free char *path = str_fmt("/sys/dev/%s/%" PRId64 ":%" PRId64,
+	                               d->type[0] == 'b' ? "block" : "char", d->major, d->minor);
+
+	return d->type[0] == 'p' || fs_exists(path);
+}
+
+void devices_leave_out(struct oci_spec *spec)
+{
+	struct oci_linux *x = spec->linux_;
+	const bool is_inventory = allows_all(x->resources);
+	auto_strv char **missing = NULL;
+	auto_free char *names = NULL;
+
+	for (size_t i = 0; i < x->n_devices;) {
+		if (vm_has(&x->devices[i])) {
+			i++;
+			continue;
+		}
+		strv_push(&missing, x->devices[i].path);
+		if (is_inventory)
+			oci_spec_del_device(spec, i);
+		else
+			i++;
+	}
+	if (!missing)
+		return;
+	names = strv_join(missing, ", ");
+	log_warn("linux.devices: the virtual machine does not have %s, ignoring", names);
 }
 
 /* ---- the store ---- */

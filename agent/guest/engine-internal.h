@@ -241,6 +241,10 @@ int rootfs_hide(struct mount_state *ms, struct error *err); /* masked and readon
 int rootfs_enter(struct mount_state *ms, struct error *err);
 
 /* devices.c */
+/* Parent, once the drivers are loaded: one warning of the devices that the VM lacks. With a rule
+ * that allows all devices, linux.devices is a list of what the host has ("privileged"), and they
+ * are taken out; else each was meant, and gets a node, as natively without a driver. */
+void devices_leave_out(struct oci_spec *spec);
 /* Parent: a file system, mounted nowhere yet, with all device nodes. Returns its descriptor. */
 int devices_store(const struct oci_linux *x, struct error *err);
 /* Child, with the agent's files in sight: only what its mount namespace has can be bound. */
