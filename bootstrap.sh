@@ -31,6 +31,9 @@ test_packages=(
 	bats parallel shellcheck
 	runc crun hyperfine                 # what vcrt is compared with
 	docker.io containerd podman conmon  # clients, of which the tests start their own
+	containernetworking-plugins         # the network of containerd's pods
+	python3-grpcio                      # calls containerd as the kubelet does
+	python3-yaml                        # reads README.md's description of a pod
 	python3-jsonschema                  # judges features and state by the specification's schemas
 	man-db                              # formats the manual page
 	libcap2-bin                         # capabilities of files, on the share
