@@ -87,6 +87,20 @@ int hv_resume(struct hv *hv, struct error *err)
 	return hv->ops->resume(hv, err);
 }
 
+int hv_save(struct hv *hv, int fd, struct error *err)
+{
+	if (need(hv, hv->ops->save, "save a VM", err) < 0)
+		return -err->code;
+	return hv->ops->save(hv, fd, err);
+}
+
+int hv_restore(struct hv *hv, int fd, struct error *err)
+{
+	if (need(hv, hv->ops->restore, "restore a VM", err) < 0)
+		return -err->code;
+	return hv->ops->restore(hv, fd, err);
+}
+
 int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
 {
 	if (need(hv, hv->ops->add_device, "add a device", err) < 0)

@@ -18,7 +18,13 @@ enum {
 	HV_CAP_NET_HOTPLUG = 1 << 2,
 	HV_CAP_PAUSE = 1 << 3,
 	HV_CAP_FS_VIRTIO = 1 << 4,
+	HV_CAP_TEMPLATE = 1 << 5,
 };
+
+/* Where the guest's memory is. A template is a VM whose memory is a file that it writes (SHARED)
+ * and whose other state hv_save() writes; a clone maps the same file (PRIVATE: what it writes is
+ * its own, the file stays as it is), and starts with hv_restore() where the template stopped. */
+enum hv_memory { HV_MEMORY_OWN, HV_MEMORY_SHARED, HV_MEMORY_PRIVATE };
 
 #define HV_TCG_CODE_MIB 256 /* what a VMM that emulates keeps of translated code, at most */
 
@@ -29,6 +35,8 @@ struct hv_config {
 	const char *cpu_model; /* NULL: "host" with KVM, "max" with TCG */
 	enum hv_accel accel;   /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
 	unsigned memory_mib, cpus;
+	enum hv_memory memory;
+	const char *memory_path;     /* the file, as the VMM will see it; NULL with HV_MEMORY_OWN */
 	unsigned pcie_ports;         /* empty root ports for hotplug */
 	const char *kernel, *initrd; /* paths as the VMM will see them */
 	const char *cmdline;         /* added to the backend's own */
@@ -82,6 +90,8 @@ struct hv_ops {
 	                                                        the process runs, not the guest */
 	int (*pause)(struct hv *hv, struct error *err);
 	int (*resume)(struct hv *hv, struct error *err);
+	int (*save)(struct hv *hv, int fd, struct error *err);
+	int (*restore)(struct hv *hv, int fd, struct error *err);
 	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
 	int (*del_device)(struct hv *hv, const char *id, struct error *err);
 	void (*close)(struct hv *hv); /* free what start() made, of a half-started one, too; the VMM
@@ -105,6 +115,13 @@ int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error
 int hv_start(struct hv *hv, const struct hv_config *cfg, struct error *err);
 int hv_pause(struct hv *hv, struct error *err);
 int hv_resume(struct hv *hv, struct error *err);
+/* Pause a VM with HV_MEMORY_SHARED and write its state without its memory to fd, an empty file.
+ * After it the two files are a template, and the VM is to be ended. */
+int hv_save(struct hv *hv, int fd, struct error *err);
+/* Give a VM with HV_MEMORY_PRIVATE, which waits since its start, the state that hv_save() wrote,
+ * and let it run. fd is read from its offset on. The VM must have the template's configuration, but
+ * for name, descriptors and the path of its share. After a failure it is of no use. */
+int hv_restore(struct hv *hv, int fd, struct error *err);
 int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
 int hv_del_device(struct hv *hv, const char *id, struct error *err);
 bool hv_can(const struct hv *hv, unsigned cap);

@@ -154,6 +154,28 @@ static int mock_resume(struct hv *hv, struct error *err)
 	return record(to_mock(hv), "resume", NULL, err);
 }
 
+static int mock_save(struct hv *hv, int fd, struct error *err)
+{
+	static const char text[] = "mock";
+
+	if (record(to_mock(hv), "save", NULL, err) < 0)
+		return -err->code;
+	if (write(fd, text, sizeof(text)) != sizeof(text))
+		return error_sys(err, "write the state of the mock VMM");
+	return 0;
+}
+
+static int mock_restore(struct hv *hv, int fd, struct error *err)
+{
+	char text[8];
+
+	if (record(to_mock(hv), "restore", NULL, err) < 0)
+		return -err->code;
+	if (read(fd, text, sizeof(text)) <= 0)
+		return error_set(err, EIO, "restore the VM: the state of the mock VMM is empty");
+	return 0;
+}
+
 static int mock_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
 {
 	struct mock *m = to_mock(hv);
@@ -195,12 +217,14 @@ static void mock_close(struct hv *hv)
 const struct hv_ops hv_mock_ops = {
 	.name = "mock",
 	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
-	        HV_CAP_PAUSE,
+	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
 	.size = sizeof(struct mock),
 	.check = mock_check,
 	.start = mock_start,
 	.pause = mock_pause,
 	.resume = mock_resume,
+	.save = mock_save,
+	.restore = mock_restore,
 	.add_device = mock_add_device,
 	.del_device = mock_del_device,
 	.close = mock_close,

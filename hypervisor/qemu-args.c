@@ -51,6 +51,27 @@ static char *escape(const char *s)
 	return buf_steal(&b);
 }
 
+static bool has_memory_backend(const struct hv_config *cfg)
+{
+	return cfg->share_fd >= 0 || cfg->memory_path;
+}
+
+static void add_memory(char ***v, const struct hv_config *cfg)
+{
+	auto_free char *path = escape(cfg->memory_path ? cfg->memory_path : "");
+
+	if (!has_memory_backend(cfg))
+		return;
+	strv_push(v, "-object");
+	if (cfg->memory_path)
+		strv_pushf(v, "memory-backend-file,id=ram,size=%uM,mem-path=%s,share=%s",
+		           cfg->memory_mib, path, cfg->memory == HV_MEMORY_SHARED ? "on" : "off");
+	else /* the server of virtio-fs reads and writes the guest's buffers itself */
+		strv_pushf(v, "memory-backend-memfd,id=ram,size=%uM,share=on", cfg->memory_mib);
+	if (cfg->memory == HV_MEMORY_PRIVATE)
+		push2(v, "-incoming", "defer");
+}
+
 static void add_machine(char ***v, const struct hv_config *cfg)
 {
 	const bool kvm = cfg->accel == HV_ACCEL_KVM;
@@ -61,7 +82,7 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 	/* What a container VM never uses costs probing time in the guest and code to attack. */
 	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off%s",
 	           cfg->machine ? cfg->machine : "q35",
-	           cfg->share_fd >= 0 ? ",memory-backend=ram" : "");
+	           has_memory_backend(cfg) ? ",memory-backend=ram" : "");
 	strv_push(v, "-accel");
 	if (kvm)
 		strv_push(v, "kvm");
@@ -72,11 +93,7 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 	strv_pushf(v, "%u", cfg->cpus);
 	strv_push(v, "-m");
 	strv_pushf(v, "%uM", cfg->memory_mib);
-	if (cfg->share_fd >= 0) {
-		/* The server reads and writes the guest's buffers itself. */
-		strv_push(v, "-object");
-		strv_pushf(v, "memory-backend-memfd,id=ram,size=%uM,share=on", cfg->memory_mib);
-	}
+	add_memory(v, cfg);
 	strv_push(v, "-nodefaults");
 	strv_push(v, "-no-user-config");
 	strv_push(v, "-no-reboot");

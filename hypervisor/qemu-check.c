@@ -51,6 +51,12 @@ static int check_size(const struct hv_config *cfg, struct error *err)
 	if (cfg->cpus < 1 || cfg->cpus > QEMU_MAX_CPUS)
 		return error_set(err, EINVAL, "a VM has 1 to %d CPUs, not %u", QEMU_MAX_CPUS,
 		                 cfg->cpus);
+	if (!cfg->memory_path != (cfg->memory == HV_MEMORY_OWN))
+		return error_set(err, EINVAL, "the memory of a template needs a file");
+	if (cfg->memory_path && cfg->share_fd >= 0)
+		return error_set(err, ENOTSUP,
+		                 "a template cannot have a virtio-fs share, which has the "
+		                 "guest's memory");
 	if (cfg->pcie_ports > QEMU_MAX_PORTS)
 		return error_set(err, EINVAL, "a VM has at most %d PCIe ports, not %u",
 		                 QEMU_MAX_PORTS, cfg->pcie_ports);

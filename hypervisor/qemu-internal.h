@@ -42,6 +42,9 @@ static inline struct qemu *to_qemu(struct hv *hv)
 char **qemu_build_args(const struct hv_config *cfg);
 int qemu_check(const struct hv_config *cfg, struct error *err);
 
+int qemu_save(struct hv *hv, int fd, struct error *err);
+int qemu_restore(struct hv *hv, int fd, struct error *err);
+
 int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
 int qemu_del_device(struct hv *hv, const char *id, struct error *err);
 

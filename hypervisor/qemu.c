@@ -130,12 +130,14 @@ static void qemu_close(struct hv *hv)
 const struct hv_ops hv_qemu_ops = {
 	.name = "qemu",
 	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
-	        HV_CAP_PAUSE,
+	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
 	.size = sizeof(struct qemu),
 	.check = qemu_check,
 	.start = qemu_start,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.save = qemu_save,
+	.restore = qemu_restore,
 	.add_device = qemu_add_device,
 	.del_device = qemu_del_device,
 	.close = qemu_close,

@@ -145,6 +145,19 @@ START_TEST(a_served_share_is_virtio_fs_with_shared_memory_and_no_9p)
 }
 END_TEST
 
+START_TEST(a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_mapping)
+{
+	cfg.memory = HV_MEMORY_SHARED;
+	cfg.memory_path = "/t,1/memory";
+	assert_has("\n-machine q35," MACHINE ",memory-backend=ram\n");
+	assert_has(
+		"\n-object memory-backend-file,id=ram,size=256M,mem-path=/t,,1/memory,share=on\n");
+	assert_lacks("incoming");
+	cfg.memory = HV_MEMORY_PRIVATE;
+	assert_has(",mem-path=/t,,1/memory,share=off\n-incoming defer\n");
+}
+END_TEST
+
 START_TEST(without_ports_there_are_none)
 {
 	cfg.pcie_ports = 0;
@@ -191,6 +204,8 @@ int main(void)
 	tcase_add_test(tc, a_console_is_a_serial_port_and_the_kernel_talks);
 	tcase_add_test(tc, without_a_share_there_is_no_9p);
 	tcase_add_test(tc, a_served_share_is_virtio_fs_with_shared_memory_and_no_9p);
+	tcase_add_test(tc,
+	               a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_mapping);
 	tcase_add_test(tc, without_ports_there_are_none);
 	tcase_add_test(tc, the_last_port_is_below_the_chipset);
 	tcase_add_test(tc, a_comma_in_a_path_cannot_add_an_option);

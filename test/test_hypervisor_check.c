@@ -68,6 +68,19 @@ START_TEST(what_is_right_passes)
 }
 END_TEST
 
+START_TEST(templates_have_a_memory_file_of_their_own)
+{
+	cfg.memory = HV_MEMORY_SHARED;
+	assert_refused(EINVAL, "the memory of a template needs a file", "", "");
+	cfg.memory_path = "/memory";
+	cfg.share_fd = 9;
+	assert_refused(ENOTSUP,
+	               "a template cannot have a virtio-fs share, which has the guest's "
+	               "memory",
+	               "", "");
+}
+END_TEST
+
 START_TEST(a_missing_qemu_is_named)
 {
 	cfg.path = "/x/qemu";
@@ -226,6 +239,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_right_passes);
+	tcase_add_test(tc, templates_have_a_memory_file_of_their_own);
 	tcase_add_test(tc, a_missing_qemu_is_named);
 	tcase_add_test(tc, a_relative_path_of_qemu_is_refused);
 	tcase_add_test(tc, a_qemu_that_cannot_be_run_is_named);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -154,6 +155,23 @@ START_TEST(a_vm_of_no_size_is_refused)
 }
 END_TEST
 
+START_TEST(a_state_is_saved_and_restored)
+{
+	auto_error struct error err = { 0 };
+	int pair[2];
+
+	start();
+	ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+	ck_assert_msg(hv_save(hv, pair[1], &err) == 0, "%s", err.msg);
+	ck_assert_msg(hv_restore(hv, pair[0], &err) == 0, "%s", err.msg);
+	close(pair[1]);
+	ck_assert_int_eq(hv_restore(hv, pair[0], &err), -EIO);
+	hv_mock_fail(hv, "save", ENOSPC);
+	ck_assert_int_eq(hv_save(hv, pair[0], &err), -ENOSPC);
+	close(pair[0]);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mock");
@@ -166,5 +184,6 @@ int main(void)
 	tcase_add_test(tc, a_second_start_is_refused);
 	tcase_add_test(tc, a_failing_preparation_is_reported);
 	tcase_add_test(tc, a_vm_of_no_size_is_refused);
+	tcase_add_test(tc, a_state_is_saved_and_restored);
 	return scratch_run(tc);
 }

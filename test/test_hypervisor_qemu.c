@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "hypervisor/qemu-internal.h"
@@ -21,34 +20,13 @@ static struct hv *hv;
 static void setup(void)
 {
 	const struct tiny_kernel k = tiny_kernel_image();
-	auto_free char *log = NULL;
-	int pair[2];
 
 	scratch_setup();
 	kernel = write_scratch("vmlinux", &k, sizeof(k));
 	initrd = write_scratch("initrd", "07070100000000", 14);
 	disk = write_scratch("disk", k.code, sizeof(k.code));
 	ck_assert_int_eq(truncate(disk, 1 << 20), 0);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	channel = pair[0];
-	log = scratch_path("log");
-	cfg = (struct hv_config){
-		.path = "/usr/bin/qemu-system-x86_64",
-		.accel = HV_ACCEL_TCG,
-		.memory_mib = 128,
-		.cpus = 1,
-		.pcie_ports = 2,
-		.kernel = kernel,
-		.initrd = initrd,
-		.share_path = scratch_root(),
-		.share_tag = "share",
-		.port_name = "agent",
-		.channel_fd = pair[1],
-		.log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
-		.console_fd = -1,
-		.share_fd = -1,
-	};
-	ck_assert_int_ge(cfg.log_fd, 0);
+	cfg = tiny_vm(kernel, initrd, &channel);
 	hv = hv_new(&hv_qemu_ops);
 }
 

@@ -46,6 +46,9 @@ START_TEST(what_a_backend_lacks_is_told)
 	ck_assert_int_eq(hv_pause(hv, &err), -ENOTSUP);
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot pause a VM");
 	ck_assert_int_eq(hv_resume(hv, &err), -ENOTSUP);
+	ck_assert_int_eq(hv_save(hv, -1, &err), -ENOTSUP);
+	ck_assert_int_eq(hv_restore(hv, -1, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot restore a VM");
 	ck_assert_int_eq(hv_add_device(hv, &dev, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_del_device(hv, "x", &err), -ENOTSUP);
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot remove a device");
