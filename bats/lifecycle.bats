@@ -23,16 +23,19 @@ load helpers
 	local pid ns role
 	edit '.process.oomScoreAdj = 7'
 	mount_in bind "$T" /mnt/test rbind ro
-	mkdir "$B/rootfs/mnt" "$B/rootfs/mnt/test"
+	mount_in bind "$T/bundle" /made/volume rbind
+	mount_in tmpfs tmpfs /made/tmpfs
+	mount_in bind "$T/config.json" /made/tmpfs/dir/file bind ro
 	touch "$B/rootfs/mark"
-	start_container "$ID" sleep 1000
+	start_container "$ID" sh -c 'echo ready; exec sleep 1000'
 	pid=$(vcrt state "$ID" | jq .pid)
 	# Leader of a session and of a process group.
 	[ "$(ps -o pgid= -p "$pid")" -eq "$pid" ]
 	[ "$(ps -o sid= -p "$pid")" -eq "$pid" ]
 	# What "docker top" shows.
-	[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | sed 's/ *$//')" = 'sleep 1000' ]
-	[ "$(cat "/proc/$pid/comm")" = sleep ]
+	[ "$(ps -o args= -p "$pid")" = 'sh -c echo ready; exec sleep 1000' ]
+	[ "$(tr '\0' '|' <"/proc/$pid/cmdline")" = 'sh -c echo ready; exec sleep 1000|' ]
+	[ "$(cat "/proc/$pid/comm")" = sh ]
 	for ns in net ipc uts mnt pid; do
 		[ "$(readlink "/proc/$pid/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
 	done
@@ -41,6 +44,14 @@ load helpers
 	grep -qx mark "$T/ls"
 	nsenter -m -t "$pid" ls /mnt/test >"$T/ls"
 	grep -qx bundle "$T/ls"
+	# What it copies there is in the container; or the copy fails, where only the guest has the place.
+	nsenter -m -t "$pid" sh -c 'echo new >/made/volume/new && cat /made/tmpfs/dir/file' >"$T/read"
+	cmp "$T/read" "$T/config.json"
+	[ "$(vcrt exec "$ID" cat /made/volume/new)" = new ]
+	run ! nsenter -m -t "$pid" sh -c 'echo new >/made/tmpfs/new'
+	[[ $output == *'Read-only file system'* ]]
+	run ! nsenter -m -t "$pid" sh -c 'echo new >/mnt/test/new'
+	[ "$(find "$B/rootfs/made" -type f)" = '' ]
 	[ "$(cut -d ' ' -f 5 "/proc/$pid/mountinfo" | grep -c "$T")" -eq 0 ]
 	# All of it in the container's cgroups.
 	for role in shim vmm monitor; do

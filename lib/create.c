@@ -34,7 +34,7 @@
 
 #define MONITOR_END_TIMEOUT 5000 /* ms for a monitor to end by itself after a failure */
 #define PATIENCE 3000            /* ms after which the user is told what is waited for */
-#define MANY_MOUNTS 200          /* a bind is a descriptor, the usual limit is 1024 */
+#define MANY_MOUNTS 200          /* a bind is two descriptors, the usual limit is 1024 */
 #define CONFIG_NAME "config.json"
 
 /* A container on its way. */
@@ -353,7 +353,7 @@ static int make(struct creation *c, struct error *err)
 		return -err->code;
 	if (compile_seccomp(c, err) < 0 || run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
 		return -err->code;
-	if (ask_monitor(c, err) < 0)
+	if (ask_monitor(c, err) < 0 || shim_finish(&c->shim, err) < 0)
 		return error_wrap(err, "unable to start container process");
 	/* Now that the VM has booted. */
 	if (cgroup_limit_speed(c->record->cgroup_dirs, oci_resources_of(c->spec), NULL, err) < 0)

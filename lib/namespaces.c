@@ -111,7 +111,8 @@ void namespaces_localise(struct oci_spec *guest)
 
 int namespaces_of_shim(const struct oci_spec *spec, struct shim_namespaces *ns, struct error *err)
 {
-	ns->create = CLONE_NEWNS;
+	/* The host's processes are never the container's: what it shares is the guest's. */
+	ns->create = CLONE_NEWNS | CLONE_NEWPID;
 	for (size_t i = 0; i < spec->linux_->n_namespaces; i++) {
 		const struct oci_namespace *n = &spec->linux_->namespaces[i];
 		int flag = oci_namespace_flag(n->type), fd;

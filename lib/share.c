@@ -36,20 +36,21 @@ int share_clone(const char *path, bool recursive, enum share_readonly readonly, 
 	return steal_fd(&fd);
 }
 
-int share_overlay(const char *source, const char *data, const char *at, struct error *err)
+int share_overlay(const char *source, const char *data, const char *at, int trees[2],
+                  struct error *err)
 {
-	auto_close int fd = -1;
-
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_sys(err, "make the mounts private");
 	if (mount(source, at, "overlay", 0, data) < 0)
 		return error_sys(err, "mount an overlay with '%s'", data);
-	fd = open_tree(AT_FDCWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd < 0)
-		error_sys(err, "copy the overlay");
-	if (umount2(at, MNT_DETACH) < 0 && fd >= 0)
+	for (int i = 0; i < 2 && !err->code; i++) {
+		trees[i] = open_tree(AT_FDCWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (trees[i] < 0)
+			error_sys(err, "copy the overlay");
+	}
+	if (umount2(at, MNT_DETACH) < 0 && !err->code)
 		return error_sys(err, "unmount the overlay at '%s'", at);
-	return fd < 0 ? -err->code : steal_fd(&fd);
+	return -err->code;
 }
 
 /* ---- the monitor's root ---- */

@@ -22,10 +22,11 @@ enum share_readonly { SHARE_WRITABLE, SHARE_READONLY, SHARE_ALL_READONLY };
 int share_clone(const char *path, bool recursive, enum share_readonly readonly, bool *is_file,
                 struct error *err);
 
-/* Make an overlay with these options of its own and return the descriptor of a detached clone. It
- * is mounted on the directory at for a moment, in this process's mount namespace, which becomes
- * private: what it is made of may be there, too. */
-int share_overlay(const char *source, const char *data, const char *at, struct error *err);
+/* Make an overlay with these options of its own; trees are two detached clones of it, the caller's
+ * also after a failure. It is mounted on the directory at for a moment, in this process's mount
+ * namespace, which becomes private: what it is made of may be there, too. */
+int share_overlay(const char *source, const char *data, const char *at, int trees[2],
+                  struct error *err);
 
 /* ---- in the monitor ---- */
 

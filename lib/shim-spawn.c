@@ -172,8 +172,17 @@ struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsig
 		m = ctl_answer(shim->setup, wait ? SETUP_TIMEOUT : timeout, err);
 	if (!m && err->code == ECONNRESET)
 		error_set(err, ECONNRESET, "the shim ended while it was set up");
-	close_fd(&shim->setup);
 	return m;
+}
+
+int shim_finish(struct shim *shim, struct error *err)
+{
+	struct ctl_out out = { .json = json_new_object() };
+	auto_ctl_msg struct ctl_msg *m = shim_setup(shim, &out, 0, NULL, err);
+
+	ctl_out_done(&out);
+	close_fd(&shim->setup);
+	return m ? 0 : -err->code;
 }
 
 void shim_done(struct shim *shim)

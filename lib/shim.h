@@ -35,6 +35,9 @@ typedef int (*shim_wait_fn)(int fd, int timeout_ms, struct error *err);
  * what waits, NULL: nothing but the answer ends it. */
 struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsigned more_seconds,
                            shim_wait_fn wait, struct error *err);
+/* Once the guest has made the container: the stand-in shows its mounts, and gives up its privileges
+ * for good. Not for that of an exec, which has none any more. */
+int shim_finish(struct shim *shim, struct error *err);
 /* Kill and reap what is left, close descriptors. */
 void shim_abort(struct shim *shim);
 void shim_done(struct shim *shim); /* close descriptors only */

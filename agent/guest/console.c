@@ -44,7 +44,7 @@ static int bind_console(int slave, struct error *err)
 
 	if (root < 0)
 		return error_sys(err, "open '/'");
-	target = root_make(root, "/dev/console", false, err);
+	target = fs_make_in_root(root, "/dev/console", false, err);
 	if (target < 0)
 		return target;
 	return mount_bind_fd(slave, target, false, "/dev/console", err);

@@ -237,7 +237,7 @@ static int make_node(struct mount_state *ms, size_t i, const struct node *n, str
 	if (!slash || !name[0])
 		return error_set(err, EINVAL, "'%s' is not an absolute path of a file", n->path);
 	*slash = '\0';
-	dir = root_make(ms->rootfd, parent[0] ? parent : "/", true, err);
+	dir = fs_make_in_root(ms->rootfd, parent[0] ? parent : "/", true, err);
 	if (dir < 0)
 		return dir;
 	if (mknodat(dir, name, n->mode, n->dev) < 0)
@@ -265,7 +265,7 @@ static int make_nodes(struct mount_state *ms, struct error *err)
 
 static int make_links(struct mount_state *ms, struct error *err)
 {
-	auto_close int dev = root_make(ms->rootfd, "/dev", true, err);
+	auto_close int dev = fs_make_in_root(ms->rootfd, "/dev", true, err);
 
 	if (dev < 0)
 		return dev;

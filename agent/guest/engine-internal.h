@@ -201,10 +201,6 @@ void mount_options_done(struct mount_options *o);
 void mount_options_attr(const struct mount_options *o, uint64_t *set, uint64_t *clear);
 int mount_propagation(const char *word, unsigned long *flags); /* -EINVAL: no such word */
 
-/* root.c: paths inside the root file system, which belongs to somebody hostile */
-int root_make(int rootfd, const char *path, bool is_dir, struct error *err); /* O_PATH descriptor */
-bool root_has(int rootfd, const char *path);
-
 /* mounts.c, child */
 struct mount_state {
 	int rootfd;

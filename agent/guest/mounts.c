@@ -398,7 +398,7 @@ static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
                  const struct mount_options *o, struct error *err)
 {
 	bool is_tmpfs = !is_bind(m, o) && str_eq(m->type, "tmpfs");
-	bool covers = is_tmpfs && root_has(ms->rootfd, m->destination);
+	bool covers = is_tmpfs && fs_exists_in_root(ms->rootfd, m->destination);
 	auto_close int target = -1;
 	struct stat from, to;
 
@@ -407,7 +407,7 @@ static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
 	if (!is_bind(m, o) && (str_eq(m->type, "proc") || str_eq(m->type, "sysfs")) &&
 	    check_ordinary(ms, m, err) < 0)
 		return -err->code;
-	target = root_make(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
+	target = fs_make_in_root(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
 	if (target < 0)
 		return target;
 	if (fstat(target, &to) < 0)

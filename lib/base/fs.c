@@ -2,12 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
@@ -202,26 +200,4 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 bool fs_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
-}
-
-int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	/* The kernel insists on no mode where it would not be used. */
-	if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
-		how.mode = mode;
-	/* EAGAIN: a rename elsewhere raced with a "..", which somebody may try to keep up. */
-	for (int tries = 0;; tries++) {
-		fd = syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
-		if (fd >= 0 || errno != EAGAIN || tries == 100)
-			break;
-	}
-	if (fd < 0)
-		return error_sys(err, "open '%s'", path);
-	return (int)fd;
 }

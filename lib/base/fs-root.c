@@ -3,15 +3,40 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/guest/engine-internal.h"
+#include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
 
 #define MAX_LINKS 16 /* that point to something missing */
+
+int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	/* The kernel insists on no mode where it would not be used. */
+	if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+		how.mode = mode;
+	/* EAGAIN: a rename elsewhere raced with a "..", which somebody may try to keep up. */
+	for (int tries = 0;; tries++) {
+		fd = syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN || tries == 100)
+			break;
+	}
+	if (fd < 0)
+		return error_sys(err, "open '%s'", path);
+	return (int)fd;
+}
 
 static int make_at(int rootfd, const char *path, bool is_dir, unsigned links, struct error *err);
 
@@ -89,12 +114,12 @@ static int make_at(int rootfd, const char *path, bool is_dir, unsigned links, st
 	return fd;
 }
 
-int root_make(int rootfd, const char *path, bool is_dir, struct error *err)
+int fs_make_in_root(int rootfd, const char *path, bool is_dir, struct error *err)
 {
 	return make_at(rootfd, path, is_dir, MAX_LINKS, err);
 }
 
-bool root_has(int rootfd, const char *path)
+bool fs_exists_in_root(int rootfd, const char *path)
 {
 	auto_error struct error missing = { 0 };
 	auto_close int fd = fs_open_in_root(rootfd, path, O_PATH, 0, &missing);
