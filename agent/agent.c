@@ -20,7 +20,13 @@ const struct agent_ops *agent_find(const char *name)
 struct agent *agent_open(const struct agent_ops *ops, struct loop *loop, int fd,
                          const struct agent_events *ev, void *arg)
 {
-	return ops->open(loop, fd, ev, arg);
+	return ops->open(loop, fd, NULL, ev, arg);
+}
+
+struct agent *agent_resume(const struct agent_ops *ops, struct loop *loop, int fd,
+                           const struct json *hello, const struct agent_events *ev, void *arg)
+{
+	return ops->open(loop, fd, hello, ev, arg);
 }
 
 void agent_call(struct agent *a, const char *op, struct json *args, agent_reply_fn fn, void *arg)

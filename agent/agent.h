@@ -25,7 +25,9 @@ typedef void (*agent_reply_fn)(void *arg, const struct json *result, const struc
 
 struct agent_ops {
 	const char *name; /* as in the configuration file */
-	struct agent *(*open)(struct loop *loop, int fd, const struct agent_events *ev, void *arg);
+	/* hello: see agent_resume(), else NULL. */
+	struct agent *(*open)(struct loop *loop, int fd, const struct json *hello,
+	                      const struct agent_events *ev, void *arg);
 	/* Takes request (an object without "id"; "op" is set by agent_call). */
 	void (*call)(struct agent *a, struct json *request, agent_reply_fn fn, void *arg);
 	struct mux *(*mux)(struct agent *a); /* NULL: no stdio */
@@ -38,6 +40,11 @@ const struct agent_ops *agent_find(const char *name);  /* NULL: no such backend 
 /* fd (taken) is the stream to the guest; ignored by "noop". */
 struct agent *agent_open(const struct agent_ops *ops, struct loop *loop, int fd,
                          const struct agent_events *ev, void *arg);
+/* The same for the guest of a VM that was restored from a template, with which hellos were
+ * exchanged when that was made: hello, which ready() had got then, is what ready() gets from the
+ * loop. */
+struct agent *agent_resume(const struct agent_ops *ops, struct loop *loop, int fd,
+                           const struct json *hello, const struct agent_events *ev, void *arg);
 /* Send a request (args is taken, may be NULL, is the object without "op"). fn may be NULL. Calls
  * before ready() are queued. */
 void agent_call(struct agent *a, const char *op, struct json *args, agent_reply_fn fn, void *arg);

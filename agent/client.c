@@ -172,18 +172,29 @@ static const struct mux_events client_mux_events = {
 	.closed = on_closed,
 };
 
-static struct agent *client_open(struct loop *loop, int fd, const struct agent_events *ev,
-                                 void *arg)
+static void on_resumed(void *arg, const struct json *hello, const struct error *err)
+{
+	(void)err;
+	handle_hello(arg, hello);
+}
+
+static struct agent *client_open(struct loop *loop, int fd, const struct json *hello,
+                                 const struct agent_events *ev, void *arg)
 {
 	struct client *c = xzalloc(sizeof(*c));
-	auto_free char *hello = str_fmt("{\"vcrt\":%d}", PROTOCOL_VERSION);
+	auto_free char *ours = str_fmt("{\"vcrt\":%d}", PROTOCOL_VERSION);
 
 	c->agent.ops = &agent_vcrt_ops;
 	c->agent.events = ev;
 	c->agent.arg = arg;
 	c->later = later_new(loop);
 	c->mux = mux_new(loop, fd, &client_mux_events, c);
-	mux_send_hello(c->mux, hello);
+	if (hello) {
+		mux_skip_hello(c->mux);
+		later_add(c->later, on_resumed, c, json_copy(hello), NULL);
+	} else {
+		mux_send_hello(c->mux, ours);
+	}
 	return &c->agent;
 }
 

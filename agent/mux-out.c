@@ -47,6 +47,11 @@ void mux_send_hello(struct mux *m, const char *text)
 	send_text(m, &m->hello, FRAME_HELLO, text, strlen(text), PROTOCOL_MAX_HELLO);
 }
 
+void mux_skip_hello(struct mux *m)
+{
+	m->has_hello = true;
+}
+
 void mux_send_control(struct mux *m, const char *text, size_t len)
 {
 	send_text(m, &m->control, FRAME_CONTROL, text, len, PROTOCOL_MAX_CONTROL);

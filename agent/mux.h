@@ -25,6 +25,8 @@ struct mux_events {
 struct mux *mux_new(struct loop *loop, int fd, const struct mux_events *events, void *arg);
 void mux_free(struct mux *m);
 void mux_send_hello(struct mux *m, const char *text);
+/* The peer is the clone of one that has exchanged hellos already: neither side sends another. */
+void mux_skip_hello(struct mux *m);
 void mux_send_control(struct mux *m, const char *text, size_t len);
 /* End the connection as for a breach: closed() follows from the loop. code 0 is an orderly end.
  * Returns -code. */

@@ -32,10 +32,11 @@ static void noop_ready(void *arg, const struct json *hello, const struct error *
 		n->agent.events->ready(n->agent.arg, hello);
 }
 
-static struct agent *noop_open(struct loop *loop, int fd, const struct agent_events *ev, void *arg)
+static struct agent *noop_open(struct loop *loop, int fd, const struct json *hello,
+                               const struct agent_events *ev, void *arg)
 {
 	struct noop *n = xzalloc(sizeof(*n));
-	struct json *hello = json_new_object();
+	struct json *first = hello ? json_copy(hello) : json_new_object();
 
 	close_fd(&fd);
 	n->agent.ops = &agent_noop_ops;
@@ -43,8 +44,9 @@ static struct agent *noop_open(struct loop *loop, int fd, const struct agent_eve
 	n->agent.arg = arg;
 	n->last_pid = NOOP_FIRST_PID;
 	n->later = later_new(loop);
-	json_set(hello, "vcrt", json_new_i64(PROTOCOL_VERSION));
-	later_add(n->later, noop_ready, n, hello, NULL);
+	if (!hello)
+		json_set(first, "vcrt", json_new_i64(PROTOCOL_VERSION));
+	later_add(n->later, noop_ready, n, first, NULL);
 	return &n->agent;
 }
 

@@ -339,6 +339,44 @@ START_TEST(streams_are_numbered_upwards_and_flow)
 }
 END_TEST
 
+/* A client of a clone, whose hello this is. */
+static void resume(const char *hello)
+{
+	auto_error struct error err = { 0 };
+	auto_json struct json *j = json_parse(hello, strlen(hello), false, &err);
+
+	close_agent();
+	peer_done(&peer);
+	agent = agent_resume(agent_find("vcrt"), loop, peer_init(&peer, loop), j, &events, NULL);
+}
+
+START_TEST(with_a_clone_no_hello_is_exchanged)
+{
+	resume("{\"vcrt\":1}");
+	ck_assert(!agent_is_ready(agent));
+	agent_call(agent, "sandbox", NULL, on_answer, "sandbox");
+	expect_request("{\"op\":\"sandbox\",\"id\":1}");
+	ck_assert_int_eq(readies, 1);
+	peer_control(&peer, "{\"id\":1,\"ok\":{}}");
+	settle();
+	ck_assert_str_eq(answers.data, "sandbox: {}\n");
+	ck_assert(agent_is_ready(agent));
+	peer_hello(&peer);
+	settle();
+	ck_assert_int_eq(losts, 1);
+	ck_assert_str_eq(lost_with.msg, "the peer broke the protocol: a second hello");
+}
+END_TEST
+
+START_TEST(a_clone_of_another_version_is_refused)
+{
+	resume("{\"vcrt\":2}");
+	settle();
+	ck_assert_int_eq(readies, 0);
+	ck_assert_int_eq(losts, 1);
+}
+END_TEST
+
 START_TEST(backends_are_found_by_name)
 {
 	ck_assert_ptr_eq(agent_find("vcrt"), &agent_vcrt_ops);
@@ -368,6 +406,8 @@ int main(void)
 	tcase_add_loop_test(tc, a_callback_may_close_the_agent, 0, 2);
 	tcase_add_test(tc, a_request_that_is_too_long_fails_alone);
 	tcase_add_test(tc, streams_are_numbered_upwards_and_flow);
+	tcase_add_test(tc, with_a_clone_no_hello_is_exchanged);
+	tcase_add_test(tc, a_clone_of_another_version_is_refused);
 	tcase_add_test(tc, backends_are_found_by_name);
 	return scratch_run(tc);
 }
