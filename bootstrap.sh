@@ -16,6 +16,7 @@ build_packages=(
 	gcc libc6-dev pkgconf meson ninja-build # the compiler and the build
 	git                                     # the format test asks it for the files
 	libyajl-dev libcap-dev libseccomp-dev   # linked in
+	libsystemd-dev                          # headers; the library is loaded for --systemd-cgroup
 	libnl-3-dev libnl-route-3-dev           # netlink: interfaces, addresses, routes, filters
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p

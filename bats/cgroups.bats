@@ -113,7 +113,8 @@ below_own() { # PATH
 	[ "$(cat "$T/out")" = 65534 ]
 }
 
-@test "cgroups: slice:prefix:name is the path of a scope where systemd runs, refused elsewhere" {
+# With a systemd: test/lab.
+@test "cgroups: without systemd its cgroups are refused, and nothing is left" {
 	edit --arg p "$ID-sub.slice:x:$ID" '.linux.cgroupsPath = $p |
 		.linux.namespaces |= map(select(.type != "cgroup"))'
 	if [ ! -d /run/systemd/system ]; then
@@ -122,15 +123,13 @@ below_own() { # PATH
 		assert_nothing_left
 	fi
 
-	args cat /proc/self/cgroup
-
+	# A systemd whose bus is gone.
 	run_beside_systemd() {
 		unshare --mount sh -c 'mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "$@"' \
 			sh "$VCRT" "${VCRT_ARGS[@]}" --systemd-cgroup run --bundle "$B" "$ID" </dev/null
 	}
-	run -0 run_beside_systemd
-	echo "$output"
-	[ "${lines[-1]}" = "0::/$ID.slice/$ID-sub.slice/x-$ID.scope" ]
+	run -1 run_beside_systemd
+	[[ $output == *'unable to apply cgroup configuration: connect to the system bus: no such file or directory'* ]]
 	assert_nothing_left
 
 	edit --arg p "$ID" '.linux.cgroupsPath = $p'

@@ -39,7 +39,7 @@ static struct json *cgroup_features(void)
 
 	json_set(j, "v1", json_new_bool(true));
 	json_set(j, "v2", json_new_bool(true));
-	json_set(j, "systemd", json_new_bool(false));
+	json_set(j, "systemd", json_new_bool(true));
 	json_set(j, "systemdUser", json_new_bool(false));
 	json_set(j, "rdma", json_new_bool(false));
 	return j;

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "lib/cgroup-limits.h"
-#include "lib/base/changes.h"
+#include "lib/systemd.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
@@ -22,8 +23,27 @@
 
 struct target {
 	char *const *dirs;
-	struct changes *undo;
+	struct changes *undo; /* NULL: it is not remembered */
+	/* Of a unit: nothing is written, but noted what would be, and what there is. */
+	struct unit_properties *now, *before;
 };
+
+/* The first line of a file, NULL when it cannot be read. */
+static char *read_line(const char *path)
+{
+	auto_error struct error ignored = { 0 };
+	char *text = NULL;
+
+	if (fs_read(path, FILE_MAX, &text, NULL, &ignored) == 0)
+		text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static void note(const struct target *t, const char *file, const char *before, const char *now)
+{
+	unit_properties_add(t->before, file, before ? before : "");
+	unit_properties_add(t->now, file, now);
+}
 
 /* Write to this file of each hierarchy that has it: how many that were, or -errno. otherwise: as
  * of changes_write(). */
@@ -37,9 +57,15 @@ static int put_line(const struct target *t, const char *field, const char *file,
 
 		if (!fs_exists(path))
 			continue;
+		n++;
+		if (t->now) {
+			auto_free char *before = read_line(path);
+
+			note(t, file, before, value);
+			continue;
+		}
 		if (changes_write(t->undo, AT_FDCWD, path, value, otherwise, err) < 0)
 			return error_wrap(err, FIELD "%s", field);
-		n++;
 	}
 	return n;
 }
@@ -68,17 +94,14 @@ static int put_v2(const struct target *t, const char *field, const char *file, i
 /* The first line of a file, NULL when no hierarchy has it. */
 static char *get(const struct target *t, const char *file)
 {
-	for (char *const *dir = t->dirs; dir && *dir; dir++) {
-		auto_free char *path = str_fmt("%s/%s", *dir, file);
-		auto_error struct error ignored = { 0 };
-		char *text = NULL;
+	char *text = NULL;
 
-		if (fs_read(path, FILE_MAX, &text, NULL, &ignored) < 0)
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		return text;
+	for (char *const *dir = t->dirs; !text && dir && *dir; dir++) {
+		auto_free char *path = str_fmt("%s/%s", *dir, file);
+
+		text = read_line(path);
 	}
-	return NULL;
+	return text;
 }
 
 /* ---- memory ---- */
@@ -145,22 +168,19 @@ static int limit_memory(const struct target *t, const struct oci_memory *m,
 	return 0;
 }
 
-int cgroup_limit_space(char *const *dirs, const struct oci_resources *r,
-                       const struct cgroup_room *room, struct changes *undo, struct error *err)
+static int limit_space(const struct target *t, const struct oci_resources *r,
+                       const struct cgroup_room *room, struct error *err)
 {
-	const struct target t = { .dirs = dirs, .undo = undo };
-	const struct oci_cpu *c = r ? r->cpu : NULL;
+	const struct oci_cpu *c = r->cpu;
 
-	if (!r)
-		return 0;
-	if (r->memory && limit_memory(&t, r->memory, room, err) < 0)
+	if (r->memory && limit_memory(t, r->memory, room, err) < 0)
 		return -err->code;
-	if (c && c->cpus && *c->cpus && put(&t, "cpu.cpus", "cpuset.cpus", c->cpus, err) < 0)
+	if (c && c->cpus && *c->cpus && put(t, "cpu.cpus", "cpuset.cpus", c->cpus, err) < 0)
 		return -err->code;
-	if (c && c->mems && *c->mems && put(&t, "cpu.mems", "cpuset.mems", c->mems, err) < 0)
+	if (c && c->mems && *c->mems && put(t, "cpu.mems", "cpuset.mems", c->mems, err) < 0)
 		return -err->code;
 	if (r->pids && r->pids->limit &&
-	    put_v2(&t, "pids.limit", "pids.max",
+	    put_v2(t, "pids.limit", "pids.max",
 	           r->pids->limit < 0 ? -1 : sum((uint64_t)r->pids->limit, PIDS_ROOM), err) < 0)
 		return -err->code;
 	return 0;
@@ -168,41 +188,56 @@ int cgroup_limit_space(char *const *dirs, const struct oci_resources *r,
 
 /* ---- processors ---- */
 
-static uint64_t present_period(const struct target *t)
+/* Quota and period as they are, in version 2's words. NULL: the host has none. */
+static char *present_quota(const struct target *t)
 {
-	auto_free char *v1 = get(t, "cpu.cfs_period_us"), *v2 = get(t, "cpu.max");
-	const char *space = v2 ? strchr(v2, ' ') : NULL;
+	auto_free char *v1 = get(t, "cpu.cfs_quota_us"), *period = get(t, "cpu.cfs_period_us");
+
+	if (!v1 || !period)
+		return get(t, "cpu.max");
+	return str_fmt("%s %s", *v1 == '-' ? "max" : v1, period);
+}
+
+static uint64_t period_of(const char *quota)
+{
+	const char *space = quota ? strchr(quota, ' ') : NULL;
 	uint64_t n;
 
-	if (v1 && str_to_u64(v1, 1, INT64_MAX, &n) == 0)
-		return n;
-	if (space && str_to_u64(space + 1, 1, INT64_MAX, &n) == 0)
-		return n;
-	return DEFAULT_PERIOD;
+	return space && str_to_u64(space + 1, 1, INT64_MAX, &n) == 0 ? n : DEFAULT_PERIOD;
+}
+
+/* Which of them may go first depends on what there was, and on the parent. */
+static int limit_quota_v1(const struct target *t, uint64_t period, int64_t quota, struct error *err)
+{
+	static const char quota_file[] = "cpu.cfs_quota_us", period_file[] = "cpu.cfs_period_us";
+
+	if (period && put_number(t, "cpu.period", period_file, sum(period, 0), err) < 0 && !quota)
+		return -err->code;
+	if (quota && put_number(t, "cpu.quota", quota_file, quota, err) < 0)
+		return -err->code;
+	if (!err->code)
+		return 0;
+	error_clear(err);
+	return put_number(t, "cpu.period", period_file, sum(period, 0), err);
 }
 
 static int limit_quota(const struct target *t, const struct oci_cpu *c, struct error *err)
 {
-	static const char v1_quota[] = "cpu.cfs_quota_us", v1_period[] = "cpu.cfs_period_us";
-	int64_t least = (int64_t)((c->period ? c->period : present_period(t)) / QUOTA_PART);
+	auto_free char *now = present_quota(t), *text = NULL;
+	int64_t least = (int64_t)((c->period ? c->period : period_of(now)) / QUOTA_PART);
 	struct oci_cpu host = { .quota = c->quota, .period = c->period };
-	auto_free char *now = get(t, "cpu.max"), *text = NULL;
+	int n;
 
 	if (host.quota > 0 && host.quota < least)
 		host.quota = least;
-	/* Which of them may go first depends on what there was, and on the parent. */
-	if (c->period && put_number(t, "cpu.period", v1_period, (int64_t)c->period, err) < 0 &&
-	    !c->quota)
+	if (limit_quota_v1(t, host.period, host.quota, err) < 0)
 		return -err->code;
-	if (c->quota && put_number(t, "cpu.quota", v1_quota, host.quota, err) < 0)
-		return -err->code;
-	if (err->code) {
-		error_clear(err);
-		if (put_number(t, "cpu.period", v1_period, (int64_t)c->period, err) < 0)
-			return -err->code;
-	}
 	text = oci_cpu_max(&host, now);
-	return text ? put(t, "cpu.quota", "cpu.max", text, err) : 0;
+	n = text ? put(t, "cpu.quota", "cpu.max", text, err) : 1;
+	/* For systemd it is one thing in both versions. */
+	if (n == 0 && t->now)
+		note(t, "cpu.max", now, text);
+	return n < 0 ? n : 0;
 }
 
 /* An idle group has no shares; the VM is none on the host, so that it can always answer. */
@@ -329,12 +364,78 @@ static int limit_io(const struct target *t, const struct oci_block_io *b, struct
 	return limit_devices(t, b, err);
 }
 
-int cgroup_limit_speed(char *const *dirs, const struct oci_resources *r, struct changes *undo,
-                       struct error *err)
+static int limit_speed(const struct target *t, const struct oci_resources *r,
+                       const struct cgroup_room *unused, struct error *err)
 {
-	const struct target t = { .dirs = dirs, .undo = undo };
-
-	if (r && r->cpu && limit_cpu(&t, r->cpu, err) < 0)
+	(void)unused;
+	if (r->cpu && limit_cpu(t, r->cpu, err) < 0)
 		return -err->code;
-	return r && r->block_io ? limit_io(&t, r->block_io, err) : 0;
+	return r->block_io ? limit_io(t, r->block_io, err) : 0;
+}
+
+/* ---- whose cgroup it is ---- */
+
+static int set_properties(const char *unit, const struct unit_properties *p, struct error *err)
+{
+	auto_systemd struct systemd *s = p->n ? systemd_connect(SYSTEMD_TIMEOUT, err) : NULL;
+
+	return s ? systemd_set_properties(s, unit, p, err) : -err->code;
+}
+
+/* limit_space or limit_speed. */
+typedef int limit_fn(const struct target *t, const struct oci_resources *r,
+                     const struct cgroup_room *room, struct error *err);
+
+static int tell_unit(const struct cgroup_place *place, limit_fn *limit,
+                     const struct oci_resources *r, const struct cgroup_room *room,
+                     struct cgroup_undo *undo, struct error *err)
+{
+	auto_unit_properties struct unit_properties now = { 0 }, before = { 0 };
+	const struct target t = { .dirs = place->dirs,
+		                  .now = &now,
+		                  .before = undo ? &undo->properties : &before };
+
+	if (limit(&t, r, room, err) < 0)
+		return -err->code;
+	return set_properties(place->unit, &now, err);
+}
+
+static int apply(const struct cgroup_place *place, limit_fn *limit, const struct oci_resources *r,
+                 const struct cgroup_room *room, struct cgroup_undo *undo, struct error *err)
+{
+	const struct target t = { .dirs = place->dirs, .undo = undo ? &undo->files : NULL };
+
+	if (!r)
+		return 0;
+	if (place->unit && tell_unit(place, limit, r, room, undo, err) < 0)
+		return -err->code;
+	return limit(&t, r, room, err);
+}
+
+int cgroup_limit_space(const struct cgroup_place *place, const struct oci_resources *r,
+                       const struct cgroup_room *room, struct cgroup_undo *undo, struct error *err)
+{
+	return apply(place, limit_space, r, room, undo, err);
+}
+
+int cgroup_limit_speed(const struct cgroup_place *place, const struct oci_resources *r,
+                       struct cgroup_undo *undo, struct error *err)
+{
+	return apply(place, limit_speed, r, NULL, undo, err);
+}
+
+void cgroup_limit_undo(const struct cgroup_place *place, struct cgroup_undo *undo)
+{
+	auto_error struct error err = { 0 };
+
+	if (place->unit && set_properties(place->unit, &undo->properties, &err) < 0)
+		log_warn("set back what was changed: %s, ignoring", err.msg);
+	changes_undo(&undo->files);
+	cgroup_undo_done(undo);
+}
+
+void cgroup_undo_done(struct cgroup_undo *undo)
+{
+	changes_done(&undo->files);
+	unit_properties_done(&undo->properties);
 }

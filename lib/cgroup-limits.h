@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
-struct changes;
+#include "lib/unit-properties.h"
+#include "lib/base/changes.h"
+
 struct error;
 struct oci_resources;
 
@@ -18,17 +20,33 @@ struct cgroup_room {
 	uint64_t vmm; /* what the VMM may need besides */
 };
 
-/* dirs: the cgroup's directory in each hierarchy, of version 1 or 2. undo: to take it back, may be
- * NULL. 0 or -errno with err naming the member of linux.resources. A limit that the host has no
- * file for is left to the guest; of a device it is an error (ENOTSUP). */
+/* Borrowed. */
+struct cgroup_place {
+	char *const *dirs; /* the cgroup's directory in each hierarchy, of version 1 or 2 */
+	const char *unit;  /* the systemd unit whose cgroup it is, NULL: no unit's */
+};
+
+/* What there was before. */
+struct cgroup_undo {
+	struct changes files;
+	struct unit_properties properties;
+};
+#define auto_cgroup_undo auto_(cgroup_undo_done)
+void cgroup_undo_done(struct cgroup_undo *undo); /* forget */
+
+/* undo: to take it back, may be NULL. 0 or -errno with err naming the member of linux.resources. A
+ * limit that the host has no file for is left to the guest; of a device it is an error (ENOTSUP). A
+ * unit is told of its limits before they are written, as it writes them, too. */
 
 /* memory, cpu.cpus, cpu.mems, pids. Memory may be what the guest's own limit is, but never less
  * than the VM has: a guest within its limits is never killed. Processes (threads of the VMM,
  * shims) come on top of the container's. */
-int cgroup_limit_space(char *const *dirs, const struct oci_resources *r,
-                       const struct cgroup_room *room, struct changes *undo, struct error *err);
+int cgroup_limit_space(const struct cgroup_place *place, const struct oci_resources *r,
+                       const struct cgroup_room *room, struct cgroup_undo *undo, struct error *err);
 /* The rest of cpu, blockIO: when the VM has booted, which must not take forever. A VMM with next
  * to no processor time could not even carry out a kill: it keeps a fifth of a processor, and a
  * quarter of the usual shares; it is never idle. */
-int cgroup_limit_speed(char *const *dirs, const struct oci_resources *r, struct changes *undo,
-                       struct error *err);
+int cgroup_limit_speed(const struct cgroup_place *place, const struct oci_resources *r,
+                       struct cgroup_undo *undo, struct error *err);
+/* Bring back what there was, and forget it; what cannot be brought back is told in the log. */
+void cgroup_limit_undo(const struct cgroup_place *place, struct cgroup_undo *undo);

@@ -17,93 +17,6 @@
 #include "oci/oci.h"
 
 #define MAX_PROC_FILE (16u << 20)
-#define SLICE ".slice"
-#define DEFAULT_SLICE "system" SLICE
-
-/* "a-b.slice" is a child of "a.slice" (systemd.slice(5)); "-.slice" is the root. */
-static char *expand_slice(const char *slice)
-{
-	size_t n = strlen(slice) - strlen(SLICE);
-	auto_buf struct buf path = { 0 };
-
-	if (str_eq(slice, "-" SLICE))
-		return str_dup("");
-	for (size_t i = 1; i <= n; i++)
-		if (i == n || slice[i] == '-')
-			buf_addf(&path, "/%.*s" SLICE, (int)i, slice);
-	return buf_steal(&path);
-}
-
-static bool is_slice(const char *s)
-{
-	const size_t n = strlen(s), end = strlen(SLICE);
-
-	if (n <= end || !str_ends(s, SLICE) || strchr(s, '/'))
-		return false;
-	return str_eq(s, "-" SLICE) || (s[0] != '-' && s[n - end - 1] != '-' && !strstr(s, "--"));
-}
-
-static char *systemd_path(const char *spec_path, const char *id, struct error *err)
-{
-	auto_strv char **parts = str_split(spec_path ? spec_path : "", ':');
-	auto_free char *parents = NULL;
-
-	if (!fs_exists("/run/systemd/system")) {
-		error_set(err, ENOTSUP,
-		          "systemd not running on this host, cannot use systemd cgroups manager");
-		return NULL;
-	}
-	if (!spec_path || !*spec_path)
-		return str_fmt("/" DEFAULT_SLICE "/vcrt-%s.scope", id);
-	if (strv_len(parts) != 3 || strchr(spec_path, '/') || !*parts[2]) {
-		error_set(err, EINVAL,
-		          "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd "
-		          "cgroups, got \"%s\" instead",
-		          spec_path);
-		return NULL;
-	}
-	if (*parts[0] && !is_slice(parts[0])) {
-		error_set(err, EINVAL, "linux.cgroupsPath: invalid slice name: %s", parts[0]);
-		return NULL;
-	}
-	parents = expand_slice(*parts[0] ? parts[0] : DEFAULT_SLICE);
-	/* The name of a slice is that of a unit already. */
-	if (str_ends(parts[2], SLICE))
-		return str_fmt("%s/%s", parents, parts[2]);
-	return str_fmt("%s/%s-%s.scope", parents, parts[1], parts[2]);
-}
-
-char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err)
-{
-	const char *p = spec->linux_ ? spec->linux_->cgroups_path : NULL;
-	bool is_absolute = p && *p == '/';
-	auto_strv char **parts = NULL;
-	struct buf clean = { 0 };
-
-	if (systemd)
-		return systemd_path(p, id, err);
-	/* ".." would leave the hierarchy: clean the path as runc does, from its root. */
-	parts = str_split(p ? p : "", '/');
-	for (char **c = parts; *c; c++) {
-		if (str_eq(*c, "..")) {
-			char *slash = clean.len ? strrchr(clean.data, '/') : NULL;
-
-			clean.len = slash ? (size_t)(slash - clean.data) : 0;
-			if (slash)
-				*slash = '\0';
-		} else if (**c && !str_eq(*c, ".")) {
-			buf_addf(&clean, "/%s", *c);
-		}
-	}
-	if (!clean.len)
-		buf_addf(&clean, "/%s", id);
-	if (!is_absolute)
-		buf_drop(&clean, 1);
-	return buf_steal(&clean);
-}
-
-/* ---- hierarchies ---- */
-
 struct hierarchy {
 	char *root, *mount, *options; /* of a line of mountinfo; options: the controllers */
 	bool is_v2;
@@ -248,18 +161,45 @@ static int fill_cpusets(const char *dir, struct error *err)
 	return 0;
 }
 
-/* In version 2 a cgroup has the files of those controllers only that its parent hands down. What
- * cannot be had (cpu, while there are real-time processes) is left to the guest. */
+static char **words_of(const char *dir, const char *name)
+{
+	auto_free char *file = str_fmt("%s/%s", dir, name), *text = NULL;
+	auto_error struct error none = { 0 };
+
+	if (fs_read(file, 4096, &text, NULL, &none) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return str_split(text, ' ');
+}
+
+/* In version 2 a cgroup has the files of those controllers only that its parent hands down, which
+ * has them from its own. What cannot be had (cpu, while there are real-time processes; anything, of
+ * a parent with processes) is left to the guest. */
 static void hand_down(const char *parent)
 {
-	static const char *const names[] = { "+memory", "+cpu", "+cpuset", "+pids", "+io" };
+	static const char *const wanted[] = { "memory", "cpu", "cpuset", "pids", "io" };
+	auto_strv char **has = words_of(parent, "cgroup.controllers");
+	auto_strv char **gives = words_of(parent, "cgroup.subtree_control");
 	auto_free char *file = str_fmt("%s/cgroup.subtree_control", parent);
 
-	for (size_t i = 0; fs_exists(file) && i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; gives && i < ARRAY_SIZE(wanted); i++) {
 		auto_error struct error failed = { 0 };
+		auto_free char *order = str_fmt("+%s", wanted[i]);
 
-		if (fs_write_value(file, names[i], &failed) < 0)
-			log_debug("cgroup controller '%s': %s", names[i], failed.msg);
+		if (!strv_has(has, wanted[i]) || strv_has(gives, wanted[i]))
+			continue;
+		if (fs_write_value(file, order, &failed) < 0)
+			log_debug("cgroup controller '%s': %s", wanted[i], failed.msg);
+	}
+}
+
+/* Somebody else may have made a parent, without handing down anything. */
+static void hand_down_to(const char *dir)
+{
+	for (const char *end = strchr(dir + 1, '/'); end; end = strchr(end + 1, '/')) {
+		auto_free char *parent = str_ndup(dir, (size_t)(end - dir));
+
+		hand_down(parent);
 	}
 }
 
@@ -328,17 +268,14 @@ int cgroup_check(char *const *all, struct error *err)
 
 int cgroup_make(char *const *all, char *const *missing, struct error *err)
 {
-	for (; missing && *missing; missing++) {
-		auto_free char *parent =
-			str_ndup(*missing, (size_t)(strrchr(*missing, '/') - *missing));
-
+	for (; missing && *missing; missing++)
 		if (mkdir(*missing, 0755) < 0 && errno != EEXIST)
 			return error_sys(err, "make the cgroup '%s'", *missing);
-		hand_down(parent);
-	}
-	for (; all && *all; all++)
+	for (; all && *all; all++) {
+		hand_down_to(*all);
 		if (fill_cpusets(*all, err) < 0)
 			return -err->code;
+	}
 	return 0;
 }
 

@@ -15,6 +15,14 @@ struct oci_spec;
  * the path of that scope; NULL and runc's error when systemd does not run here. */
 char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err);
 
+/* With systemd: have it make the scope that the path names, with this process, which may be the
+ * first of several, in it. The unit's name, owned by the caller, which ends with its last process
+ * at the latest; NULL and err. */
+char *cgroup_start_scope(const char *path, const char *id, pid_t pid, struct error *err);
+/* End it. unit: NULL does nothing. What fails is told in the log: its cgroup can still be removed.
+ */
+void cgroup_stop_scope(const char *unit);
+
 /* What the path means on this host for the calling process: its directory in each hierarchy is put
  * into the empty *all, each directory that has to be made for it is appended to *missing, outermost
  * first. */

@@ -41,6 +41,7 @@ int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 	    end_process(&r->fs_server, "virtiofsd", err) < 0 ||
 	    end_process(&r->shim, "shim", err) < 0)
 		return -err->code;
+	cgroup_stop_scope(r->cgroup_unit);
 	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)
 		return -err->code;
 	warn_of_cgroups(r);

@@ -342,6 +342,13 @@ static int commit(struct creation *c, struct error *err)
 
 /* ---- the whole ---- */
 
+static int limit_speed(const struct record *r, const struct oci_spec *spec, struct error *err)
+{
+	const struct cgroup_place place = record_cgroup(r);
+
+	return cgroup_limit_speed(&place, oci_resources_of(spec), NULL, err);
+}
+
 static int make(struct creation *c, struct error *err)
 {
 	if (c->spec->n_mounts > MANY_MOUNTS)
@@ -356,7 +363,7 @@ static int make(struct creation *c, struct error *err)
 	if (ask_monitor(c, err) < 0 || shim_finish(&c->shim, err) < 0)
 		return error_wrap(err, "unable to start container process");
 	/* Now that the VM has booted. */
-	if (cgroup_limit_speed(c->record->cgroup_dirs, oci_resources_of(c->spec), NULL, err) < 0)
+	if (limit_speed(c->record, c->spec, err) < 0)
 		return -err->code;
 	log_debug("'%s' is created", c->o->id);
 	return commit(c, err);

@@ -145,22 +145,41 @@ static void size_vm(struct launch *l, const struct oci_spec *spec)
 	                      << 20;
 }
 
+/* Its directories are known once systemd has made it; what it does not make in some hierarchies is
+ * made as everywhere. */
+static int start_scope(struct launch *l, struct error *err)
+{
+	struct record *r = l->record;
+
+	r->cgroup_unit = cgroup_start_scope(l->cgroup_path, r->oci->id, l->monitor_pid, err);
+	if (!r->cgroup_unit)
+		return error_wrap(err, "unable to apply cgroup configuration");
+	strv_freep(&r->cgroup_dirs);
+	strv_freep(&r->cgroups);
+	return cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err);
+}
+
 /* Before the VMM is started, so that all its memory is charged there. */
 static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
 {
 	struct record *r = l->record;
+	struct cgroup_place place;
 
 	l->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
 	if (!l->cgroup_path)
 		return -err->code;
 	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
-	    cgroup_check(r->cgroup_dirs, err) < 0 || record_journal(l->dirfd, r, err) < 0 ||
+	    cgroup_check(r->cgroup_dirs, err) < 0 ||
+	    (l->v->systemd_cgroup && start_scope(l, err) < 0) ||
+	    record_journal(l->dirfd, r, err) < 0 ||
 	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;
-	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
-	if (cgroup_limit_space(r->cgroup_dirs, oci_resources_of(spec), &r->room, NULL, err) < 0)
+	/* Into a cgroup without processes, which systemd might remove when it is told of limits. */
+	if (cgroup_attach(r->cgroup_dirs, l->monitor_pid, err) < 0)
 		return -err->code;
-	return cgroup_attach(r->cgroup_dirs, l->monitor_pid, err);
+	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
+	place = record_cgroup(r);
+	return cgroup_limit_space(&place, oci_resources_of(spec), &r->room, NULL, err);
 }
 
 static int open_log(int dirfd, const char *name, struct error *err)

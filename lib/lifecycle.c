@@ -222,7 +222,8 @@ int verb_update(struct vcrt *v, const char *id, const char *resources_json, stru
 {
 	auto_record struct record *r = verb_load(v, id, NULL, err);
 	auto_oci_resources struct oci_resources *resources = NULL;
-	auto_changes struct changes done = { 0 };
+	auto_cgroup_undo struct cgroup_undo done = { 0 };
+	struct cgroup_place place;
 
 	if (!r)
 		return -err->code;
@@ -232,10 +233,11 @@ int verb_update(struct vcrt *v, const char *id, const char *resources_json, stru
 	if (!resources || oci_cgroup2_check(resources, err) < 0)
 		return -err->code;
 	resources_warn(resources, r->cgroup_dirs, r->room.vm >> 20);
-	if (cgroup_limit_space(r->cgroup_dirs, resources, &r->room, &done, err) < 0 ||
-	    cgroup_limit_speed(r->cgroup_dirs, resources, &done, err) < 0 ||
+	place = record_cgroup(r);
+	if (cgroup_limit_space(&place, resources, &r->room, &done, err) < 0 ||
+	    cgroup_limit_speed(&place, resources, &done, err) < 0 ||
 	    update_guest(v, r, resources, err) < 0)
-		changes_undo(&done);
+		cgroup_limit_undo(&place, &done);
 	return -err->code;
 }
 

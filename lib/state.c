@@ -48,6 +48,7 @@ void record_free(struct record *r)
 	free(r->problem);
 	strv_free(r->cgroup_dirs);
 	strv_free(r->cgroups);
+	free(r->cgroup_unit);
 	free(r);
 }
 
@@ -114,6 +115,11 @@ static void ref_from_json(struct proc_ref *p, const struct json *vcrt, const cha
 	p->start = (unsigned long long)start;
 }
 
+struct cgroup_place record_cgroup(const struct record *r)
+{
+	return (struct cgroup_place){ .dirs = r->cgroup_dirs, .unit = r->cgroup_unit };
+}
+
 struct json *record_to_json(const struct record *r)
 {
 	struct json *j = oci_state_to_json(r->oci), *v = json_new_object();
@@ -127,6 +133,7 @@ struct json *record_to_json(const struct record *r)
 	json_set(v, "shim", ref_to_json(&r->shim));
 	json_set(v, "cgroupDirs", json_new_strv(r->cgroup_dirs));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
+	json_set(v, "cgroupUnit", json_new_string(r->cgroup_unit));
 	json_set(v, "vmMemory", json_new_u64(r->room.vm));
 	json_set(v, "vmmMemory", json_new_u64(r->room.vmm));
 	json_set(v, "vmCpus", json_new_u64(r->vm_cpus));
@@ -188,6 +195,7 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	ref_from_json(&r->shim, v, "shim");
 	take_strv(&r->cgroup_dirs, v, "cgroupDirs");
 	take_strv(&r->cgroups, v, "cgroups");
+	take_string(&r->cgroup_unit, v, "cgroupUnit");
 	r->room.vm = take_number(v, "vmMemory", INT64_MAX);
 	r->room.vmm = take_number(v, "vmmMemory", INT64_MAX);
 	r->vm_cpus = (unsigned)take_number(v, "vmCpus", UINT16_MAX);

@@ -35,6 +35,7 @@ struct record {
 	struct proc_ref creator, monitor, vmm, fs_server, shim;
 	char **cgroup_dirs; /* its directory in each hierarchy of the host */
 	char **cgroups;     /* directories made for it on the host, in the order of making */
+	char *cgroup_unit;  /* the systemd unit that has made the others; NULL: none */
 	struct cgroup_room room;
 	unsigned vm_cpus;
 	int exit_code; /* -1: not known */
@@ -44,6 +45,8 @@ struct record {
 void record_free(struct record *r);
 void record_freep(struct record **r);
 
+/* Its cgroup on the host; borrowed. */
+struct cgroup_place record_cgroup(const struct record *r);
 struct record *record_new(const char *id, const char *bundle);
 struct json *record_to_json(const struct record *r);
 /* Take over what the document says; it must be of the same id. 0 or -EINVAL. */

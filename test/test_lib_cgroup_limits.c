@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "lib/cgroup-limits.h"
-#include "lib/base/changes.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -12,7 +11,8 @@
 
 static const struct cgroup_room room = { .vm = 512 * MIB, .vmm = 100 * MIB };
 static char **dirs;
-static struct changes changes;
+static struct cgroup_place place;
+static struct cgroup_undo undo;
 static struct error err;
 
 static void setup(void)
@@ -23,7 +23,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	changes_done(&changes);
+	cgroup_undo_done(&undo);
 	strv_free(dirs);
 	error_clear(&err);
 	scratch_remove();
@@ -83,10 +83,11 @@ static int limit(const char *json)
 	auto_oci_resources struct oci_resources *r = NULL;
 
 	error_clear(&err);
+	place = (struct cgroup_place){ .dirs = dirs };
 	r = oci_resources_parse(json, strlen(json), &err);
 	ck_assert_msg(r && oci_resources_validate(r, &err) == 0, "%s", err.msg);
-	if (cgroup_limit_space(dirs, r, &room, &changes, &err) == 0)
-		cgroup_limit_speed(dirs, r, &changes, &err);
+	if (cgroup_limit_space(&place, r, &room, &undo, &err) == 0)
+		cgroup_limit_speed(&place, r, &undo, &err);
 	return -err.code;
 }
 
@@ -155,7 +156,7 @@ START_TEST(everything_is_taken_back)
 	make_v1();
 	make_v2();
 	limit_ok(everything);
-	changes_undo(&changes);
+	cgroup_limit_undo(&place, &undo);
 	scratch_expect("mem/memory.limit_in_bytes", "9223372036854771712\n");
 	scratch_expect("cpu/cpu.shares", "1024\n");
 	scratch_expect("cpu/cpu.cfs_quota_us", "-1\n");
@@ -196,7 +197,7 @@ START_TEST(zeros_leave_things_as_they_are)
 	limit_ok("{\"memory\":{\"limit\":0,\"swap\":0,\"reservation\":0},\"pids\":{\"limit\":0},"
 	         "\"cpu\":{\"shares\":0,\"quota\":0,\"period\":0,\"cpus\":\"\"},"
 	         "\"blockIO\":{\"weight\":0}}");
-	ck_assert_uint_eq(changes.n, 0);
+	ck_assert_uint_eq(undo.files.n, 0);
 }
 END_TEST
 
