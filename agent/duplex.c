@@ -13,6 +13,7 @@ struct duplex {
 	struct pump *to, *from;
 	pump_done_fn done;
 	void *arg;
+	struct duplex *next; /* in a list */
 };
 
 static bool is_over(const struct pump *p)
@@ -121,4 +122,45 @@ void duplex_free(struct duplex *d)
 	pump_free(d->from);
 	close_fd(&d->fd);
 	free(d);
+}
+
+void duplex_list_add(struct duplex_list *l, struct duplex *d)
+{
+	d->next = l->first;
+	l->first = d;
+}
+
+size_t duplex_list_sweep(struct duplex_list *l)
+{
+	struct duplex **at = &l->first;
+	size_t left = 0;
+
+	while (*at) {
+		struct duplex *d = *at;
+
+		if (!duplex_is_done(d)) {
+			at = &d->next;
+			left++;
+			continue;
+		}
+		*at = d->next;
+		duplex_free(d);
+	}
+	return left;
+}
+
+void duplex_list_finish(struct duplex_list *l)
+{
+	for (struct duplex *d = l->first; d; d = d->next)
+		duplex_finish(d);
+}
+
+void duplex_list_free(struct duplex_list *l)
+{
+	while (l->first) {
+		struct duplex *d = l->first;
+
+		l->first = d->next;
+		duplex_free(d);
+	}
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "agent/mux.h"
@@ -27,3 +28,13 @@ const struct pump *duplex_to(const struct duplex *d);
 /* Whoever had the other end of the socket is gone: send on what has arrived, then the end. */
 void duplex_finish(struct duplex *d);
 void duplex_free(struct duplex *d); /* NULL is fine; done() is not called */
+
+/* Connections, each with a duplex of its own that nobody else keeps. {0} is an empty list. */
+struct duplex_list {
+	struct duplex *first;
+};
+void duplex_list_add(struct duplex_list *l, struct duplex *d); /* d is taken */
+/* Free those that are done; returns how many are left. */
+size_t duplex_list_sweep(struct duplex_list *l);
+void duplex_list_finish(struct duplex_list *l);
+void duplex_list_free(struct duplex_list *l);

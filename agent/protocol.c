@@ -10,7 +10,7 @@ static void put16(uint8_t *out, uint16_t v)
 	out[1] = (uint8_t)(v >> 8);
 }
 
-static void put32(uint8_t *out, uint32_t v)
+void protocol_put32(uint8_t out[4], uint32_t v)
 {
 	put16(out, (uint16_t)v);
 	put16(out + 2, (uint16_t)(v >> 16));
@@ -21,18 +21,18 @@ static uint16_t get16(const uint8_t *in)
 	return (uint16_t)(in[0] | in[1] << 8);
 }
 
-static uint32_t get32(const uint8_t *in)
+uint32_t protocol_get32(const uint8_t in[4])
 {
 	return get16(in) | (uint32_t)get16(in + 2) << 16;
 }
 
 void frame_encode(const struct frame *f, uint8_t out[PROTOCOL_HEADER])
 {
-	put32(out, f->length);
-	put32(out + 4, f->stream);
+	protocol_put32(out, f->length);
+	protocol_put32(out + 4, f->stream);
 	put16(out + 8, f->type);
 	put16(out + 10, f->flags);
-	put32(out + 12, f->value);
+	protocol_put32(out + 12, f->value);
 }
 
 /* What a frame of each type may look like. */
@@ -52,11 +52,11 @@ static const struct rule {
 int frame_decode(const uint8_t in[PROTOCOL_HEADER], struct frame *f, const char **why)
 {
 	struct frame got = {
-		.length = get32(in),
-		.stream = get32(in + 4),
+		.length = protocol_get32(in),
+		.stream = protocol_get32(in + 4),
 		.type = get16(in + 8),
 		.flags = get16(in + 10),
-		.value = get32(in + 12),
+		.value = protocol_get32(in + 12),
 	};
 	const struct rule *rule;
 

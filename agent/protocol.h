@@ -162,6 +162,9 @@ struct frame {
 	uint16_t type, flags;
 };
 
+/* Numbers of four bytes, little endian, wherever they stand in frames and streams. */
+void protocol_put32(uint8_t out[4], uint32_t v);
+uint32_t protocol_get32(const uint8_t in[4]);
 void frame_encode(const struct frame *f, uint8_t out[PROTOCOL_HEADER]);
 /* 0, or -EPROTO with *why set to a constant sentence: unknown type, flags, length over its cap. */
 int frame_decode(const uint8_t in[PROTOCOL_HEADER], struct frame *f, const char **why);

@@ -6,25 +6,8 @@
 #include <sys/socket.h>
 
 #include "agent/pump-internal.h"
+#include "agent/records.h"
 #include "lib/base/log.h"
-
-#define RECORD_HEADER 4u /* the length, little endian */
-
-static size_t record_length(const uint8_t *header)
-{
-	return (size_t)header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 |
-	       (size_t)header[3] << 24;
-}
-
-/* How many bytes of the record have not come yet. */
-static size_t missing(const struct pump *p)
-{
-	size_t have = fifo_len(&p->record);
-
-	if (have < RECORD_HEADER)
-		return RECORD_HEADER - have;
-	return RECORD_HEADER + record_length(fifo_data(&p->record)) - have;
-}
 
 /* A datagram may get lost, and some errors only tell of an earlier one that was. */
 static bool may_go_on(const struct pump *p)
@@ -65,16 +48,15 @@ static size_t to_socket_data(void *arg, const uint8_t *data, size_t len)
 	size_t used = 0;
 
 	while (!p->is_done && !p->is_blocked && used < len) {
-		size_t need = missing(p);
-		size_t n = need < len - used ? need : len - used;
+		size_t missing;
 
-		fifo_add(&p->record, data + used, n);
-		used += n;
-		if (fifo_len(&p->record) == RECORD_HEADER && missing(p) > PUMP_MAX_RECORD) {
+		used += record_take(&p->record, data + used, len - used);
+		missing = record_missing(&p->record);
+		if (fifo_len(&p->record) == RECORD_HEADER && missing > PUMP_MAX_RECORD) {
 			log_warn("a message of %zu bytes ends the socket that it was meant for",
-			         missing(p));
+			         missing);
 			pump_end(p);
-		} else if (missing(p) == 0) {
+		} else if (missing == 0) {
 			send_record(p);
 		}
 	}
@@ -156,8 +138,7 @@ static int pass_message(struct pump *p)
 	record = xmalloc(RECORD_HEADER + (size_t)n);
 	if (receive(p, record + RECORD_HEADER, (size_t)n, 0) != n)
 		return p->is_lossy ? 1 : -1; /* another reader was faster */
-	for (size_t i = 0; i < RECORD_HEADER; i++)
-		record[i] = (uint8_t)((size_t)n >> (8 * i));
+	protocol_put32(record, (uint32_t)n);
 	mux_write(p->stream, record, RECORD_HEADER + (size_t)n);
 	p->bytes += (uint64_t)n;
 	return 1;

@@ -33,18 +33,13 @@ struct entry {
 	struct duplex *duplex;
 };
 
-struct connection {
-	struct connection *next;
-	struct duplex *duplex;
-};
-
 struct fds {
 	struct loop *loop;
 	struct mux *mux;
 	size_t n;
 	struct entry *v;
 	int *theirs;
-	struct connection *connections;
+	struct duplex_list connections;
 };
 
 struct name {
@@ -363,37 +358,19 @@ static int connect_as(int fd, const struct entry *e, struct fds_peer peer)
 	return r;
 }
 
-static void sweep(struct fds *f)
-{
-	struct connection **at = &f->connections;
-
-	while (*at) {
-		struct connection *c = *at;
-
-		if (!duplex_is_done(c->duplex)) {
-			at = &c->next;
-			continue;
-		}
-		*at = c->next;
-		duplex_free(c->duplex);
-		free(c);
-	}
-}
-
 int fds_connect(struct fds *f, int64_t number, uint32_t to, uint32_t from, struct fds_peer peer,
                 struct error *err)
 {
 	const struct entry *e;
 	auto_close int fd = -1;
 	struct duplex *d;
-	struct connection *c;
 	int r;
 
 	if (number < FIRST_FD || (size_t)number - FIRST_FD >= f->n ||
 	    f->v[number - FIRST_FD].address_size == 0)
 		return error_set(err, EINVAL, "descriptor %lld is no listening socket",
 		                 (long long)number);
-	sweep(f);
+	duplex_list_sweep(&f->connections);
 	e = &f->v[number - FIRST_FD];
 	fd = socket(e->family, e->sock_kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = fd < 0 ? -errno : connect_as(fd, e, peer);
@@ -404,10 +381,7 @@ int fds_connect(struct fds *f, int64_t number, uint32_t to, uint32_t from, struc
 	if (!d)
 		return mux_fail(f->mux, EPROTO,
 		                "the peer broke the protocol: a stream is not free");
-	c = xzalloc(sizeof(*c));
-	c->duplex = d;
-	c->next = f->connections;
-	f->connections = c;
+	duplex_list_add(&f->connections, d);
 	return 0;
 }
 
@@ -421,8 +395,7 @@ void fds_finish(struct fds *f)
 		else if (e->pump)
 			pump_finish(e->pump);
 	}
-	for (struct connection *c = f->connections; c; c = c->next)
-		duplex_finish(c->duplex);
+	duplex_list_finish(&f->connections);
 }
 
 static void entry_done(struct fds *f, struct entry *e)
@@ -443,13 +416,7 @@ void fds_free(struct fds *f)
 		return;
 	for (size_t i = 0; i < f->n; i++)
 		entry_done(f, &f->v[i]);
-	while (f->connections) {
-		struct connection *c = f->connections;
-
-		f->connections = c->next;
-		duplex_free(c->duplex);
-		free(c);
-	}
+	duplex_list_free(&f->connections);
 	free(f->theirs);
 	free(f->v);
 	free(f);
