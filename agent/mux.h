@@ -70,7 +70,8 @@ void mux_writer_eof(struct mux_stream *s);
 /* Forget the stream. Safe in its own callbacks. A reader that had not seen EOF is closed first; a
  * writer that had not sent EOF sends it. *s becomes NULL. */
 void mux_stream_free(struct mux_stream **s);
-/* How many more streams there may be. */
+/* How many more streams there may be; some are left for what processes are started with. */
+#define MUX_SPARE_STREAMS 256
 size_t mux_streams_left(const struct mux *m);
 /* A stream of which nothing is wanted: end it in the way that protocol.h describes. reads: this
  * side would be its reader. -EPROTO: the number is refused, and the connection is ended for it. */

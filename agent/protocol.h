@@ -72,6 +72,16 @@
  *             cpu and memory.stat are cpu.stat and memory.stat as the guest's kernel has them.
  *   network   {interfaces?: [INTERFACE], routes?: [ROUTE], neighbours?: [NEIGHBOUR]} -> {changes}
  *             What the network of the VM is to be, all of it; see below.
+ *   resolver  {to, from: stream numbers} -> {}
+ *             The host has a resolver: serve its address in the VM. Once. These streams exist from
+ *             the answer on, if it is no error. Datagrams of programs flow in from, the answers to
+ *             them in to, each with the number of its conversation (datagrams.h). The guest numbers
+ *             conversations; the host forgets one when it will. One without bytes in to: nobody has
+ *             the port on the host.
+ *   accept    {to, from: stream numbers} -> {}
+ *             After "resolver": take a connection to it, when one comes. to goes to the program,
+ *             from comes from it; they exist from the answer on, if it is no error. At most 16
+ *             such requests at a time; they may wait for ever.
  *   delete    {container} -> {}      kill what is left, remove its cgroup and mounts
  *   shutdown  {} -> {}               flush file systems and power off
  *
@@ -147,6 +157,13 @@
 #define PROTOCOL_MAX_ROUTES 4096
 #define PROTOCOL_MAX_NEIGHBOURS 1024
 #define PROTOCOL_MAX_FDS 128 /* of a process, beyond 0-2 */
+
+/* Docker's embedded name server has this address and port in every network namespace. */
+#define PROTOCOL_RESOLVER_ADDRESS 0x7f00000bu /* 127.0.0.11 */
+#define PROTOCOL_RESOLVER_PORT 53
+#define PROTOCOL_RESOLVER_ASKERS                                                                   \
+	256 /* conversations at a time; of more, the oldest are forgotten */
+#define PROTOCOL_RESOLVER_ACCEPTS 16
 
 enum frame_type {
 	FRAME_HELLO = 1,

@@ -19,7 +19,6 @@
 
 #define FIRST_FD 3
 #define MAX_CONNECTIONS 256 /* of a process, at a time: the others wait in the kernel's queue */
-#define SPARE_STREAMS 256   /* left for other processes of the sandbox */
 #define RETRY_MS 50         /* after the guest's queue, or we, had no room */
 
 struct entry {
@@ -292,7 +291,8 @@ static bool has_room(const struct fds_proxy *f, const struct entry *e)
 	for (const struct connection *c = f->connections; c; c = c->next)
 		if (c->entry == e && !c->duplex && !c->is_asked)
 			return false; /* one waits for the guest's queue already */
-	return f->n_connections < MAX_CONNECTIONS && mux_streams_left(mux_of(f)) > SPARE_STREAMS;
+	return f->n_connections < MAX_CONNECTIONS &&
+	       mux_streams_left(mux_of(f)) > MUX_SPARE_STREAMS;
 }
 
 static void on_connection(int fd, uint32_t events, void *arg)

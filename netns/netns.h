@@ -124,6 +124,10 @@ int netns_inside(struct netns *ns, int (*fn)(void *arg, struct error *err), void
 /* A new *state, owned by the caller. -E2BIG beyond NET_MAX_OBJECTS. */
 int netns_scan(struct netns *ns, struct net_state **state, struct error *err);
 
+/* Is an UDP socket bound to this IPv4 address (in the host's order), at whatever port? 1, 0 or
+ * -errno; -ENOENT: this kernel does not tell (CONFIG_INET_UDP_DIAG). */
+int netns_has_udp(struct netns *ns, uint32_t address, struct error *err);
+
 /* Call fn once things have been quiet for NET_QUIET_MS after a change of interfaces, addresses,
  * routes or permanent neighbours, at the latest NET_PATIENCE_MS after the first; also when changes
  * were too many for the kernel to tell them all. Our own changes are told as well: compare states.

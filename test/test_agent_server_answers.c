@@ -1,4 +1,6 @@
 /* What the guest's server answers, and when it tells of an end. */
+#include <stdio.h>
+
 #include "test/test_agent_server.h"
 
 START_TEST(an_answer_that_is_too_long_does_not_end_the_connection)
@@ -62,6 +64,35 @@ START_TEST(what_is_not_told_yet_goes_with_the_server)
 }
 END_TEST
 
+START_TEST(the_resolver_is_served_once_and_connections_to_it_are_waited_for)
+{
+	char text[128];
+
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"accept\",\"to\":1,\"from\":2}",
+	    "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"there is no resolver to connect to\"}}");
+	ask("{\"id\":1,\"op\":\"resolver\",\"to\":1,\"from\":1}",
+	    "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd streams in a request\"}}");
+	ask("{\"id\":1,\"op\":\"resolver\",\"to\":1,\"from\":2}", "{\"id\":1,\"ok\":{}}");
+	ask("{\"id\":1,\"op\":\"resolver\",\"to\":3,\"from\":4}",
+	    "{\"id\":1,\"error\":{\"code\":114,\"msg\":\"the resolver is served already\"}}");
+	for (int i = 0; i < PROTOCOL_RESOLVER_ACCEPTS; i++) {
+		snprintf(text, sizeof(text), "{\"id\":%d,\"op\":\"accept\",\"to\":%d,\"from\":%d}",
+		         2 + i, 3 + i, 100 + i);
+		peer_control(&peer, text);
+	}
+	ask("{\"id\":1,\"op\":\"accept\",\"to\":98,\"from\":99}",
+	    "{\"id\":1,\"error\":{\"code\":16,\"msg\":\"enough requests wait for a connection "
+	    "already\"}}");
+	/* An answer to a conversation that nobody knows is too late. */
+	peer_send(&peer, FRAME_DATA, 1, 0, "\5\0\0\0\7\0\0\0x", 9);
+	ask("{\"id\":1,\"op\":\"signal\",\"container\":\"c\",\"signal\":0}",
+	    "{\"id\":1,\"error\":{\"code\":3,\"msg\":\"process not found\"}}");
+	peer_send(&peer, FRAME_DATA, 1, 0, "\3\0\0\0\7\0\0\0x", 9);
+	peer_expect_end(&peer);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("answers");
@@ -72,5 +103,6 @@ int main(void)
 	tcase_add_test(tc,
 	               an_end_is_told_once_the_share_is_written_back_which_holds_up_nobody_else);
 	tcase_add_test(tc, what_is_not_told_yet_goes_with_the_server);
+	tcase_add_test(tc, the_resolver_is_served_once_and_connections_to_it_are_waited_for);
 	return scratch_run(tc);
 }

@@ -4,13 +4,11 @@
  * from the last to the first with the accesses that are not decided yet (r1): a matching "allow"
  * takes its bits away and grants when none is left; a matching "deny" that shares a bit refuses. */
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/bpf_common.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "agent/guest/bpf.h"
 #include "agent/guest/engine-internal.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -165,11 +163,6 @@ struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n,
 	return steal_ptr(&insns);
 }
 
-static int bpf(int cmd, union bpf_attr *attr)
-{
-	return (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
 int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r, struct error *err)
 {
 	auto_free struct bpf_insn *insns = NULL;
@@ -180,12 +173,7 @@ int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r,
 	insns = device_program(r ? r->devices : NULL, r ? r->n_devices : 0, &n, err);
 	if (!insns)
 		return -err->code;
-	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-	attr.insns = (uint64_t)(uintptr_t)insns;
-	attr.insn_cnt = (uint32_t)n;
-	attr.license = (uint64_t)(uintptr_t) "GPL";
-	prog = bpf(BPF_PROG_LOAD, &attr);
+	prog = bpf_load(BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE, insns, n);
 	if (prog < 0)
 		return error_sys(err, "linux.resources.devices: load the BPF program");
 
@@ -194,7 +182,7 @@ int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r,
 	attr.attach_bpf_fd = (uint32_t)prog;
 	attr.attach_type = BPF_CGROUP_DEVICE;
 	attr.attach_flags = BPF_F_ALLOW_MULTI;
-	if (bpf(BPF_PROG_ATTACH, &attr) < 0)
+	if (bpf_call(BPF_PROG_ATTACH, &attr) < 0)
 		return error_sys(err, "linux.resources.devices: attach the BPF program");
 	return 0;
 }

@@ -6,7 +6,9 @@
 
 #include "agent/guest/boot.h"
 #include "agent/guest/exits.h"
+#include "agent/guest/fds.h"
 #include "agent/guest/io.h"
+#include "agent/guest/resolver.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/server-internal.h"
 #include "agent/mux.h"
@@ -295,6 +297,39 @@ static int do_network(struct server *s, struct request *r, struct error *err)
 	return 1;
 }
 
+static int get_streams(const struct request *r, uint32_t *to, uint32_t *from, struct error *err)
+{
+	if (fds_decode_stream(r->args, "to", to) < 0 ||
+	    fds_decode_stream(r->args, "from", from) < 0 || !*to || !*from || *to == *from)
+		return error_set(err, EINVAL, "odd streams in a request");
+	return 0;
+}
+
+static int do_resolver(struct server *s, struct request *r, struct error *err)
+{
+	uint32_t to, from;
+
+	if (get_streams(r, &to, &from, err) < 0)
+		return -err->code;
+	if (s->resolver)
+		return error_set(err, EALREADY, "the resolver is served already");
+	s->resolver = resolver_new(s->loop, s->mux, to, from, err);
+	return s->resolver ? 0 : -err->code;
+}
+
+static int do_accept(struct server *s, struct request *r, struct error *err)
+{
+	uint32_t to, from;
+
+	if (get_streams(r, &to, &from, err) < 0)
+		return -err->code;
+	if (!s->resolver)
+		return error_set(err, EINVAL, "there is no resolver to connect to");
+	if (resolver_accept(s->resolver, to, from, request_done, r, err) < 0)
+		return -err->code;
+	return 1;
+}
+
 /* Power off once the answer is on its way. */
 static void try_power_off(void *arg)
 {
@@ -324,7 +359,8 @@ static const struct operation operations[] = {
 	{ "ps", OP_OTHER, do_ps },           { "update", OP_CHANGE, do_update },
 	{ "stats", OP_OTHER, do_stats },     { "network", OP_NETWORK, do_network },
 	{ "delete", OP_DELETE, do_delete },  { "shutdown", OP_OTHER, do_shutdown },
-	{ "connect", OP_OTHER, do_connect },
+	{ "connect", OP_OTHER, do_connect }, { "resolver", OP_OTHER, do_resolver },
+	{ "accept", OP_OTHER, do_accept },
 };
 
 const struct operation *operation_find(const char *name)

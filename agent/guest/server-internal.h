@@ -12,6 +12,7 @@
 struct exits;
 struct json;
 struct mux;
+struct resolver;
 struct stdio;
 
 /* A process whose stdio we own. */
@@ -27,7 +28,8 @@ struct server {
 	struct guest *guest;
 	struct attached *attached;
 	struct exits *exits;
-	struct request *requests; /* not answered yet, oldest first */
+	struct resolver *resolver; /* NULL: the host has none */
+	struct request *requests;  /* not answered yet, oldest first */
 	struct loop_source *log_source, *off_timer;
 	int log_fd, log_end;   /* a pipe: warnings of the agent, on their way to the host */
 	struct buf log_text;   /* a part of a line */

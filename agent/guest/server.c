@@ -8,6 +8,7 @@
 #include "agent/guest/boot.h"
 #include "agent/guest/exits.h"
 #include "agent/guest/io.h"
+#include "agent/guest/resolver.h"
 #include "agent/guest/server-internal.h"
 #include "agent/mux.h"
 #include "agent/protocol.h"
@@ -402,6 +403,7 @@ void server_free(struct server *s)
 	s->is_going_on = true; /* what waits stays where it is */
 	guest_free(s->guest);
 	exits_free(s->exits);
+	resolver_free(s->resolver);
 	while (s->requests)
 		request_free(s->requests);
 	loop_remove(&s->log_source);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent.h"
+#include "agent/datagrams.h"
 #include "agent/duplex.h"
 #include "agent/mux.h"
 #include "lib/base/error.h"
@@ -71,6 +72,21 @@ static void take_records(int fd)
 	close_fd(&fd);
 }
 
+static void on_datagram(void *arg, uint32_t conversation, const uint8_t *data, size_t len)
+{
+	struct datagrams **d = arg;
+
+	must(len <= DATAGRAM_MAX);
+	if (datagrams_have_room(*d))
+		datagrams_send(*d, conversation, data, len);
+}
+
+static void on_writable(void *arg)
+{
+	(void)arg;
+}
+
+static const struct datagrams_events datagrams_events = { on_datagram, on_writable };
 static const struct agent_events events = { .event = on_event, .lost = on_lost };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -79,7 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run run = { 0 };
 	struct agent *agent;
 	struct duplex *duplex;
+	struct datagrams *datagrams;
 	struct pump *in, *out;
+	uint32_t to;
 	int ends[2], other;
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
@@ -90,6 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	                 open("/dev/null", O_WRONLY | O_CLOEXEC), NULL, NULL);
 	duplex = records(loop, agent, &other);
 	must(duplex != NULL);
+	to = agent_next_stream(agent);
+	datagrams = datagrams_new(agent_mux(agent), agent_next_stream(agent), to, &datagrams_events,
+	                          &datagrams);
+	must(datagrams != NULL);
 	for (int i = 0; i < CALLS; i++)
 		agent_call(agent, "ps", NULL, on_answer, &run.answers[i]);
 	agent_feed(loop, ends[1], data, size);
@@ -100,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pump_free(in);
 	pump_free(out);
 	duplex_free(duplex);
+	datagrams_free(datagrams);
 	take_records(other);
 	agent_close(agent);
 	loop_free(loop);
