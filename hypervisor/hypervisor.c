@@ -54,6 +54,11 @@ int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error
 	return ops->check(cfg, err);
 }
 
+char *hv_identity(const struct hv_ops *ops, const struct hv_config *cfg)
+{
+	return ops->identity ? ops->identity(cfg) : NULL;
+}
+
 int hv_start(struct hv *hv, const struct hv_config *cfg, struct error *err)
 {
 	if (!hv->ops->start)

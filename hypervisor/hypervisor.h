@@ -36,8 +36,10 @@ struct hv_config {
 	enum hv_accel accel;   /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
 	unsigned memory_mib, cpus;
 	enum hv_memory memory;
-	const char *memory_path;     /* the file, as the VMM will see it; NULL with HV_MEMORY_OWN */
-	unsigned pcie_ports;         /* empty root ports for hotplug */
+	const char *memory_path; /* the file, as the VMM will see it; NULL with HV_MEMORY_OWN */
+	const char *preload; /* private-file.c as a library, as the VMM will see it, which lets a
+	                      * clone's memory_path lie on a read-only mount; NULL: none */
+	unsigned pcie_ports; /* empty root ports for hotplug */
 	const char *kernel, *initrd; /* paths as the VMM will see them */
 	const char *cmdline;         /* added to the backend's own */
 	const char *share_path;      /* directory exported to the guest as 9p, NULL: none */
@@ -86,6 +88,8 @@ struct hv_ops {
 	/* Check what can be checked before anything is started: binary, kernel, initrd exist and
 	 * look right (ELF, cpio), memory and CPU counts in range. One clear sentence each. */
 	int (*check)(const struct hv_config *cfg, struct error *err);
+	/* See hv_identity(). */
+	char *(*identity)(const struct hv_config *cfg);
 	int (*start)(struct hv *hv, const struct hv_config *cfg, struct error *err); /* returns once
 	                                                        the process runs, not the guest */
 	int (*pause)(struct hv *hv, struct error *err);
@@ -112,6 +116,9 @@ const struct hv_ops *hv_find(const char *name);
 struct hv *hv_new(const struct hv_ops *ops);
 void hv_free(struct hv *hv); /* NULL is fine */
 int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error *err);
+/* All that decides what is in a VM of this configuration when it stops to be saved, but for the
+ * contents of the files that are named in it. Owned by the caller; NULL: there are no templates. */
+char *hv_identity(const struct hv_ops *ops, const struct hv_config *cfg);
 int hv_start(struct hv *hv, const struct hv_config *cfg, struct error *err);
 int hv_pause(struct hv *hv, struct error *err);
 int hv_resume(struct hv *hv, struct error *err);

@@ -144,6 +144,11 @@ static int mock_check(const struct hv_config *cfg, struct error *err)
 	return 0;
 }
 
+static char *mock_identity(const struct hv_config *cfg)
+{
+	return str_fmt("mock %u %u", cfg->memory_mib, cfg->cpus);
+}
+
 static int mock_pause(struct hv *hv, struct error *err)
 {
 	return record(to_mock(hv), "pause", NULL, err);
@@ -220,6 +225,7 @@ const struct hv_ops hv_mock_ops = {
 	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
 	.size = sizeof(struct mock),
 	.check = mock_check,
+	.identity = mock_identity,
 	.start = mock_start,
 	.pause = mock_pause,
 	.resume = mock_resume,

@@ -182,3 +182,18 @@ char **qemu_build_args(const struct hv_config *cfg)
 	add_served_share(&v, cfg);
 	return v;
 }
+
+/* The command line of the template, with whatever differs between its clones left out. */
+char *qemu_identity(const struct hv_config *cfg)
+{
+	struct hv_config shape = *cfg;
+	auto_strv char **v = NULL;
+
+	shape.name = NULL;
+	shape.memory = HV_MEMORY_SHARED;
+	shape.memory_path = "";
+	if (shape.share_path)
+		shape.share_path = "";
+	v = qemu_build_args(&shape);
+	return strv_join(v, "\n");
+}

@@ -40,6 +40,7 @@ static inline struct qemu *to_qemu(struct hv *hv)
 
 /* NULL-terminated, owned by the caller. */
 char **qemu_build_args(const struct hv_config *cfg);
+char *qemu_identity(const struct hv_config *cfg);
 int qemu_check(const struct hv_config *cfg, struct error *err);
 
 int qemu_save(struct hv *hv, int fd, struct error *err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "hypervisor/hypervisor-internal.h"
+#include "hypervisor/private-file.h"
 #include "hypervisor/qemu-internal.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
@@ -18,6 +19,20 @@ enum {
 	RELEASE_WAIT_MS = 10000,
 	DEATH_WAIT_MS = 500, /* between the end of the control connection and that of QEMU */
 };
+
+/* What the caller keeps in its environment is nothing for a process that a guest may own. */
+static char **environment(const struct hv_config *cfg)
+{
+	char **env = NULL;
+
+	strv_push(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+	strv_push(&env, "LC_ALL=C");
+	if (cfg->memory == HV_MEMORY_PRIVATE && cfg->preload) {
+		strv_pushf(&env, "LD_PRELOAD=%s", cfg->preload);
+		strv_pushf(&env, PRIVATE_FILE_VARIABLE "=%s", cfg->memory_path);
+	}
+	return env;
+}
 
 static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *err)
 {
@@ -42,9 +57,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 		{ theirs, QEMU_FD_QMP },
 		{ cfg->share_fd, QEMU_FD_SHARE }, /* last: may be missing */
 	};
-	/* What the caller keeps in its environment is nothing for a process that a guest may own.
-	 */
-	char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
+	auto_strv char **env = environment(cfg);
 	const struct child_opts opts = {
 		.path = cfg->path,
 		.argv = argv,
@@ -133,6 +146,7 @@ const struct hv_ops hv_qemu_ops = {
 	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
 	.size = sizeof(struct qemu),
 	.check = qemu_check,
+	.identity = qemu_identity,
 	.start = qemu_start,
 	.pause = qemu_pause,
 	.resume = qemu_resume,

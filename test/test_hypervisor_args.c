@@ -158,6 +158,23 @@ START_TEST(a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_ma
 }
 END_TEST
 
+START_TEST(clones_and_their_template_have_one_identity)
+{
+	auto_free char *plain = hv_identity(&hv_qemu_ops, &cfg), *clone = NULL, *other = NULL;
+
+	cfg.name = "another";
+	cfg.share_path = "/another";
+	cfg.memory = HV_MEMORY_PRIVATE;
+	cfg.memory_path = "/memory";
+	clone = hv_identity(&hv_qemu_ops, &cfg);
+	ck_assert_str_eq(plain, clone);
+	ck_assert_ptr_nonnull(strstr(plain, "\n-m\n256M\n"));
+	cfg.pcie_ports++;
+	other = hv_identity(&hv_qemu_ops, &cfg);
+	ck_assert_str_ne(plain, other);
+}
+END_TEST
+
 START_TEST(without_ports_there_are_none)
 {
 	cfg.pcie_ports = 0;
@@ -206,6 +223,7 @@ int main(void)
 	tcase_add_test(tc, a_served_share_is_virtio_fs_with_shared_memory_and_no_9p);
 	tcase_add_test(tc,
 	               a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_mapping);
+	tcase_add_test(tc, clones_and_their_template_have_one_identity);
 	tcase_add_test(tc, without_ports_there_are_none);
 	tcase_add_test(tc, the_last_port_is_below_the_chipset);
 	tcase_add_test(tc, a_comma_in_a_path_cannot_add_an_option);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,6 +133,34 @@ START_TEST(clones_go_on_where_the_template_stopped_each_with_its_own_memory)
 }
 END_TEST
 
+START_TEST(a_clone_opens_the_memory_only_for_reading)
+{
+	unsigned found = 0;
+	struct hv *hv;
+
+	make_template();
+	cfg.preload = getenv("VCRT_PRIVATE_FILE_LIBRARY");
+	ck_assert_ptr_nonnull(cfg.preload);
+	hv = clone_vm();
+	for (int fd = 0; fd < 64; fd++) {
+		auto_free char *link = str_fmt("/proc/%d/fd/%d", (int)hv->pid, fd);
+		char path[512];
+		ssize_t n = readlink(link, path, sizeof(path) - 1);
+		struct stat st;
+
+		path[n < 0 ? 0 : n] = '\0';
+		if (!str_eq(path, memory))
+			continue;
+		found++;
+		/* The link's mode tells how the file was opened. */
+		ck_assert_int_eq(lstat(link, &st), 0);
+		ck_assert_uint_eq(st.st_mode & 0700, 0500);
+	}
+	ck_assert_uint_eq(found, 1);
+	hv_free(hv);
+}
+END_TEST
+
 START_TEST(the_state_has_none_of_the_memory)
 {
 	struct stat st;
@@ -191,6 +220,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, clones_go_on_where_the_template_stopped_each_with_its_own_memory);
+	tcase_add_test(tc, a_clone_opens_the_memory_only_for_reading);
 	tcase_add_test(tc, the_state_has_none_of_the_memory);
 	tcase_add_test(tc, a_damaged_state_is_an_error);
 	tcase_add_test(tc, a_clone_that_lacks_a_device_is_an_error);
