@@ -153,7 +153,7 @@ static int bridge_detach(struct netns *ns, unsigned link, struct error *err)
 
 static int adopt_bridge(struct netns *ns, struct endpoint *ep, unsigned bridge, struct error *err)
 {
-	auto_free char *mac = netns_mac_text(ep->mac);
+	auto_free char *mac = str_mac(ep->mac);
 	auto_free char *alias = str_fmt(NETNS_ALIAS "%s", mac);
 
 	return netns_adopt(ns, bridge, alias, ep->mtu, err);

@@ -17,12 +17,6 @@ void netns_name(char name[IFNAMSIZ], char what, unsigned link)
 	snprintf(name, IFNAMSIZ, "vc%c%u", what, link);
 }
 
-char *netns_mac_text(const uint8_t mac[6])
-{
-	return str_fmt("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-	               mac[5]);
-}
-
 int netns_mac_parse(const char *text, uint8_t mac[6])
 {
 	auto_buf struct buf hex = { 0 };

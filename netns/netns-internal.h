@@ -72,7 +72,6 @@ int netns_set_master(struct netns *ns, unsigned index, unsigned master, struct e
 int netns_remove_link(struct netns *ns, unsigned index, struct error *err);
 int netns_make_bridge(struct netns *ns, const char *name, struct error *err);
 int netns_make_macvtap(struct netns *ns, const char *name, unsigned link, struct error *err);
-char *netns_mac_text(const uint8_t mac[6]);
 int netns_mac_parse(const char *text, uint8_t mac[6]); /* -EINVAL */
 
 /* ---- tap.c, macvtap.c: descriptors ---- */
@@ -115,3 +114,4 @@ int netns_scan_routes(struct netns *ns, struct net_state *s, struct error *err);
  * NET_MAX_OBJECTS. */
 void *netns_grow(void *array, size_t *n, size_t size, const char *what, struct error *err);
 struct net_ip netns_ip(const struct nl_addr *addr); /* NULL: none */
+bool netns_is_loopback6(const struct net_ip *ip);   /* ::1 */

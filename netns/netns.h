@@ -82,8 +82,9 @@ struct net_neigh {
  * interface has the MAC that it had before. Sorted: links by index, the rest as the kernel has it.
  *
  * Also left out is what each kernel makes by itself, so also the guest's: 127.0.0.1 and ::1 on the
- * loopback, routes with protocol "kernel" (they come with the addresses), "ra" and "redirect", and
- * neighbours that are not permanent. IPv6 link-local addresses are there. */
+ * loopback, the kernel's routes in its table "local", routes with protocol "redirect", and
+ * neighbours that are not permanent. IPv6 link-local addresses are there, and the routes that come
+ * with an address (protocol "kernel"). */
 struct net_state {
 	struct net_link *links;
 	struct net_addr *addrs;

@@ -35,11 +35,15 @@ static void add_hop(struct rtnl_nexthop *nh, void *arg)
 		h->is_foreign = true;
 }
 
+/* Each kernel's own, also with the same interfaces and addresses in another namespace. What comes
+ * with an address in another table can be changed and removed, so it counts. */
 static bool is_kernels(struct rtnl_route *rr)
 {
+	struct net_ip dst = netns_ip(rtnl_route_get_dst(rr));
+
 	switch (rtnl_route_get_protocol(rr)) {
 	case RTPROT_KERNEL:
-	case RTPROT_RA:
+		return rtnl_route_get_table(rr) == RT_TABLE_LOCAL || netns_is_loopback6(&dst);
 	case RTPROT_REDIRECT:
 		return true;
 	default:

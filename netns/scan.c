@@ -169,15 +169,23 @@ static int scan_links(struct netns *ns, struct net_state *s, struct error *err)
 
 /* ---- addresses ---- */
 
+bool netns_is_loopback6(const struct net_ip *ip)
+{
+	static const uint8_t home[16] = { [15] = 1 };
+
+	return ip->family == AF_INET6 && ip->prefix == 128 &&
+	       memcmp(ip->bytes, home, sizeof(home)) == 0;
+}
+
 static bool is_kernels(const struct net_link *link, const struct net_ip *ip)
 {
-	static const uint8_t home4[4] = { 127, 0, 0, 1 }, home6[16] = { [15] = 1 };
+	static const uint8_t home4[4] = { 127, 0, 0, 1 };
 
 	if (!(link->flags & IFF_LOOPBACK))
 		return false;
 	if (ip->family == AF_INET)
 		return ip->prefix == 8 && memcmp(ip->bytes, home4, sizeof(home4)) == 0;
-	return ip->prefix == 128 && memcmp(ip->bytes, home6, sizeof(home6)) == 0;
+	return netns_is_loopback6(ip);
 }
 
 static int add_addr(struct nl_object *obj, void *arg, struct error *err)

@@ -197,7 +197,9 @@ START_TEST(routes_have_gateway_source_scope_metric_table_onlink_type_and_mtu)
 	ck_assert_uint_eq(r->type, RTN_BLACKHOLE);
 	ck_assert(r->n_hops == 0 || r->hops[0].link == 0);
 	ck_assert_uint_eq(need_route(s, "10.6.0.0/16")->tos, 0x10);
-	ck_assert_ptr_null(find_route(s, "10.1.0.0/24")); /* of the kernel */
+	r = need_route(s, "10.1.0.0/24"); /* it came with the address */
+	ck_assert_uint_eq(r->protocol, RTPROT_KERNEL);
+	ck_assert_ptr_null(find_route(s, "10.1.0.2/32")); /* of the table "local" */
 }
 END_TEST
 
@@ -232,9 +234,10 @@ START_TEST(routes_of_ipv6_and_multipath_routes_are_complete)
 	ck_assert_uint_eq(r->n_hops, 2);
 	r = need_route(s, "10.9.0.0/16");
 	assert_ip(&r->hops[0].gateway, "fe80::9/128");
-	ck_assert_ptr_null(find_route(s, "fd00::/64"));
-	ck_assert_ptr_null(find_route(s, "fe80::/64"));
+	ck_assert_uint_eq(need_route(s, "fd00::/64")->protocol, RTPROT_KERNEL);
+	ck_assert_uint_eq(need_route(s, "fe80::/64")->protocol, RTPROT_KERNEL);
 	ck_assert_ptr_null(find_route(s, "ff00::/8"));
+	ck_assert_ptr_null(find_route(s, "::1/128"));
 }
 END_TEST
 
@@ -299,6 +302,7 @@ START_TEST(states_are_equal_until_something_is_changed)
 		"ip addr del 10.1.0.2/24 dev eth0",
 		"ip addr change 10.7.0.1/24 dev eth0 valid_lft 900 preferred_lft 800",
 		"ip route add 10.2.0.0/16 dev eth0 table 77",
+		"ip route del 10.7.0.0/24 dev eth0",
 		"ip route add 10.8.0.0/16 nexthop via 10.1.0.9 nexthop via 10.1.0.8",
 		"ip route change 10.8.0.0/16 nexthop via 10.1.0.9 nexthop via 10.1.0.7",
 		"ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
@@ -361,6 +365,8 @@ START_TEST(more_than_can_be_meant_is_refused)
 	struct net_state *s = NULL;
 
 	make_eth0();
+	/* No routes that come with addresses. */
+	box_run(box, "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6");
 	box_run(box,
 	        "seq 0 %d | awk '{ printf \"route add 10.%%d.%%d.%%d dev eth0\\n\", $1 / 65536, "
 	        "$1 / 256 %% 256, $1 %% 256 }' | ip -batch -",

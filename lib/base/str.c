@@ -187,6 +187,12 @@ static int hex_digit(char c)
 	return -1;
 }
 
+char *str_mac(const uint8_t mac[6])
+{
+	return str_fmt("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+	               mac[5]);
+}
+
 int str_unhex(const char *hex, void *data, size_t len)
 {
 	unsigned char *to = data;

@@ -69,6 +69,8 @@ void buf_done(struct buf *b);
 char *str_hex(const void *data, size_t len);
 /* Back: exactly len bytes. 0 or -EINVAL. */
 int str_unhex(const char *hex, void *data, size_t len);
+/* A MAC address as text, owned by the caller. */
+char *str_mac(const uint8_t mac[6]);
 /* 64-bit FNV-1a: names and cache keys, not for anything hostile. Chain through seed; start with
  * STR_HASH_SEED. */
 #define STR_HASH_SEED UINT64_C(0xcbf29ce484222325)
