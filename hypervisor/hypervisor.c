@@ -120,6 +120,13 @@ int hv_del_device(struct hv *hv, const char *id, struct error *err)
 	return hv->ops->del_device(hv, id, err);
 }
 
+int hv_drop_device(struct hv *hv, const char *id, struct error *err)
+{
+	if (need(hv, hv->ops->drop_device, "drop a device", err) < 0)
+		return -err->code;
+	return hv->ops->drop_device(hv, id, err);
+}
+
 bool hv_can(const struct hv *hv, unsigned cap)
 {
 	return (hv->ops->caps & cap) == cap;

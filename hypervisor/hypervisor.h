@@ -58,6 +58,7 @@ struct hv_config {
 
 /* A device to plug. PCI path: as the guest sees it, slot and function on each bus from the root
  * ("04.0/00.0": behind the port in slot 4), filled by add. */
+#define HV_MAX_QUEUES 8
 enum hv_device_type { HV_DEVICE_BLOCK, HV_DEVICE_NET, HV_DEVICE_VFIO };
 struct hv_device {
 	enum hv_device_type type;
@@ -69,7 +70,9 @@ struct hv_device {
 			bool readonly;
 		} block;
 		struct {
-			int tap_fd, vhost_fd; /* vhost_fd -1: none */
+			const int *tap_fds;   /* of a tap, one for each queue */
+			const int *vhost_fds; /* one for each queue; NULL: none */
+			unsigned n_queues;    /* 1 to HV_MAX_QUEUES */
 			uint8_t mac[6];
 		} net;
 		struct {
@@ -98,6 +101,7 @@ struct hv_ops {
 	int (*restore)(struct hv *hv, int fd, struct error *err);
 	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
 	int (*del_device)(struct hv *hv, const char *id, struct error *err);
+	int (*drop_device)(struct hv *hv, const char *id, struct error *err);
 	void (*close)(struct hv *hv); /* free what start() made, of a half-started one, too; the VMM
 	                               * is killed and reaped afterwards */
 };
@@ -130,7 +134,11 @@ int hv_save(struct hv *hv, int fd, struct error *err);
  * for name, descriptors and the path of its share. After a failure it is of no use. */
 int hv_restore(struct hv *hv, int fd, struct error *err);
 int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
+/* Returns once the guest has let go of it. */
 int hv_del_device(struct hv *hv, const char *id, struct error *err);
+/* For NICs: what is behind it is gone at once, the guest is asked to let go of the device, and when
+ * it does its place is free again. The id is not to be used again. */
+int hv_drop_device(struct hv *hv, const char *id, struct error *err);
 bool hv_can(const struct hv *hv, unsigned cap);
 
 /* The last lines of a VMM's log (at most max bytes), tidied to one line for an error message; ""

@@ -194,12 +194,11 @@ static int mock_add_device(struct hv *hv, struct hv_device *dev, struct error *e
 	return 0;
 }
 
-static int mock_del_device(struct hv *hv, const char *id, struct error *err)
+static int remove_device(struct mock *m, const char *op, const char *id, struct error *err)
 {
-	struct mock *m = to_mock(hv);
 	size_t n = strv_len(m->devices), i = 0;
 
-	if (record(m, "del_device", id, err) < 0)
+	if (record(m, op, id, err) < 0)
 		return -err->code;
 	while (i < n && !str_eq(m->devices[i], id))
 		i++;
@@ -208,6 +207,16 @@ static int mock_del_device(struct hv *hv, const char *id, struct error *err)
 	auto_freep(&m->devices[i]);
 	memmove(&m->devices[i], &m->devices[i + 1], (n - i) * sizeof(m->devices[0]));
 	return 0;
+}
+
+static int mock_del_device(struct hv *hv, const char *id, struct error *err)
+{
+	return remove_device(to_mock(hv), "del_device", id, err);
+}
+
+static int mock_drop_device(struct hv *hv, const char *id, struct error *err)
+{
+	return remove_device(to_mock(hv), "drop_device", id, err);
 }
 
 static void mock_close(struct hv *hv)
@@ -233,5 +242,6 @@ const struct hv_ops hv_mock_ops = {
 	.restore = mock_restore,
 	.add_device = mock_add_device,
 	.del_device = mock_del_device,
+	.drop_device = mock_drop_device,
 	.close = mock_close,
 };

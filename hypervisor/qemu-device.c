@@ -35,8 +35,7 @@ static int find_port(const struct qemu *q, const char *id)
 	return -1;
 }
 
-/* device_add behind port number port; args is taken. */
-static int plug(struct qemu *q, int port, const char *id, struct json *args, struct error *err)
+int qemu_plug(struct qemu *q, int port, const char *id, struct json *args, struct error *err)
 {
 	auto_free char *bus = str_fmt("port%d", port);
 
@@ -46,8 +45,7 @@ static int plug(struct qemu *q, int port, const char *id, struct json *args, str
 	return qemu_command(q, "device_add", args, NULL, 0, err);
 }
 
-/* A command with one string argument, whose failure does not matter: undoing after a failure. */
-static void undo(struct qemu *q, const char *command, const char *key, const char *value)
+void qemu_undo(struct qemu *q, const char *command, const char *key, const char *value)
 {
 	auto_error struct error ignored = { 0 };
 	struct json *args = json_new_object();
@@ -94,7 +92,7 @@ static int plug_disk(struct qemu *q, int port, const struct hv_device *dev, stru
 
 	json_set(args, "driver", json_new_string("virtio-blk-pci"));
 	json_set(args, "drive", json_new_string(dev->id));
-	return plug(q, port, dev->id, args, err);
+	return qemu_plug(q, port, dev->id, args, err);
 }
 
 static int add_block(struct qemu *q, int port, struct hv_device *dev, struct error *err)
@@ -117,70 +115,11 @@ static int add_block(struct qemu *q, int port, struct hv_device *dev, struct err
 	if (ret == 0) {
 		ret = plug_disk(q, port, dev, err);
 		if (ret < 0)
-			undo(q, "blockdev-del", "node-name", dev->id);
+			qemu_undo(q, "blockdev-del", "node-name", dev->id);
 	}
 	if (ret < 0)
 		undo_fdset(q, port);
 	return ret;
-}
-
-static int send_fd(struct qemu *q, const char *name, int fd, struct error *err)
-{
-	struct json *args = json_new_object();
-
-	json_set(args, "fdname", json_new_string(name));
-	return qemu_command(q, "getfd", args, &fd, 1, err);
-}
-
-static int add_netdev(struct qemu *q, const struct hv_device *dev, const char *tap,
-                      const char *vhost, struct error *err)
-{
-	struct json *args;
-
-	if (send_fd(q, tap, dev->net.tap_fd, err) < 0)
-		return -err->code;
-	if (vhost && send_fd(q, vhost, dev->net.vhost_fd, err) < 0) {
-		undo(q, "closefd", "fdname", tap);
-		return -err->code;
-	}
-	args = json_new_object();
-	json_set(args, "type", json_new_string("tap"));
-	json_set(args, "id", json_new_string(dev->id));
-	json_set(args, "fd", json_new_string(tap));
-	if (vhost) {
-		json_set(args, "vhost", json_new_bool(true));
-		json_set(args, "vhostfd", json_new_string(vhost));
-	}
-	if (qemu_command(q, "netdev_add", args, NULL, 0, err) < 0) {
-		undo(q, "closefd", "fdname", tap);
-		if (vhost)
-			undo(q, "closefd", "fdname", vhost);
-		return -err->code;
-	}
-	return 0;
-}
-
-static int add_net(struct qemu *q, int port, struct hv_device *dev, struct error *err)
-{
-	const uint8_t *m = dev->net.mac;
-	auto_free char *tap = str_fmt("%s-tap", dev->id);
-	auto_free char *vhost = dev->net.vhost_fd < 0 ? NULL : str_fmt("%s-vhost", dev->id);
-	auto_free char *mac =
-		str_fmt("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	struct json *args;
-
-	if (add_netdev(q, dev, tap, vhost, err) < 0)
-		return -err->code;
-	args = json_new_object();
-	json_set(args, "driver", json_new_string("virtio-net-pci"));
-	json_set(args, "netdev", json_new_string(dev->id));
-	json_set(args, "mac", json_new_string(mac));
-	json_set(args, "romfile", json_new_string(""));
-	if (plug(q, port, dev->id, args, err) < 0) {
-		undo(q, "netdev_del", "id", dev->id);
-		return -err->code;
-	}
-	return 0;
 }
 
 static int add_vfio(struct qemu *q, int port, struct hv_device *dev, struct error *err)
@@ -190,7 +129,39 @@ static int add_vfio(struct qemu *q, int port, struct hv_device *dev, struct erro
 	json_set(args, "driver", json_new_string("vfio-pci"));
 	json_set(args, "host", json_new_string(dev->vfio.bdf));
 	json_set(args, "rombar", json_new_i64(0));
-	return plug(q, port, dev->id, args, err);
+	return qemu_plug(q, port, dev->id, args, err);
+}
+
+/* device_del: 0 when the guest is asked now or was before, 1 when the device is gone already. */
+static int request(struct qemu *q, const struct qemu_port *port, struct error *err)
+{
+	struct json *args = json_new_object();
+
+	json_set(args, "id", json_new_string(port->id));
+	if (qemu_command(q, "device_del", args, NULL, 0, err) == 0)
+		return 0;
+	if (err->code == ENODEV) { /* it went after an earlier try, or by a reset */
+		error_clear(err);
+		return 1;
+	}
+	if (err->code != EIO || !port->is_leaving)
+		return -err->code;
+	error_clear(err); /* QEMU refuses to ask twice; wait once more */
+	return 0;
+}
+
+/* Ports of dropped devices that the guest has let go of meanwhile. */
+static void free_ports(struct qemu *q)
+{
+	auto_error struct error ignored = { 0 };
+
+	for (unsigned i = 0; i < q->n_ports; i++) {
+		struct qemu_port *port = &q->ports[i];
+
+		if (port->is_dropped && request(q, port, &ignored) == 1)
+			memset(port, 0, sizeof(*port));
+		error_clear(&ignored);
+	}
 }
 
 int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
@@ -200,6 +171,7 @@ int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
 
 	if (check_id(dev->id, err) < 0)
 		return -err->code;
+	free_ports(q);
 	if (find_port(q, dev->id) >= 0)
 		return error_set(err, EEXIST, "device '%s' exists already", dev->id);
 	port = find_port(q, "");
@@ -211,7 +183,7 @@ int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
 		ret = add_block(q, port, dev, err);
 		break;
 	case HV_DEVICE_NET:
-		ret = add_net(q, port, dev, err);
+		ret = qemu_add_nic(q, port, dev, err);
 		break;
 	case HV_DEVICE_VFIO:
 		ret = add_vfio(q, port, dev, err);
@@ -243,30 +215,12 @@ static int del_backend(struct qemu *q, int port, const char *id, struct error *e
 		json_set(args, "fdset-id", json_new_i64(port));
 		return qemu_command(q, "remove-fd", args, NULL, 0, err);
 	case HV_DEVICE_NET:
-		json_set(args, "id", json_new_string(id));
-		return qemu_command(q, "netdev_del", args, NULL, 0, err);
+		json_free(args);
+		return qemu_del_nic_backend(q, id, err);
 	default:
 		json_free(args);
 		return 0;
 	}
-}
-
-/* device_del: 0 when the guest is asked now or was before, 1 when the device is gone already. */
-static int request(struct qemu *q, const struct qemu_port *port, struct error *err)
-{
-	struct json *args = json_new_object();
-
-	json_set(args, "id", json_new_string(port->id));
-	if (qemu_command(q, "device_del", args, NULL, 0, err) == 0)
-		return 0;
-	if (err->code == ENODEV) { /* it went after an earlier try, or by a reset */
-		error_clear(err);
-		return 1;
-	}
-	if (err->code != EIO || !port->is_leaving)
-		return -err->code;
-	error_clear(err); /* QEMU refuses to ask twice; wait once more */
-	return 0;
 }
 
 /* Ask the guest for the device and wait until it has let go. */
@@ -301,5 +255,21 @@ int qemu_del_device(struct hv *hv, const char *id, struct error *err)
 	if (unplug(q, &q->ports[port], err) < 0 || del_backend(q, port, id, err) < 0)
 		return error_wrap(err, "remove device '%s'", id);
 	memset(&q->ports[port], 0, sizeof(q->ports[port]));
+	return 0;
+}
+
+int qemu_drop_device(struct hv *hv, const char *id, struct error *err)
+{
+	struct qemu *q = to_qemu(hv);
+	int port = id[0] ? find_port(q, id) : -1;
+
+	if (port < 0 || q->ports[port].type != HV_DEVICE_NET)
+		return error_set(err, ENODEV, "drop device '%.31s': no such NIC", id);
+	if (!q->ports[port].is_dropped && qemu_del_nic_backend(q, id, err) < 0)
+		return error_wrap(err, "drop device '%s'", id);
+	q->ports[port].is_dropped = true;
+	if (request(q, &q->ports[port], err) < 0)
+		return error_wrap(err, "drop device '%s'", id);
+	q->ports[port].is_leaving = true;
 	return 0;
 }

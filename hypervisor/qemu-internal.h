@@ -21,7 +21,8 @@ enum { QEMU_FD_CHANNEL = 3, QEMU_FD_QMP = 4, QEMU_FD_SHARE = 5 };
 struct qemu_port {   /* one pcie-root-port: what is behind it */
 	char id[32]; /* device, "" when free */
 	enum hv_device_type type;
-	bool is_leaving; /* the guest was asked, but did not let go in time */
+	bool is_leaving; /* the guest was asked, but has not let go yet */
+	bool is_dropped; /* and nothing is behind it any more */
 };
 
 struct qemu {
@@ -48,10 +49,20 @@ int qemu_restore(struct hv *hv, int fd, struct error *err);
 
 int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
 int qemu_del_device(struct hv *hv, const char *id, struct error *err);
+int qemu_drop_device(struct hv *hv, const char *id, struct error *err);
+
+/* device_add behind port number port; args is taken. */
+struct json;
+int qemu_plug(struct qemu *q, int port, const char *id, struct json *args, struct error *err);
+/* A command with one string argument, whose failure does not matter: undoing after a failure. */
+void qemu_undo(struct qemu *q, const char *command, const char *key, const char *value);
+/* qemu-net.c */
+int qemu_add_nic(struct qemu *q, int port, const struct hv_device *dev, struct error *err);
+/* The NIC stays, without a carrier. */
+int qemu_del_nic_backend(struct qemu *q, const char *id, struct error *err);
 
 /* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message. *ret
  * may be NULL. */
-struct json;
 int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
                  struct error *err);
 /* Add to err that QEMU is dead, if it is, and the end of its log. Returns -err->code. */

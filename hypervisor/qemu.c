@@ -154,5 +154,6 @@ const struct hv_ops hv_qemu_ops = {
 	.restore = qemu_restore,
 	.add_device = qemu_add_device,
 	.del_device = qemu_del_device,
+	.drop_device = qemu_drop_device,
 	.close = qemu_close,
 };
