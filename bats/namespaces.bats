@@ -87,15 +87,6 @@ is_shared() { # FILE
 	is_shared cgroup
 }
 
-@test "namespaces: the host's network given by its absence is the virtual machine's, with a warning" {
-	namespaces mount pid
-	edit 'del(.hostname)'
-	run_container -- ls /sys/class/net
-	[ "$code" -eq 0 ]
-	[ "$(cat "$T/out")" = lo ]
-	grep -q 'level=warning.*without a network namespace' "$T/err"
-}
-
 @test "namespaces: the network namespace of a path is the stand-in's" {
 	needs ip
 	ip netns add "$ID"
@@ -128,6 +119,8 @@ is_shared() { # FILE
 	edit 'del(.hostname)'
 	namespaces mount "network=/proc/$$/ns/net"
 	refused "the host's network cannot be used"
+	namespaces mount pid
+	refused "linux.namespaces: no network namespace: the host's network cannot be used"
 	namespaces mount "network=/proc/self/ns/ipc"
 	refused "linux.namespaces: '/proc/self/ns/ipc' is no network namespace"
 	namespaces mount "ipc=/no/such/file"
@@ -176,7 +169,7 @@ is_elsewhere() { # PID
 @test "namespaces: a name as long as it may be, and an offset the kernel refuses" {
 	local long=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
-	namespaces mount uts time
+	namespaces mount network uts time
 	edit --arg n "$long" '.hostname = $n'
 	run_container -- hostname
 	[ "$(cat "$T/out")" = "$long" ]

@@ -42,6 +42,10 @@ int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 	    end_process(&r->shim, "shim", err) < 0)
 		return -err->code;
 	cgroup_stop_scope(r->cgroup_unit);
+	if (netref_clean(&r->netns, err) < 0) {
+		log_warn("%s, ignoring", err->msg);
+		error_clear(err);
+	}
 	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)
 		return -err->code;
 	warn_of_cgroups(r);

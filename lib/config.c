@@ -79,6 +79,7 @@ static const struct key keys[] = {
 	  .max = 255 },
 	STRING("shared_fs", shared_fs, "9p"),
 	PATH_("virtiofsd_path", virtiofsd_path, "/usr/lib/qemu/virtiofsd"),
+	STRING("network_model", network_model, "tcfilter"),
 	{ .name = "runtime_dir",
 	  .kind = KEY_PATH,
 	  .fixed = true,

@@ -18,6 +18,7 @@ struct config {
 	char *vmm_path, *machine, *cpu_model, *accel;
 	char *kernel, *initrd, *kernel_params;
 	char *shared_fs, *virtiofsd_path;
+	char *network_model;
 	char *runtime_dir;
 	char **enable_annotations, **allowed_paths;
 	unsigned memory_mib, memory_max_mib, memory_overhead_mib, cpus;

@@ -6,6 +6,7 @@
 
 #include "lib/fds-proxy.h"
 #include "lib/monitor-internal.h"
+#include "lib/network.h"
 #include "lib/stats.h"
 #include "lib/vcrt.h"
 #include "lib/base/json.h"
@@ -67,6 +68,21 @@ static void on_started(void *arg, const struct json *result, const struct error 
 	waiter_end(w, NULL, err);
 }
 
+static void on_network(void *arg, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	auto_error struct error gone = { 0 };
+
+	if (!err && !ct)
+		error_set(&gone, ESRCH, "cannot start a container that has stopped");
+	if (err || !ct)
+		waiter_end(w, NULL, err ? err : &gone);
+	else
+		vm_call_long(ct->m, "start", container_args(ct), ct->hook_seconds, on_started, w);
+}
+
+/* Engines may fill the network namespace between create and start. */
 void container_start(struct container *ct, struct client *c)
 {
 	const char *status = ct->record->oci->status;
@@ -78,8 +94,7 @@ void container_start(struct container *ct, struct client *c)
 	else if (!str_eq(status, VCRT_CREATED))
 		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
 	else
-		vm_call_long(ct->m, "start", container_args(ct), ct->hook_seconds, on_started,
-		             waiter_new(ct, c, NULL));
+		network_sync(ct->m, on_network, waiter_new(ct, c, NULL));
 }
 
 static void on_exec_started(void *arg, const struct json *result, const struct error *err)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/monitor-internal.h"
+#include "lib/network.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
 #include "lib/base/json.h"
@@ -133,18 +134,21 @@ static int take_trees(struct container *ct, struct ctl_msg *msg, struct error *e
 static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, struct error *err)
 {
 	const struct json *state = json_get_object(msg->json, "state");
+	auto_close int netns = ctl_msg_take_fd(msg, "netns");
 
 	if (ct->dirfd < 0 || !state || !json_get_object(msg->json, "spec"))
 		return error_set(err, EPROTO, "the request to create '%s' is incomplete", ct->id);
 	if (record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
 		return -err->code;
+	if (netns >= 0 && network_join(ct->m, netns, err) < 0)
+		return -err->code;
 	process_new(ct, PROCESS_INIT, c, msg);
 	return container_publish(ct, VCRT_CREATING, err);
 }
 
-/* Members: container, key, dir (descriptor of ROOT/ID), state (its record), spec (document for the
- * guest), no_pivot, no_new_keyring, notify, trees: [{name, fd, file}], and the process's
- * (process.c). */
+/* Members: container, key, dir (descriptor of ROOT/ID), netns (of the network namespace), state
+ * (its record), spec (document for the guest), no_pivot, no_new_keyring, notify, trees: [{name, fd,
+ * file}], and the process's (process.c). */
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 {
 	const char *id = json_get_string(msg->json, "container");
@@ -187,14 +191,29 @@ struct created_reply {
 	char *id;
 };
 
-static void on_created(void *arg, const struct json *result, const struct error *err)
+static struct created_reply *reply_new(const struct container *ct)
 {
-	auto_error struct error failed = { 0 };
-	struct created_reply *reply = arg;
+	struct created_reply *reply = xzalloc(sizeof(*reply));
+
+	*reply = (struct created_reply){ .m = ct->m, .id = str_dup(ct->id) };
+	return reply;
+}
+
+/* NULL: it is gone. */
+static struct container *reply_end(struct created_reply *reply)
+{
 	struct container *ct = container_find(reply->m, reply->id);
 
 	free(reply->id);
 	free(reply);
+	return ct;
+}
+
+static void on_created(void *arg, const struct json *result, const struct error *err)
+{
+	auto_error struct error failed = { 0 };
+	struct container *ct = reply_end(arg);
+
 	if (!ct || ct->is_in_guest)
 		return;
 	if (!result) {
@@ -217,15 +236,11 @@ static void on_created(void *arg, const struct json *result, const struct error 
 	process_answered(ct->processes);
 }
 
-void container_send_create(struct container *ct)
+static void send_create(struct container *ct)
 {
+	struct json *args = json_new_object(), *io;
 	auto_error struct error err = { 0 };
-	struct created_reply *reply;
-	struct json *args, *io;
 
-	if (!ct->request)
-		return;
-	args = json_new_object();
 	json_set(args, "container", json_new_string(ct->id));
 	json_set(args, "spec", json_copy(json_get(ct->request, "spec")));
 	json_set(args, "bundle", json_new_string(ct->record->oci->bundle));
@@ -245,10 +260,28 @@ void container_send_create(struct container *ct)
 		return;
 	}
 	json_set(args, "io", io);
-	reply = xzalloc(sizeof(*reply));
-	*reply = (struct created_reply){ .m = ct->m, .id = str_dup(ct->id) };
 	vm_call_long(ct->m, "create", args, VM_LAUNCH_SECONDS + ct->hook_seconds, on_created,
-	             reply);
+	             reply_new(ct));
+}
+
+static void on_network(void *arg, const struct error *err)
+{
+	struct container *ct = reply_end(arg);
+
+	/* When the VM was lost, vm_lost() ends every container. */
+	if (!ct || !ct->request || ct->m->is_ending)
+		return;
+	if (err)
+		container_abort(ct, err);
+	else
+		send_create(ct);
+}
+
+/* The guest applies net.* of linux.sysctl and makes the container's process: after the network. */
+void container_send_create(struct container *ct)
+{
+	if (ct->request)
+		network_sync(ct->m, on_network, reply_new(ct));
 }
 
 void container_committed(struct container *ct)

@@ -54,6 +54,7 @@ struct creation {
 	int own_tty; /* the caller's terminal, used in place */
 	int pidfd_socket;
 	struct preserved preserved;
+	int netns; /* of the stand-in */
 };
 
 /* ---- reading and checking ---- */
@@ -164,6 +165,7 @@ static int keep_config(const struct creation *c, struct error *err)
 
 static int start_shim(struct creation *c, struct error *err)
 {
+	const struct oci_namespace *network = oci_namespace_find(c->spec, "network");
 	struct shim_namespaces ns = { 0 };
 	int r = namespaces_of_shim(c->spec, &ns, err);
 
@@ -175,6 +177,13 @@ static int start_shim(struct creation *c, struct error *err)
 		return r;
 	c->record->shim = proc_ref_of(c->shim.pid);
 	c->record->oci->pid = c->shim.pid;
+	if (network) {
+		if (network->path && *network->path)
+			c->record->netns.path = str_dup(network->path);
+		c->netns = netref_open(&c->record->netns, c->shim.pid, err);
+		if (c->netns < 0)
+			return -err->code;
+	}
 	log_debug("the stand-in of '%s' is process %d", c->o->id, (int)c->shim.pid);
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
 		return -err->code;
@@ -305,6 +314,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "no_new_keyring", json_new_bool(c->o->no_new_keyring));
 	json_set(out.json, "notify", json_new_bool(notify_is_wanted()));
 	if (ctl_out_fd(&out, NULL, "dir", c->launch.dirfd, err) == 0 &&
+	    ctl_out_fd(&out, NULL, "netns", c->netns, err) == 0 &&
 	    ctl_out_fd(&out, NULL, "shim", c->shim.control, err) == 0 &&
 	    client_add_stdio(&out, c->o->stdio, c->own_tty >= 0 ? c->own_tty : c->tty_slave,
 	                     !c->is_foreground, err) == 0 &&
@@ -404,6 +414,7 @@ static void creation_done(struct creation *c)
 	close_fd(&c->tty_slave);
 	close_fd(&c->own_tty);
 	close_fd(&c->pidfd_socket);
+	close_fd(&c->netns);
 	close_fd(&c->launch.monitor);
 	close_fd(&c->launch.dirfd);
 	json_free(c->guest_spec);
@@ -461,6 +472,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 		              .is_foreground = own_tty,
 		              .own_tty = -1,
 		              .pidfd_socket = -1,
+		              .netns = -1,
 		              .preserved = PRESERVED_NONE };
 
 	if (run_creation(&c, own_tty, err) == 0)

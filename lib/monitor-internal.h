@@ -23,6 +23,7 @@ struct json;
 struct log_cap;
 struct loop;
 struct loop_source;
+struct network;
 struct pump;
 
 struct monitor {
@@ -41,9 +42,10 @@ struct monitor {
 	struct client *clients;
 	struct container *containers;
 	struct call *calls;
-	size_t logged;    /* bytes of the guest's own warnings in our log */
-	uint64_t started; /* ms, loop_now_ms() */
-	bool is_ready;    /* the guest has said hello */
+	struct network *network; /* NULL: none of the containers has one */
+	size_t logged;           /* bytes of the guest's own warnings in our log */
+	uint64_t started;        /* ms, loop_now_ms() */
+	bool is_ready;           /* the guest has said hello */
 	bool is_ending;
 };
 
@@ -108,7 +110,7 @@ struct container {
 	bool is_ready;    /* has said so */
 };
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
-void container_send_create(struct container *ct); /* once the guest is ready */
+void container_send_create(struct container *ct); /* once the guest is ready; it may be given up */
 void container_start(struct container *ct, struct client *c);
 void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg);
 void container_kill(struct container *ct, struct client *c, const struct json *request);

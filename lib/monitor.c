@@ -9,6 +9,7 @@
 
 #include "lib/config.h"
 #include "lib/monitor-internal.h"
+#include "lib/network.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
 #include "lib/vmm-jail.h"
@@ -269,13 +270,14 @@ int vcrt_monitor_main(int argc, char **argv)
 		/* The verb waits for an answer to its create. */
 		ctl_send_error(VERB_FD, &err);
 		vm_stop(&m);
-		return 1;
+		return 1; /* there is no network yet */
 	}
 	add_client(&m, VERB_FD)->is_starter = true;
 	status = loop_run(m.loop);
 	while (m.containers)
 		container_free(m.containers);
 	vm_stop(&m);
+	network_free(m.network);
 	vm_phase(&m, "ended", "");
 	return status < 0 ? 1 : status;
 }

@@ -67,15 +67,21 @@ static int open_namespace(const struct oci_namespace *n, struct error *err)
 	return steal_fd(&fd);
 }
 
+static int refuse_host_network(const char *what, struct error *err)
+{
+	return error_set(err, ENOTSUP,
+	                 "linux.namespaces: %s: the host's network cannot be used by a container "
+	                 "in a virtual machine",
+	                 what);
+}
+
 static int check(const struct oci_namespace *n, struct error *err)
 {
 	bool is_net = str_eq(n->type, "network");
 	auto_close int fd = -1;
 
 	if (is_net && (is_namespace_of(n, "1") || is_namespace_of(n, "self")))
-		return error_set(err, ENOTSUP,
-		                 "linux.namespaces: the host's network cannot be used by a "
-		                 "container in a virtual machine");
+		return refuse_host_network(n->path, err);
 	if (is_namespace_of(n, "self"))
 		return 0;
 	fd = open_namespace(n, err);
@@ -94,8 +100,7 @@ int namespaces_check(const struct oci_spec *spec, struct error *err)
 			return -err->code;
 	}
 	if (!oci_namespace_find(spec, "network"))
-		log_warn("linux.namespaces: without a network namespace the container has the "
-		         "virtual machine's network, not the host's, ignoring");
+		return refuse_host_network("no network namespace", err);
 	return 0;
 }
 

@@ -1,11 +1,14 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,10 +34,19 @@ static void report(int setup, const char *what)
 	ctl_send_error(setup, &err);
 }
 
+/* As runc does it for a namespace that it makes: hooks and engines count on it. */
+static int set_up_loopback(void)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	return fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &lo);
+}
+
 /* In the new process: exactly the descriptors it is meant to have, all signals blocked (they wait
  * for standin_run), a session of its own. */
 static void __attribute__((noreturn))
-become_shim(const char *binary, bool own_mounts, int control, int setup, char *padding)
+become_shim(const char *binary, int namespaces, int control, int setup, char *padding)
 {
 	char *argv[] = { "vcrt", "shim", padding, NULL };
 	int high_control, high_setup, null;
@@ -42,8 +54,12 @@ become_shim(const char *binary, bool own_mounts, int control, int setup, char *p
 	setsid();
 	standin_block_signals();
 	/* What hooks mount there must not show on the host. */
-	if (own_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+	if ((namespaces & CLONE_NEWNS) && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
 		report(setup, "make its mounts slaves of the host's");
+		_exit(1);
+	}
+	if ((namespaces & CLONE_NEWNET) && set_up_loopback() < 0) {
+		report(setup, "set up the loopback interface");
 		_exit(1);
 	}
 	null = open("/dev/null", O_RDWR);
@@ -80,7 +96,7 @@ join_and_clone(const struct shim_namespaces *ns, const char *binary, int control
 	}
 	pid = raw_clone((unsigned long)ns->create | CLONE_PARENT);
 	if (pid == 0)
-		become_shim(binary, ns->create & CLONE_NEWNS, control, setup, padding);
+		become_shim(binary, ns->create, control, setup, padding);
 	if (pid < 0)
 		report(setup, "make its namespaces");
 	_exit(pid > 0 && write(result, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
@@ -143,8 +159,7 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, char *const
 	} else {
 		shim->pid = raw_clone((unsigned long)ns->create);
 		if (shim->pid == 0)
-			become_shim(binary, ns->create & CLONE_NEWNS, control[1], setup[1],
-			            padding);
+			become_shim(binary, ns->create, control[1], setup[1], padding);
 	}
 	if (shim->pid < 0)
 		error_sys(err, "start the shim");

@@ -44,6 +44,7 @@ void record_free(struct record *r)
 		return;
 	oci_state_free(r->oci);
 	free(r->sandbox);
+	free(r->netns.path);
 	free(r->sandbox_dir);
 	free(r->problem);
 	strv_free(r->cgroup_dirs);
@@ -134,6 +135,10 @@ struct json *record_to_json(const struct record *r)
 	json_set(v, "cgroupDirs", json_new_strv(r->cgroup_dirs));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
 	json_set(v, "cgroupUnit", json_new_string(r->cgroup_unit));
+	if (r->netns.ino) {
+		json_set(v, "netnsInode", json_new_u64(r->netns.ino));
+		json_set(v, "netnsPath", json_new_string(r->netns.path));
+	}
 	json_set(v, "vmMemory", json_new_u64(r->room.vm));
 	json_set(v, "vmmMemory", json_new_u64(r->room.vmm));
 	json_set(v, "vmCpus", json_new_u64(r->vm_cpus));
@@ -196,6 +201,8 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	take_strv(&r->cgroup_dirs, v, "cgroupDirs");
 	take_strv(&r->cgroups, v, "cgroups");
 	take_string(&r->cgroup_unit, v, "cgroupUnit");
+	r->netns.ino = (ino_t)take_number(v, "netnsInode", INT64_MAX);
+	take_string(&r->netns.path, v, "netnsPath");
 	r->room.vm = take_number(v, "vmMemory", INT64_MAX);
 	r->room.vmm = take_number(v, "vmmMemory", INT64_MAX);
 	r->vm_cpus = (unsigned)take_number(v, "vmCpus", UINT16_MAX);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "lib/cgroup-limits.h"
+#include "lib/netref.h"
 #include "lib/base/mem.h"
 
 struct error;
@@ -33,9 +34,10 @@ struct record {
 	char *sandbox;         /* id of its sandbox */
 	char *sandbox_dir;
 	struct proc_ref creator, monitor, vmm, fs_server, shim;
-	char **cgroup_dirs; /* its directory in each hierarchy of the host */
-	char **cgroups;     /* directories made for it on the host, in the order of making */
-	char *cgroup_unit;  /* the systemd unit that has made the others; NULL: none */
+	char **cgroup_dirs;  /* its directory in each hierarchy of the host */
+	char **cgroups;      /* directories made for it on the host, in the order of making */
+	char *cgroup_unit;   /* the systemd unit that has made the others; NULL: none */
+	struct netref netns; /* of the stand-in */
 	struct cgroup_room room;
 	unsigned vm_cpus;
 	int exit_code; /* -1: not known */

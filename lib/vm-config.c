@@ -8,6 +8,7 @@
 #include "lib/vm-config.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
+#include "netns/netns.h"
 
 #define PCIE_PORTS 8
 
@@ -27,6 +28,7 @@ static int check_share(const struct config *c, const struct hv_ops *ops, struct 
 const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, struct error *err)
 {
 	const struct hv_ops *ops = hv_find(c->hypervisor);
+	enum net_model model;
 
 	*cfg = (struct hv_config){
 		.path = c->vmm_path,
@@ -48,6 +50,8 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 		error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
 	else if (hv_accel_parse(c->accel, &cfg->accel) < 0)
 		error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+	else if (net_model_parse(c->network_model, &model) < 0)
+		error_set(err, EINVAL, "unknown network model '%s'", c->network_model);
 	else
 		check_share(c, ops, err);
 	return err->code ? NULL : ops;

@@ -195,6 +195,7 @@ static struct json *sandbox_request(const struct config *c)
 
 static void on_ready(void *arg, const struct json *hello)
 {
+	struct container *next;
 	struct monitor *m = arg;
 
 	(void)hello;
@@ -203,8 +204,10 @@ static void on_ready(void *arg, const struct json *hello)
 	loop_remove(&m->boot_timer);
 	/* Both at once: requests are carried out in order. */
 	vm_call(m, "sandbox", sandbox_request(m->config), on_sandbox_reply, m);
-	for (struct container *ct = m->containers; ct; ct = ct->next)
+	for (struct container *ct = m->containers; ct; ct = next) {
+		next = ct->next;
 		container_send_create(ct);
+	}
 }
 
 /* What the agent warns of. */

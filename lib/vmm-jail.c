@@ -46,7 +46,8 @@ int vmm_jail_enter(void *arg, struct error *err)
 
 int monitor_jail_enter(struct error *err)
 {
-	static const cap_value_t kept[] = { CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_KILL };
+	static const cap_value_t kept[] = { CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_KILL,
+		                            CAP_NET_ADMIN, CAP_MKNOD };
 	unsigned long long bits = 0;
 	cap_t caps;
 	int r;

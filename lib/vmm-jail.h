@@ -20,7 +20,9 @@ struct vmm_jail {
 int vmm_jail_enter(void *arg, struct error *err);
 
 /* What the monitor keeps once the VMM runs: mounts in its own namespace, files of anybody, ending
- * what it started. It reads what the guest sends, and starts nothing any more. */
+ * what it started; entering the containers' network namespace, changing it, and opening macvtaps,
+ * of which there are no device nodes yet. It reads what the guest sends, and starts nothing any
+ * more. */
 int monitor_jail_enter(struct error *err);
 
 struct file_jail {

@@ -55,6 +55,7 @@ static const struct {
 	{ "cpus", "3" },
 	{ "shared_fs", "\"virtiofs\"" },
 	{ "virtiofsd_path", "\"/v\"" },
+	{ "network_model", "\"bridge\"" },
 	{ "runtime_dir", "\"/run/other\"" },
 	{ "boot_timeout", "7" },
 	{ "request_timeout", "8" },
@@ -72,6 +73,7 @@ START_TEST(an_empty_object_gives_the_defaults)
 	ck_assert_str_eq(c->agent, "vcrt");
 	ck_assert_str_eq(c->accel, "auto");
 	ck_assert_str_eq(c->shared_fs, "9p");
+	ck_assert_str_eq(c->network_model, "tcfilter");
 	ck_assert_str_eq(c->runtime_dir, "/run/vcrt/sandboxes");
 	ck_assert_uint_eq(c->memory_mib, 512);
 	ck_assert_uint_eq(c->cpus, 1);

@@ -133,6 +133,22 @@ START_TEST(a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refu
 }
 END_TEST
 
+START_TEST(without_a_network_namespace_it_would_be_the_hosts_network)
+{
+	static const char text[] =
+		"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"r\"},\"linux\":{\"namespaces\":["
+		"{\"type\":\"mount\"}]}}";
+	auto_error struct error err = { 0 };
+
+	oci_spec_freep(&spec);
+	spec = oci_spec_parse(text, strlen(text), &err);
+	ck_assert_msg(spec != NULL, "%s", err.msg);
+	ck_assert_int_eq(namespaces_check(spec, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "linux.namespaces: no network namespace: the host's network "
+	                          "cannot be used by a container in a virtual machine");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("namespaces");
@@ -142,5 +158,6 @@ int main(void)
 	tcase_add_test(tc, our_own_namespace_is_inherited_as_without_an_entry);
 	tcase_add_test(tc,
 	               a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refused);
+	tcase_add_test(tc, without_a_network_namespace_it_would_be_the_hosts_network);
 	return scratch_run(tc);
 }
