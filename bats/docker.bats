@@ -1,75 +1,28 @@
 #!/usr/bin/env bats
-# Debian's Docker with vcrt as its runtime: a daemon of its own for this file.
+# Debian's Docker with vcrt as its runtime: run, exec, attach, logs, cp and what is seen of them.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # the guest's shell expands; tests are subshells
 load helpers
 load clients
+load docker
 
 setup_file() {
-	needs /usr/sbin/dockerd /usr/bin/docker
-	client_setup_file exec/runtime-runc/moby
-	jq -n --arg path "$RUNTIME" \
-		'{runtimes: {vcrt: {path: $path}}, "default-runtime": "vcrt", "live-restore": true}' \
-		>"$T/daemon.json"
-	start_docker
-	rootfs_tar | docker import - busybox:test >/dev/null
-	remember_engine
-}
-
-start_docker() {
-	# The machine may have another client, of another version, first in PATH.
-	start_daemon dockerd /usr/sbin/dockerd --config-file "$T/daemon.json" -H "unix://$T/docker.sock" \
-		--data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/docker.pid" --bridge none \
-		--iptables=false --ip-forward=false --ip-masq=false --userland-proxy=false \
-		--cgroup-parent "/$ID" -- docker version
+	docker_setup_file experimental true
 }
 
 teardown_file() {
 	client_teardown_file
 }
 
-docker() {
-	timeout --foreground -k 5 "$CLIENT_LIMIT" /usr/bin/docker -H "unix://$T/docker.sock" "$@"
-}
-
-remove_all() {
-	docker ps -aq | xargs -r timeout -k 5 "$CLIENT_LIMIT" \
-		/usr/bin/docker -H "unix://$T/docker.sock" rm -f >/dev/null
-}
-
-docker_run() { # OPTION... COMMAND...
-	docker run --rm --network none "$@"
-}
-
-up() { # OPTION... -- COMMAND...: a container "c" that goes on
-	local -a options=()
-
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	docker run -d --name c-c --network none "${options[@]}" busybox:test "${@:2}" >/dev/null
-}
-
-inspect() { # FORMAT
-	docker inspect -f "$1" c-c
-}
-
-# --- Running -------------------------------------------------------------------------------------
-
 @test "docker: exit codes, of the program and for one that cannot be run" {
-	run docker_run busybox:test sh -c 'exit 7'
-	[ "$status" -eq 7 ]
-	run docker_run --init busybox:test sh -c 'kill -9 $$'
-	[ "$status" -eq 137 ]
-	run docker_run --init busybox:test sh -c 'kill -11 $$'
-	[ "$status" -eq 139 ]
+	docker_run busybox:test true
+	run -7 docker_run busybox:test sh -c 'exit 7'
+	run -137 docker_run --init busybox:test sh -c 'kill -9 $$'
+	run -139 docker_run --init busybox:test sh -c 'kill -11 $$'
 	run -127 docker_run busybox:test nosuch
 	[[ $output == *'exec: "nosuch": executable file not found in $PATH'* ]]
-	run docker_run busybox:test /etc/passwd
-	[ "$status" -eq 126 ]
+	run -126 docker_run busybox:test /etc/passwd
 	[[ $output == *'permission denied'* ]]
-	run docker_run busybox:test /bin
-	[ "$status" -eq 126 ]
+	run -126 docker_run busybox:test /bin
 }
 
 @test "docker: standard input ends, output is complete and apart from errors, a terminal has its size" {
@@ -77,184 +30,173 @@ inspect() { # FORMAT
 	docker_run -i busybox:test sh -c 'cat; echo err >&2' <big >out 2>err
 	cmp big out
 	[ "$(cat err)" = err ]
-	# What is typed is echoed at once, even into the middle of a line: wait for the line's end.
-	python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=$'ready\r\n' send='typed\n' \
-		expect=$'got typed\r\n' resize=32x98 -- \
-		timeout 60 /usr/bin/docker -H "unix://$T/docker.sock" run --rm -it --network none \
-		busybox:test sh -c 'stty size; echo ready; read -r x; echo "got $x"
-			until [ "$(stty size)" = "32 98" ]; do sleep 0.1; done; stty size' >out
-	grep -qx $'31 97\r' out
+	# Docker sends the size after the start. What is typed is echoed at once, even into the middle of
+	# a line: wait for the line's end.
+	at_terminal 31x97 expect=$'ready\r\n' send='typed\n' expect=$'got typed\r\n' resize=32x98 -- \
+		run --rm -it --network none busybox:test sh -c '
+			until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done; echo ready; read -r x; echo "got $x"
+			until [ "$(stty size)" = "32 98" ]; do sleep 0.1; done; echo end' >out
 	grep -qx $'ready\r' out
-	grep -qx $'32 98\r' out
+	grep -qx $'end\r' out
 }
 
-@test "docker: options of run reach the container" {
-	mkdir -p host
-	echo fromhost >host/file
-	echo '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"],
-		"action": "SCMP_ACT_ERRNO"}]}' >seccomp.json
-	up --init --read-only --tmpfs /tmp:size=1m -v "$T/host:/mnt/host" -v volume:/mnt/volume \
-		-v "$T/host/file:/mnt/file:ro" --device /dev/null:/dev/mynull --cap-drop ALL --cap-add NET_ADMIN \
-		--ulimit nofile=123:456 --sysctl kernel.msgmax=12345 --hostname inside --shm-size 8m \
-		--security-opt seccomp=seccomp.json -w /root --add-host other:1.2.3.4 --dns 9.9.9.9 \
-		-e A=b -m 256m --pids-limit 77 --cpus 0.5 -- sh -c 'sleep 1000'
-	docker exec c-c sh -c '
-		cat /proc/1/comm /mnt/file /proc/sys/kernel/msgmax
-		df -k /tmp /dev/shm | tr -s " " | cut -d " " -f 2
-		grep CapEff /proc/self/status | cut -f 2; ulimit -n; ulimit -Hn; hostname; pwd; echo $A
-		ls -l /dev/mynull | tr -s " " | cut -d " " -f 5-6; grep other /etc/hosts; cat /etc/resolv.conf
-		cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max' >out
-	cat out >&2
-	diff out - <<-END
-		docker-init
-		fromhost
-		12345
-		1K-blocks
-		1024
-		8192
-		0000000000001000
-		123
-		456
-		inside
-		/root
-		b
-		1, 3
-		1.2.3.4	other
-		nameserver 9.9.9.9
-		268435456
-		77
-		50000 100000
-	END
-	run docker exec c-c sh -c 'touch /x; echo no >/mnt/file; mkdir /tmp/x'
-	[[ $output == *'/x: Read-only file system'*'/mnt/file: Read-only file system'*'not permitted'* ]]
-	docker exec c-c sh -c 'echo made >/mnt/host/new; echo kept >/mnt/volume/new'
-	[ "$(cat host/new)" = made ]
-	docker rm -f c-c >/dev/null
-	run docker_run -v volume:/v:ro -u 12:34 --group-add 56 busybox:test sh -c 'cat /v/new; id'
-	[ "$output" = 'kept'$'\n''uid=12 gid=34 groups=34,56' ]
-}
+@test "docker: exec with its status, input, user, place and terminal; its death is the program's" {
+	local pid
 
-# --- While it runs -------------------------------------------------------------------------------
-
-@test "docker: exec, logs, attach, top, stats, update, cp, pause and what they change" {
-	up -m 256m -- sh -c 'echo out; echo err >&2; trap "echo usr1" USR1; while :; do sleep 0.2; done'
-	wait_until 30 eval '[ "$(docker logs c-c 2>&1 | wc -l)" = 2 ]'
-	[ "$(docker logs c-c 2>err)" = out ]
-	[ "$(cat err)" = err ]
-
-	run docker exec c-c sh -c 'exit 5'
-	[ "$status" -eq 5 ]
-	run docker exec c-c nosuch
-	[ "$status" -eq 126 ]
+	up -- sleep 1000
+	run -5 docker exec c-c sh -c 'exit 5'
+	run -126 docker exec c-c nosuch
 	[[ $output == *'executable file not found in $PATH'* ]]
-	[ "$(inspect '{{.State.Running}}')" = true ]
+	is_now '{{.State.Running}}' true
 	[ "$(echo data | docker exec -i c-c cat)" = data ]
 	run docker exec -u 1:2 -w /tmp -e A=b c-c sh -c 'id; pwd; echo $A'
 	[ "$output" = $'uid=1 gid=2 groups=2\n/tmp\nb' ]
 	docker exec -d c-c sh -c 'echo detached >/tmp/detached'
 	wait_until 30 docker exec c-c grep -q detached /tmp/detached
-	python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 -- timeout 60 /usr/bin/docker \
-		-H "unix://$T/docker.sock" exec -it c-c \
-		sh -c 'until stty size | grep 97; do sleep 0.1; done' >out # Docker sends it after the start
-	grep -qx $'31 97\r' out
 
+	# Docker sends the size after the start.
+	at_terminal 31x97 expect=$'ready\r\n' send='typed\n' expect=$'got typed\r\n' -- exec -it c-c \
+		sh -c 'until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done; tty; echo ready
+			read -r x; echo "got $x"; exit 0' >out
+	grep -qx $'/dev/pts/[0-9]*\r' out
+
+	docker exec -d c-c sleep 4321
+	wait_until 30 guest_has 'sleep 4321'
+	docker top c-c -o pid,args >listed
+	grep -q 'sleep 1000$' listed
+	pid=$(awk '/sleep 4321$/ { print $1 }' listed)
+	kill -9 "$pid"
+	wait_until 30 guest_lacks 'sleep 4321'
+	docker exec c-c true
+}
+
+@test "docker: logs, signals, top, stats, update, pause, and nobody else's files in the VMM" {
+	local pid other
+
+	up -m 256m -- sh -c 'echo out; echo err >&2; trap "echo usr1" USR1; while :; do sleep 0.2; done'
+	wait_until 30 logs_have out
+	wait_until 30 logs_have err
+	[ "$(docker logs c-c 2>err)" = out ]
+	[ "$(cat err)" = err ]
 	docker kill -s USR1 c-c >/dev/null
-	wait_until 30 eval 'docker logs c-c 2>&1 | grep -q usr1'
+	wait_until 30 logs_have usr1
+
 	docker top c-c | grep -q 'while :; do sleep 0.2; done'
-	docker stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' c-c | grep -v '^0B' | grep -qv ' 0$'
+	docker stats --no-stream --format '{{.CPUPerc}} {{.MemUsage}} {{.PIDs}}' c-c >figures
+	awk '{ exit !($1 + 0 > 0 && $2 + 0 > 0 && $NF > 0) }' figures || fail "$(cat figures)"
 	docker update -m 300m --memory-swap 400m --cpus 0.7 c-c >/dev/null
 	[ "$(docker exec c-c cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max)" = \
 		$'314572800\n70000 100000' ]
 
-	echo in >in
-	docker cp in c-c:/root/in
-	[ "$(docker exec c-c cat /root/in)" = in ]
-	docker exec c-c sh -c 'echo inside >/root/inside'
-	docker cp c-c:/root/inside outside
-	[ "$(cat outside)" = inside ]
+	# Pipes and sockets that the VMM shares with the engine would be leaks.
+	pid=$(process_of vmm)
+	for other in $(engine_pids) "$(parent_of "$(inspect '{{.State.Pid}}')")"; do
+		readlink "/proc/$other/fd/"* || true
+	done | grep -E '^(pipe|socket):' | sort -u >of-engine
+	[ -s of-engine ]
+	[ -n "$(readlink "/proc/$pid/fd/"*)" ]
+	run ! grep -qxF -f of-engine <(readlink "/proc/$pid/fd/"*)
+	# All of the sandbox is in the container's cgroup.
+	[ "$(cat "/proc/$pid/cgroup")" = "$(cat "/proc/$(inspect '{{.State.Pid}}')/cgroup")" ]
+	grep -q "/$ID/$(inspect '{{.Id}}')$" "/proc/$pid/cgroup"
 
 	docker pause c-c >/dev/null
-	[ "$(inspect '{{.State.Status}}')" = paused ]
-	run docker exec c-c true
-	[ "$status" -ne 0 ]
+	is_now '{{.State.Status}}' paused
+	run ! docker exec c-c true
 	docker unpause c-c >/dev/null
 	docker exec c-c true
-	docker pause c-c >/dev/null
-	docker rm -f c-c >/dev/null
+
+	run ! docker checkpoint create c-c point
+	[[ $output == *'checkpoint'* ]]
+	is_now '{{.State.Running}}' true
+	docker exec c-c true
 }
 
-@test "docker: attach, stop with a trap, a health check, restart, kill of what has ended" {
-	up --health-cmd 'test -e /healthy' --health-interval 1s --health-retries 1 -- \
-		sh -c 'trap "echo trapped; exit 3" TERM; echo up; while :; do sleep 0.2; done'
-	wait_until 30 eval '[ "$(inspect "{{.State.Health.Status}}")" = unhealthy ]'
-	docker exec c-c touch /healthy
-	wait_until 30 eval '[ "$(inspect "{{.State.Health.Status}}")" = healthy ]'
-	background timeout 60 /usr/bin/docker -H "unix://$T/docker.sock" attach --no-stdin c-c >attached
-	sleep 1
-	docker stop -t 30 c-c >/dev/null
-	[ "$(inspect '{{.State.ExitCode}}')" = 3 ]
-	wait_until 30 grep -q trapped attached
-	docker start c-c >/dev/null
-	wait_until 30 eval '[ "$(docker logs c-c | grep -c up)" = 2 ]'
-	docker restart -t 30 c-c >/dev/null
-	wait_until 30 eval '[ "$(docker logs c-c | grep -c up)" = 3 ]'
+@test "docker: cp of files and directories both ways, while it runs and after" {
+	up -v volume:/volume -- sh -c 'mkdir -p /root/there/deep; echo inside >/root/there/deep/file
+		ln -s /etc/passwd /root/there/link; echo made; sleep 1000'
+	wait_until 30 logs_have made
+	mkdir -p tree/sub
+	echo "of $ID" >"tree/sub/$ID"
+	docker cp tree c-c:/root/
+	docker cp "tree/sub/$ID" c-c:/volume/
+	[ "$(docker exec c-c cat "/root/tree/sub/$ID" "/volume/$ID")" = $"of $ID"$'\n'"of $ID" ]
+	[ ! -e /root/tree ]
+	[ ! -e "/volume" ]
+	docker exec c-c sh -c 'echo more >>/root/tree/sub/more'
+	docker cp c-c:/root/there back
+	[ "$(cat back/deep/file)" = inside ]
+	[ "$(readlink back/link)" = /etc/passwd ]
+	docker cp c-c:/root/tree/sub/more - | tar -xOf - | grep -qx more
+	run ! docker cp c-c:/root/nosuch .
 	docker kill c-c >/dev/null
-	[ "$(inspect '{{.State.ExitCode}}')" = 137 ]
-	run docker kill c-c
-	[ "$status" -eq 1 ]
-	[[ $output == *'is not running'* ]]
-}
-
-# --- Violence ------------------------------------------------------------------------------------
-
-@test "docker: kill -9 of the stand-in is an exit with 137, and the same container starts again" {
-	up -- sleep 1000
-	local pid
-
-	pid=$(inspect '{{.State.Pid}}')
-	record_processes
-	kill -9 "$pid"
-	[ "$(docker wait c-c)" = 137 ]
-	wait_until 10 eval '[ -z "$(pids_recorded)" ]'
-	wait_until 10 eval '[ -z "$(files_left)" ]'
-	run ! grep -q 'cannot delete running task' "$T/dockerd.log"
+	docker cp c-c:/root/tree/sub/more .
+	[ "$(cat more)" = more ]
+	docker cp more c-c:/root/
 	docker start c-c >/dev/null
-	docker exec c-c true
-	docker rm -f c-c >/dev/null
-	up -- sleep 1000
-	docker rm -f c-c >/dev/null
+	[ "$(docker exec c-c cat /root/more)" = more ]
 }
 
-@test "docker: a container survives the daemon's restart, and goes on with exec and its exit code" {
-	local pid
+@test "docker: attach, from a terminal, too, and stop with a trap" {
+	local -a command
 
-	up -- sh -c 'trap "exit 4" TERM; while :; do sleep 0.2; done'
-	pid=$(inspect '{{.State.Pid}}')
-	stop_daemon dockerd
-	start_docker
-	remember_engine
-	[ "$(inspect '{{.State.Pid}} {{.State.Running}}')" = "$pid true" ]
-	docker exec c-c true
+	up -it -- sh -c 'trap "echo trapped; exit 3" TERM; echo up
+		while :; do read -r -t 1 x && echo "got $x"; done'
+	wait_until 30 logs_have $'up\r'
+	# With ctrl-p ctrl-q one leaves it running.
+	run -1 at_terminal 30x90 send='typed\n' expect=$'got typed\r\n' send='\x10\x11' -- attach c-c
+	[[ $output == *'read escape sequence'* ]]
+	is_now '{{.State.Running}}' true
+	docker_command attach --no-stdin --sig-proxy=false c-c
+	background "${command[@]}" >attached
 	docker stop -t 30 c-c >/dev/null
-	[ "$(inspect '{{.State.ExitCode}}')" = 4 ]
+	is_now '{{.State.ExitCode}}' 3
+	logs_have $'trapped\r'
+	wait_until 30 is_gone "$!"
+	docker rm c-c >/dev/null
+
+	up -- sh -c 'trap "echo trapped; exit 3" TERM; while :; do echo tick; sleep 0.2; done'
+	docker_command attach --no-stdin c-c
+	background "${command[@]}" >attached
+	wait_until 30 grep -qx tick attached
+	docker stop -t 30 c-c >/dev/null
+	is_now '{{.State.ExitCode}}' 3
+	wait_until 30 grep -qx trapped attached
+	run ! docker kill c-c
+	[[ $output == *'is not running'* ]]
+	docker stop c-c >/dev/null
 }
 
-@test "docker: exactly one record is logged for a failure" {
-	# Docker removes the log with the bundle: a program before ours keeps a copy.
+@test "docker: exactly one record is logged for a failure, and none for what succeeds" {
+	# Docker removes the log with the bundle: a program before ours keeps what each call has added.
 	cp "$RUNTIME" vcrt.saved
 	cat >"$RUNTIME.new" <<-END
 		#!/bin/sh
+		case "\$*" in
+		*" create "*) verb=create ;;
+		*" exec "*) verb=exec ;;
+		*) exec $T/vcrt.saved "\$@" ;;
+		esac
+		log=\$4
+		had=\$(cat "\$log" 2>/dev/null | wc -l)
 		$T/vcrt.saved "\$@"
 		status=\$?
-		case "\$*" in *" create "*) cp "\$4" $T/copied.json ;; esac
+		tail -n +\$((had + 1)) "\$log" >$T/\$verb.\$status.json
 		exit \$status
 	END
 	chmod 755 "$RUNTIME.new"
 	mv "$RUNTIME.new" "$RUNTIME"
 	run -127 docker_run busybox:test nosuch
+	up -- sleep 1000
+	run -126 docker exec c-c nosuch
+	docker exec c-c true
 	cp vcrt.saved "$RUNTIME.new"
 	mv "$RUNTIME.new" "$RUNTIME"
-	[ "$(wc -l <copied.json)" -eq 1 ]
-	jq -e '.level == "error" and (.msg | contains("executable file not found"))
-		and (.time | fromdateiso8601 > 0)' copied.json
+	for failure in create.1.json exec.255.json; do
+		[ "$(wc -l <"$failure")" -eq 1 ]
+		jq -e '.level == "error" and (.msg | contains("executable file not found"))
+			and (.time | fromdateiso8601 > 0)' "$failure"
+	done
+	[ -f create.0.json ] && [ ! -s create.0.json ]
+	[ -f exec.0.json ] && [ ! -s exec.0.json ]
 }
