@@ -145,6 +145,9 @@
 #define PROTOCOL_PORT_NAME "vcrt.agent" /* of the virtio-serial port */
 #define PROTOCOL_SHARE "/run/vcrt/share"
 #define PROTOCOL_SHARE_TAG "vcrt"
+/* A tmpfs of this source, with a name of hexadecimal digits and hyphens after a slash, is one for
+ * all containers that have it; options of the first one's file system count. */
+#define PROTOCOL_SHM "/run/vcrt/shm"
 
 #define PROTOCOL_HEADER 16
 #define PROTOCOL_MAX_DATA (32 * 1024) /* payload of a data frame */

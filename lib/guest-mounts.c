@@ -213,26 +213,6 @@ static char *path_in(const char *bundle, const char *path)
 	return path && *path == '/' ? str_dup(path) : str_fmt("%s/%s", bundle, path ? path : "");
 }
 
-/* Shared memory must be mapped by several processes of the guest, which the share cannot offer: it
- * is the guest's own, as large as the caller made it. */
-static void localise_shm(struct oci_mount *m, const char *source)
-{
-	struct statfs fs;
-	unsigned long long size = 64ull << 20;
-
-	if (statfs(source, &fs) == 0 && fs.f_blocks)
-		size = (unsigned long long)fs.f_blocks * (unsigned long long)fs.f_bsize;
-	set(&m->type, str_dup("tmpfs"));
-	set(&m->source, str_dup("shm"));
-	strv_free(m->options);
-	m->options = NULL;
-	strv_push(&m->options, "nosuid");
-	strv_push(&m->options, "noexec");
-	strv_push(&m->options, "nodev");
-	strv_push(&m->options, "mode=1777");
-	strv_pushf(&m->options, "size=%llu", size);
-}
-
 /* Of two options that undo each other the last one counts. */
 static bool option_is_on(const struct oci_mount *m, const char *on, const char *off)
 {
@@ -245,6 +225,34 @@ static bool option_is_on(const struct oci_mount *m, const char *on, const char *
 			is_on = false;
 	}
 	return is_on;
+}
+
+/* Shared memory must be mapped by several processes of the guest, which the share cannot offer: it
+ * is the guest's own, as large as the caller made it, and the same one for all containers of a VM
+ * for which the caller has made one. */
+static void localise_shm(struct oci_mount *m, const char *source)
+{
+	struct statfs fs;
+	struct stat st;
+	unsigned long long size = 64ull << 20;
+	bool readonly = option_is_on(m, "ro", "rw");
+
+	if (statfs(source, &fs) == 0 && fs.f_blocks)
+		size = (unsigned long long)fs.f_blocks * (unsigned long long)fs.f_bsize;
+	set(&m->type, str_dup("tmpfs"));
+	set(&m->source, stat(source, &st) < 0
+	                        ? str_dup("shm")
+	                        : str_fmt(PROTOCOL_SHM "/%llx-%llx", (unsigned long long)st.st_dev,
+	                                  (unsigned long long)st.st_ino));
+	strv_free(m->options);
+	m->options = NULL;
+	if (readonly)
+		strv_push(&m->options, "ro");
+	strv_push(&m->options, "nosuid");
+	strv_push(&m->options, "noexec");
+	strv_push(&m->options, "nodev");
+	strv_push(&m->options, "mode=1777");
+	strv_pushf(&m->options, "size=%llu", size);
 }
 
 static bool takes_submounts(const struct oci_mount *m)

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "agent/protocol.h"
 #include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -124,19 +125,23 @@ END_TEST
 
 START_TEST(shared_memory_is_the_guests_own_and_as_large)
 {
-	auto_free char *members = NULL;
+	auto_free char *members = NULL, *expected = NULL;
+	struct stat st;
 
 	scratch_new();
 	scratch_unshare_mounts();
 	ck_assert_int_eq(mount("shm", scratch_root(), "tmpfs", 0, "size=4m"), 0);
 	members = str_fmt(",\"mounts\":[{\"destination\":\"/dev/shm\",\"type\":\"bind\","
-	                  "\"source\":\"%s\",\"options\":[\"rbind\"]}]",
+	                  "\"source\":\"%s\",\"options\":[\"rbind\",\"ro\"]}]",
 	                  scratch_root());
 	make(members);
-	assert_json(
-		json_get(guest, "mounts"),
-		"[{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
-		"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=4194304\"]}]");
+	ck_assert_int_eq(stat(scratch_root(), &st), 0);
+	expected =
+		str_fmt("[{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\","
+	                "\"source\":\"%s/%llx-%llx\",\"options\":[\"ro\",\"nosuid\",\"noexec\","
+	                "\"nodev\",\"mode=1777\",\"size=4194304\"]}]",
+	                PROTOCOL_SHM, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	assert_json(json_get(guest, "mounts"), expected);
 	assert_json(mounts, "[{\"type\":\"tmpfs\",\"dest\":\"/dev/shm\"}]");
 	umount2(scratch_root(), MNT_DETACH);
 	scratch_remove();

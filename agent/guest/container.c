@@ -149,7 +149,8 @@ static int container_prepare(struct container *ct, struct error *err)
 	if (modules_for(ct->spec, err) < 0)
 		return -err->code;
 	devices_leave_out(ct->spec);
-	if (mounts_allow(ct->spec->n_mounts, err) < 0 || namespaces_plan(&ct->ns, x, err) < 0 ||
+	if (shm_use(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
+	    namespaces_plan(&ct->ns, x, err) < 0 ||
 	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)

@@ -210,6 +210,10 @@ struct mount_state {
 	struct launch *l;
 };
 int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
+/* Parent: mounts of shared memory (PROTOCOL_SHM) become binds of what is made for them, which is
+ * given up, once the container is no longer one of g's, with the last one that uses it. */
+int shm_use(struct oci_spec *spec, struct error *err);
+void shm_release(const struct guest *g, const struct oci_spec *spec);
 /* Parent: a sysfs that is mounted nowhere yet, for a container that may make none. Its descriptor
  * in *fd, -1 when it needs none. */
 int mounts_sysfs(const struct oci_spec *spec, unsigned clone_flags, int *fd, struct error *err);

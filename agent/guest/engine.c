@@ -116,6 +116,7 @@ void container_free(struct container *ct)
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
 	notify_free(ct->notify);
+	shm_release(ct->guest, ct->spec);
 	oci_spec_free(ct->spec);
 	free(ct->bundle);
 	free(ct->id);
