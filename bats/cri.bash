@@ -83,23 +83,29 @@ image_tar() { # REFERENCE
 
 # Start a pod, as configured and changed by FILTER; its ID.
 run_pod() { # NAME [HANDLER [FILTER]]
+	local answer
+
 	jq -n --arg name "$1" --arg logs "$T/logs/$1" --arg parent "/$ID" '{
 		metadata: {$name, uid: "uid-\($name)", namespace: "default"}, hostname: $name,
 		log_directory: $logs, dns_config: {servers: ["10.96.0.10"], searches: ["cluster.local"]},
 		linux: {cgroup_parent: $parent, security_context: {namespace_options: {pid: 1}}}}' |
 		jq "${3:-.}" >"$T/pod-$1.json"
-	cri RunPodSandbox "$(jq --arg h "${2-vcrt}" '{config: ., runtime_handler: $h}' "$T/pod-$1.json")" |
-		jq -r .pod_sandbox_id
+	answer=$(cri RunPodSandbox \
+		"$(jq --arg h "${2-vcrt}" '{config: ., runtime_handler: $h}' "$T/pod-$1.json")") &&
+		jq -r .pod_sandbox_id <<<"$answer"
 }
 
 # Create a container that runs a shell's commands, as configured and changed by FILTER; its ID.
-create_in() { # POD-NAME POD-ID NAME COMMANDS [FILTER]
+create_in() { # POD-NAME POD-ID NAME COMMANDS [FILTER [JQ-ARGUMENT...]]
+	local answer
+
 	jq -n --arg name "$3" --arg image "$IMAGE" --arg commands "$4" '{metadata: {$name}, image: {$image},
 		command: ["sh", "-c", $commands], log_path: "\($name).log",
-		linux: {security_context: {namespace_options: {pid: 1}}}}' | jq "${5:-.}" >"$T/container.json"
-	cri CreateContainer "$(jq -n --arg pod_sandbox_id "$2" --slurpfile pod "$T/pod-$1.json" \
+		linux: {security_context: {namespace_options: {pid: 1}}}}' | jq "${@:6}" "${5:-.}" >"$T/container.json"
+	answer=$(cri CreateContainer "$(jq -n --arg pod_sandbox_id "$2" --slurpfile pod "$T/pod-$1.json" \
 		--slurpfile config "$T/container.json" \
-		'{$pod_sandbox_id, config: $config[0], sandbox_config: $pod[0]}')" | jq -r .container_id
+		'{$pod_sandbox_id, config: $config[0], sandbox_config: $pod[0]}')") &&
+		jq -r .container_id <<<"$answer"
 }
 
 start_in() { # POD-NAME POD-ID NAME COMMANDS [FILTER]
