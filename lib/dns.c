@@ -107,6 +107,14 @@ static void stop_reading(struct dns *d)
 		loop_remove(&f->source);
 }
 
+/* Nobody is there. What comes next has another socket: with address translation on its way, as
+ * Docker has it, this one would go on to where the name server was. */
+static void refuse(struct flow *f)
+{
+	datagrams_send(f->dns->datagrams, f->number, NULL, 0);
+	flow_free(f);
+}
+
 static void on_answer(int fd, uint32_t events, void *arg)
 {
 	struct flow *f = arg;
@@ -117,12 +125,14 @@ static void on_answer(int fd, uint32_t events, void *arg)
 	for (int i = 0; i < READS && datagrams_have_room(d->datagrams); i++) {
 		ssize_t n = recv(fd, data, DATAGRAM_MAX, MSG_DONTWAIT);
 
+		if (n < 0 && errno == ECONNREFUSED) {
+			refuse(f);
+			break;
+		}
+		if (n < 0)
+			break;
 		if (n > 0)
 			datagrams_send(d->datagrams, f->number, data, (size_t)n);
-		else if (n < 0 && errno == ECONNREFUSED)
-			datagrams_send(d->datagrams, f->number, NULL, 0);
-		else if (n < 0)
-			break;
 	}
 	if (!datagrams_have_room(d->datagrams))
 		stop_reading(d);
@@ -202,15 +212,17 @@ static void on_question(void *arg, uint32_t conversation, const uint8_t *data, s
 	struct dns *d = arg;
 	struct flow *f = use_flow(d, conversation);
 
-	if (!f) {
-		if (datagrams_have_room(d->datagrams))
-			datagrams_send(d->datagrams, conversation, NULL, 0);
-		return;
-	}
-	f->last_used = loop_now_ms();
 	/* That an earlier one was refused is told once, to whoever comes first. */
-	if (send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED)
-		(void)send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (f && send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED) {
+		flow_free(f);
+		f = new_flow(d, conversation);
+		if (f)
+			(void)send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	if (f)
+		f->last_used = loop_now_ms();
+	else if (datagrams_have_room(d->datagrams))
+		datagrams_send(d->datagrams, conversation, NULL, 0);
 }
 
 /* ---- connections ---- */

@@ -82,7 +82,7 @@ int box_new(void)
 	return ns;
 }
 
-static int count_fds(void)
+int box_count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	int n = 0;
@@ -99,7 +99,7 @@ void box_setup(void)
 	auto_error struct error err = { 0 };
 
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	before = count_fds();
+	before = box_count_fds();
 	box = box_new();
 	ck_assert_msg(netns_open(box, -1, &net, &err) == 0, "%s", err.msg);
 }
@@ -108,7 +108,7 @@ void box_teardown(void)
 {
 	netns_freep(&net);
 	close(box);
-	ck_assert_int_eq(count_fds(), before);
+	ck_assert_int_eq(box_count_fds(), before);
 }
 
 int box_outside;
