@@ -39,6 +39,7 @@ test_packages=(
 	man-db                              # formats the manual page
 	libcap2-bin                         # capabilities of files, on the share
 	iproute2                            # network namespaces
+	iptables                            # leads to a name server, as Docker does
 	procps python3
 )
 

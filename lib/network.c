@@ -5,6 +5,7 @@
 
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
+#include "lib/dns.h"
 #include "lib/monitor-internal.h"
 #include "lib/network.h"
 #include "lib/base/error.h"
@@ -36,6 +37,7 @@ struct asker {
 struct network {
 	struct monitor *m;
 	struct netns *ns;
+	struct dns *dns; /* as long as the agent is there */
 	struct nic *nics;
 	struct net_state *state; /* as it was read last */
 	struct asker *askers;    /* of the request under way, or of the one that begins */
@@ -288,6 +290,9 @@ static int read_namespace(struct network *n, bool *is_changed, struct error *err
 	*is_changed = !net_state_equal(n->state, state);
 	net_state_free(n->state);
 	n->state = steal_ptr(&state);
+	if (!n->dns)
+		n->dns = dns_new(n->m->loop, n->m->agent, n->ns);
+	dns_look(n->dns);
 	return 0;
 }
 
@@ -375,6 +380,12 @@ int network_join(struct monitor *m, int fd, struct error *err)
 	}
 	m->network = n;
 	return 0;
+}
+
+void network_stop(struct network *n)
+{
+	if (n)
+		dns_free(steal_ptr(&n->dns));
 }
 
 void network_free(struct network *n)

@@ -24,7 +24,9 @@ struct netns *network_namespace(const struct network *n);
 typedef void (*network_fn)(void *arg, const struct error *err);
 void network_sync(struct monitor *m, network_fn fn, void *arg);
 
-/* The VM is gone: take away what was made in the namespace. NULL is fine. */
+/* The agent is about to be closed. NULL is fine, here and below. */
+void network_stop(struct network *n);
+/* The VM is gone: take away what was made in the namespace. */
 void network_free(struct network *n);
 
 /* ---- network-request.c ---- */

@@ -16,6 +16,7 @@
 #include "lib/config.h"
 #include "lib/log-cap.h"
 #include "lib/monitor-internal.h"
+#include "lib/network.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
 #include "lib/vm-config.h"
@@ -58,6 +59,7 @@ void vm_stop(struct monitor *m)
 	loop_remove(&m->boot_timer);
 	log_cap_free(m->log_cap);
 	m->log_cap = NULL;
+	network_stop(m->network);
 	if (m->agent)
 		agent_close(m->agent);
 	m->agent = NULL;

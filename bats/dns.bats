@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# A name server on the loopback of the network namespace, as Docker has one for networks that users
+# make: the container asks it as if it were in that namespace. $T/c is the container's namespace,
+# 4053 the port that the server really has there: address translation leads to it from port 53.
+# shellcheck disable=SC2016,SC2154 # the guest's shell expands
+load helpers
+
+PORT=4053
+
+inside() { # COMMAND...
+	nsenter --net="$T/c" "$@"
+}
+
+setup_dns() {
+	needs iptables ip ss unshare nsenter cc /usr/bin/python3
+	cc -D_GNU_SOURCE -O -static -o "$B/rootfs/bin/lookups" "$BATS_TEST_DIRNAME/lookups.c"
+	: >"$T/c"
+	unshare --net="$T/c" true
+	HOST_MOUNTS+=("$T/c")
+	inside ip link set lo up
+	edit --arg p "$T/c" '(.linux.namespaces[] | select(.type == "network")).path = $p'
+	echo nameserver 127.0.0.11 >"$B/rootfs/etc/resolv.conf"
+	args sleep 1000
+}
+
+start_name_server() {
+	local protocol
+
+	background nsenter --net="$T/c" /usr/bin/python3 "$BATS_TEST_DIRNAME/resolver.py" "$PORT"
+	for protocol in udp tcp; do
+		wait_until 30 is_listening "$protocol"
+		inside iptables -w -t nat -A OUTPUT -d 127.0.0.11 -p "$protocol" --dport 53 \
+			-j DNAT --to-destination "127.0.0.11:$PORT"
+	done
+}
+
+is_listening() { # udp|tcp
+	inside ss -H -l -n "--$1" src "127.0.0.11:$PORT" | grep -q .
+}
+
+lookups() { # ARGUMENT...
+	vcrt exec "$ID" lookups "$@"
+}
+
+says() { # TEXT COMMAND...
+	[ "$("${@:2}")" = "$1" ]
+}
+
+@test "dns: names are looked up by UDP and TCP, many at a time, in answers of every size" {
+	setup_dns
+	start_name_server
+	vcrt run -d --bundle "$B" "$ID" </dev/null
+	vcrt exec "$ID" nslookup web.test >out
+	[ "$(grep -c 127.0.0.11:53 out)" -eq 1 ]
+	[ "$(grep -c '^Address: 10\.99\.0\.1$' out)" -eq 1 ]
+	[ "$(grep -c '^Address: fd99::1$' out)" -eq 1 ]
+	[ "$(lookups udp 100 web.test 512)" = '100 answers of 42 bytes' ]
+	[ "$(lookups tcp 100 web.test 512)" = '100 answers of 42 bytes' ]
+	[ "$(lookups udp 20 size-4000.test 4096)" = '20 answers of 4000 bytes' ]
+	[ "$(lookups udp 2 size-65000.test 65507)" = '2 answers of 65000 bytes' ]
+	[ "$(lookups udp 1 size-4000.test 512)" = '1 answers of 32 bytes, cut off' ]
+	[ "$(lookups tcp 20 size-65000.test 512)" = '20 answers of 65000 bytes' ]
+
+	# One that is never answered is in nobody's way.
+	background "$VCRT" "${VCRT_ARGS[@]}" exec "$ID" lookups udp 100 mute.test 512 >mute 2>&1
+	[ "$(lookups udp 100 web.test 512)" = '100 answers of 42 bytes' ]
+	[ ! -s mute ]
+
+	# The port is free for a server of the container, as it is with address translation.
+	vcrt exec -d "$ID" nc -l -p 53 -e echo own
+	wait_until 30 says own vcrt exec "$ID" nc -w 5 127.0.0.1 53
+	[ "$(lookups tcp 1 web.test 512)" = '1 answers of 42 bytes' ]
+
+	# Nothing else of the loopback is within reach.
+	background nsenter --net="$T/c" /usr/bin/python3 "$BATS_TEST_DIRNAME/resolver.py" 5000
+	PORT=5000 wait_until 30 is_listening tcp
+	run -1 vcrt exec "$ID" nc -w 5 127.0.0.11 5000
+	[[ $output == *refused* ]]
+}
+
+@test "dns: a name server is found as the program starts, may end, and come back" {
+	setup_dns
+	create_container "$ID"
+	start_name_server
+	vcrt start "$ID"
+	[ "$(lookups udp 1 web.test 512)" = '1 answers of 42 bytes' ]
+	kill "$!"
+	wait_until 30 is_gone "$!"
+	run -1 lookups udp 1 web.test 512
+	[ "$output" = 'Connection refused' ]
+	run -1 lookups tcp 1 web.test 512
+	inside iptables -w -t nat -F OUTPUT
+	PORT=4054 start_name_server
+	[ "$(lookups udp 100 web.test 512)" = '100 answers of 42 bytes' ]
+	[ "$(lookups tcp 100 web.test 512)" = '100 answers of 42 bytes' ]
+}
+
+@test "dns: without a name server there is nothing, and one that comes with an interface is found" {
+	setup_dns
+	vcrt run -d --bundle "$B" "$ID" </dev/null
+	run -1 lookups udp 1 web.test 512
+	[ "$output" = 'Connection refused' ]
+	[ "$(vcrt exec "$ID" cat /proc/net/udp | wc -l)" -eq 1 ]
+	start_name_server
+	inside ip link add eth0 type veth peer name p0
+	inside ip link set eth0 up
+	wait_until 30 says '1 answers of 42 bytes' lookups udp 1 web.test 512
+	[ "$(lookups tcp 100 web.test 512)" = '100 answers of 42 bytes' ]
+}
