@@ -366,7 +366,7 @@ END_TEST
 START_TEST(a_name_server_that_is_slow_holds_up_nobody_else)
 {
 	int fds[MANY];
-	auto_close int tcp = -1, other = -1;
+	auto_close int tcp = -1;
 
 	start_server();
 	dns_look(dns);
