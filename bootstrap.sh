@@ -38,6 +38,7 @@ test_packages=(
 	python3-jsonschema                  # judges features and state by the specification's schemas
 	man-db                              # formats the manual page
 	libcap2-bin                         # capabilities of files, on the share
+	systemd cpio                        # the lab: another host with systemd, in a VM
 	iproute2                            # network namespaces
 	iptables                            # leads to a name server, as Docker does
 	procps python3

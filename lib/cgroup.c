@@ -236,18 +236,20 @@ static size_t count_processes(const char *dir)
 	return n;
 }
 
-/* Of a cgroup that is not made yet, what it will be below. */
+/* Of a cgroup that is not made yet, what it will be below. In version 2 a file says what was asked
+ * of its own cgroup, and what was asked of any above holds, too. */
 static bool is_frozen(const char *dir)
 {
-	auto_free char *at = str_dup(dir), *v1 = NULL, *v2 = NULL, *state = NULL;
-	auto_error struct error none = { 0 };
+	auto_free char *at = str_dup(dir);
+	bool is_frozen = false;
 
-	for (char *slash; !fs_exists(at) && (slash = strrchr(at, '/'));)
-		*slash = '\0';
-	v1 = str_fmt("%s/freezer.state", at);
-	v2 = str_fmt("%s/cgroup.freeze", at);
-	return fs_read(fs_exists(v1) ? v1 : v2, 64, &state, NULL, &none) == 0 &&
-	       (*state == 'F' || *state == '1'); /* FREEZING, FROZEN */
+	for (char *slash; !is_frozen && (slash = strrchr(at, '/')); *slash = '\0') {
+		auto_strv char **v1 = words_of(at, "freezer.state");
+		auto_strv char **v2 = words_of(at, "cgroup.freeze");
+
+		is_frozen = (v1 && !str_eq(v1[0], "THAWED")) || (v2 && str_eq(v2[0], "1"));
+	}
+	return is_frozen;
 }
 
 int cgroup_check(char *const *all, struct error *err)

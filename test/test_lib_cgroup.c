@@ -302,8 +302,8 @@ static char *file_of_cgroup(const char *file)
 
 START_TEST(a_frozen_cgroup_takes_no_container)
 {
-	auto_free char *path = str_fmt("%s/sub", name), *v1 = NULL, *v2 = NULL;
-	auto_strv char **all2 = NULL, **missing = NULL;
+	auto_free char *path = str_fmt("%s/sub/sub", name), *v1 = NULL, *v2 = NULL;
+	auto_strv char **all2 = NULL, **missing = NULL, **made2 = NULL;
 	auto_error struct error err = { 0 }, err2 = { 0 };
 
 	make(name);
@@ -316,6 +316,12 @@ START_TEST(a_frozen_cgroup_takes_no_container)
 	/* What is not made yet would be frozen there. */
 	ck_assert_int_eq(cgroup_plan(path, &all2, &missing, &err2), 0);
 	ck_assert_int_eq(cgroup_check(all2, &err2), -EBUSY);
+	/* What is there is, too. */
+	strv_pushf(&made2, "%.*s/sub", (int)(strrchr(v1 ? v1 : v2, '/') - (v1 ? v1 : v2)),
+	           v1 ? v1 : v2);
+	ck_assert_int_eq(mkdir(made2[0], 0755), 0);
+	ck_assert_int_eq(cgroup_check(all2, &err2), -EBUSY);
+	ck_assert_int_eq(cgroup_remove(made2, 2000, &err2), 0);
 }
 END_TEST
 
