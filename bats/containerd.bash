@@ -58,7 +58,12 @@ ctr_() {
 	timeout --foreground -k 5 "$CLIENT_LIMIT" ctr -a "$T/containerd.sock" -n "$ID" "$@"
 }
 
+# A file may have more to remove.
 remove_all() {
+	containerd_remove_all
+}
+
+containerd_remove_all() {
 	local id status=0
 
 	for id in $(ctr_ container ls -q); do
