@@ -100,11 +100,16 @@ same_network() { # NAMESPACE ID
 	}
 }
 
+# In the guest; a NIC that it lets go of is gone a moment later.
+has_interfaces() { # ID NAMES
+	[ "$(vcrt exec "$1" ls /sys/class/net | paste -s -d ' ')" = "$2" ]
+}
+
 # All that a namespace has on its interfaces.
 everything() { # NAMESPACE
 	inside "$1" ip -d -j link show | jq -S 'map(del(.stats64, .linkinfo.info_data))'
 	inside "$1" tc qdisc show
-	inside "$1" ip -j addr show | jq -S 'map(.addr_info | map(del(.valid_life_time, .preferred_life_time)))'
+	inside "$1" ip -j addr show | jq -S 'map(.addr_info | map(del(.valid_life_time, .preferred_life_time, .tentative)))'
 }
 
 # --- Tests ---------------------------------------------------------------------------------------
@@ -161,4 +166,244 @@ everything() { # NAMESPACE
 		[ "$(inside p "$B/rootfs/bin/traffic" udp "${address}2" "$ECHO" 5000)" = intact ]
 	done
 	[ "$(inside p "$B/rootfs/bin/traffic" tcp 10.1.0.2 "$ECHO" 104857600)" = intact ]
+}
+
+@test "network: two containers talk through a bridge, and by no other way" {
+	setup_network
+	new_namespace p
+	inside p ip link add br0 type bridge
+	inside p ip link set br0 up
+	inside p ip addr add 10.1.0.1/24 dev br0
+	new_namespace c
+	wire c eth0 p p0
+	inside c ip addr add 10.1.0.2/24 dev eth0
+	new_namespace d
+	wire d eth0 p p1
+	inside d ip addr add 10.1.0.3/24 dev eth0
+	inside p ip link set p0 master br0
+	inside p ip link set p1 master br0
+	args traffic echo "$ECHO"
+	run_detached "$ID"
+	use_namespace d
+	edit '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.eth0.forwarding": "0", "net.core.somaxconn": "77"}'
+	args sleep 1000
+	run_detached "$ID-2"
+	[ "$(vcrt exec "$ID-2" traffic tcp 10.1.0.2 "$ECHO" 1000000)" = intact ]
+	[ "$(vcrt exec "$ID-2" traffic udp 10.1.0.2 "$ECHO" 4000)" = intact ]
+	vcrt exec "$ID-2" ping -c 1 -W 10 10.1.0.1
+	inside p ip link set p0 down
+	run ! vcrt exec "$ID-2" ping -c 1 -W 2 10.1.0.2
+	# Sysctls of the network, also of an interface that came with it.
+	[ "$(vcrt exec "$ID-2" sh -c 'cd /proc/sys/net; echo $(cat ipv4/ip_forward ipv4/conf/eth0/forwarding \
+		core/somaxconn)')" = '1 0 77' ]
+}
+
+# The program of a hook, or of the caller, that fills the namespace of a stand-in.
+filler() {
+	cat >"$T/fill" <<-END
+		#!/bin/sh
+		set -e
+		state=\$(cat)
+		pid=\$(echo "\$state" | jq .pid)
+		ip link show dev lo up | grep -q lo || echo "lo is down" >&2
+		nsenter --net=/proc/\$pid/ns/net ip link show dev lo | grep -q LOOPBACK,UP
+		nsenter --net="$T/p" ip link add p0 type veth peer name eth7 netns /proc/\$pid/ns/net
+		nsenter --net="$T/p" ip link set p0 up
+		nsenter --net="$T/p" ip addr add 10.1.0.1/24 dev p0
+		nsenter --net=/proc/\$pid/ns/net sh -c '
+			ip addr add 10.1.0.2/24 dev eth7
+			ip link set eth7 up
+			ip route add default via 10.1.0.1'
+	END
+	chmod +x "$T/fill"
+}
+
+new_network() {
+	edit '.linux.namespaces |= map(if .type == "network" then del(.path) else . end)'
+}
+
+@test "network: a hook on the host fills the namespace, or the caller between create and start" {
+	setup_network
+	new_namespace p
+	filler
+	new_network
+	edit --arg t "$T" --arg path "$PATH" '.hooks.prestart = [{path: ($t + "/fill"), env: ["PATH=" + $path]}]'
+	run_container -- sh -c 'ping -c 1 -W 10 10.1.0.1 && ip route show default'
+	[ "$code" -eq 0 ]
+	grep -qx 'default via 10.1.0.1 dev eth7 ' "$T/out"
+	# The namespace, which nobody else has, is gone, and its wire.
+	wait_until 10 is_without p p0
+
+	edit 'del(.hooks)'
+	args sh -c 'ping -c 1 -W 10 10.1.0.1 && ip route show default'
+	create_container "$ID"
+	vcrt state "$ID" | "$T/fill"
+	vcrt start "$ID"
+	wait_until 30 is_status "$ID" stopped
+	grep -qx 'default via 10.1.0.1 dev eth7 ' "$T/$ID.out"
+}
+
+is_without() { # NAMESPACE INTERFACE
+	! inside "$1" ip link show dev "$2" >/dev/null 2>&1
+}
+
+@test "network: what changes while the container runs is followed" {
+	setup_network
+	usual_wire
+	run_detached "$ID"
+	same_network c "$ID"
+
+	inside c ip addr add 10.1.0.9/24 dev eth0
+	inside c ip addr del fd01::2/64 dev eth0
+	inside c ip route add 10.8.0.0/16 via 10.1.0.1
+	inside c ip link set eth0 mtu 1300
+	same_network c "$ID"
+	inside p "$B/rootfs/bin/busybox" ping -c 1 -W 10 10.1.0.9
+
+	inside c ip link set eth0 down
+	inside c ip link set eth0 name lan0
+	inside c ip link set lan0 mtu 9000 address 02:00:00:00:00:09 up
+	inside c ip addr del 10.1.0.9/24 dev lan0
+	inside p ip link set p0 mtu 9000
+	same_network c "$ID"
+	vcrt exec "$ID" ping -c 1 -W 10 -s 8972 10.1.0.1
+
+	# As "docker network connect" and "disconnect" do it.
+	wire c eth1 p p1
+	inside c ip addr add 10.2.0.2/24 dev eth1
+	inside p ip addr add 10.2.0.1/24 dev p1
+	same_network c "$ID"
+	vcrt exec "$ID" ping -c 1 -W 10 10.2.0.1
+	inside c ip link del lan0
+	same_network c "$ID"
+	wait_until 30 has_interfaces "$ID" 'eth1 lo'
+	vcrt exec "$ID" ping -c 1 -W 10 10.2.0.1
+	inside c ip link set eth1 netns "$T/p"
+	same_network c "$ID"
+	wait_until 30 has_interfaces "$ID" lo
+	run ! grep ingress <(inside c tc qdisc show)
+}
+
+@test "network: every model carries traffic, and nothing is left, also after kill -9 of the monitor" {
+	local model before
+
+	setup_network
+	usual_wire
+	start_echo p
+	for model in bridge macvtap tcfilter; do
+		configure memory 512 network_model "\"$model\""
+		before=$(everything c)
+		wire c eth1 p p1
+		run_detached "$ID"
+		[ "$(vcrt exec "$ID" traffic tcp 10.1.0.1 "$ECHO" 200000)" = intact ]
+		[ "$(vcrt exec "$ID" traffic udp fd01::1 "$ECHO" 1000)" = intact ]
+		[ "$(everything c)" != "$before" ]
+		# Of the second one it is taken away while the first one stays.
+		inside c ip link del eth1
+		wait_until 30 has_interfaces "$ID" 'eth0 lo'
+		wait_until 30 is_alone c
+		if [ "$model" = macvtap ]; then
+			vcrt delete --force "$ID"
+		else
+			kill -9 "$(pid_of monitor "$ID")"
+			wait_until 10 is_status "$ID" stopped
+			vcrt delete --force "$ID"
+		fi
+		diff <(echo "$before") <(everything c)
+	done
+
+	# Crashed, and not deleted: the next one takes over what is left.
+	run_detached "$ID"
+	kill -9 "$(pid_of monitor "$ID")"
+	wait_until 10 is_status "$ID" stopped
+	run_detached "$ID-2"
+	[ "$(vcrt exec "$ID-2" traffic tcp 10.1.0.1 "$ECHO" 200000)" = intact ]
+	# And keeps it.
+	vcrt delete --force "$ID"
+	[ "$(vcrt exec "$ID-2" traffic tcp 10.1.0.1 "$ECHO" 200000)" = intact ]
+
+	# A tap that is connected to nothing.
+	vcrt delete --force "$ID-2"
+	configure memory 512 network_model '"none"'
+	run_detached "$ID"
+	wait_until 30 has_interfaces "$ID" 'eth0 lo'
+	run ! vcrt exec "$ID" ping -c 1 -W 2 10.1.0.1
+	vcrt delete --force "$ID"
+	diff <(echo "$before") <(everything c)
+}
+
+# One interface, and what was made for it.
+is_alone() { # NAMESPACE
+	[ "$(inside "$1" ip -j link show | jq 'map(select(.ifname | test("^vc[tm]"))) | length')" = 1 ]
+}
+
+@test "network: macvlan, ipvlan, and taps and macvtaps of somebody else" {
+	setup_network
+	new_namespace c
+	new_namespace p
+	new_namespace d
+	wire d lower p p0
+	inside d ip link add eth0 link lower netns "$T/c" type macvlan mode bridge
+	inside d ip link add tap0 link lower netns "$T/c" type macvtap mode bridge
+	inside c ip link set eth0 up
+	inside c ip addr add 10.1.0.2/24 dev eth0
+	inside c ip link set tap0 up
+	inside c ip addr add 10.1.0.3/24 dev tap0
+	inside p ip addr add 10.1.0.1/24 dev p0
+	inside p ip addr add fd01::1/64 dev p0 nodad
+	run_detached "$ID"
+	same_network c "$ID"
+	vcrt exec "$ID" ping -c 1 -W 10 -I eth0 10.1.0.1
+	vcrt exec "$ID" ping -c 1 -W 10 -I tap0 10.1.0.1
+	vcrt delete --force "$ID"
+
+	inside c ip link del eth0
+	inside c ip link del tap0
+	# Not every kernel has them.
+	inside d ip link add eth0 link lower netns "$T/c" type ipvlan mode l2 || return 0
+	inside c ip link set eth0 up
+	inside c ip addr add 10.1.0.4/24 dev eth0
+	run_detached "$ID"
+	same_network c "$ID"
+	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
+}
+
+refused() { # MESSAGE
+	run_container -- true
+	[ "$code" -eq 1 ]
+	grep -qF -- "$1" <(sed 's/[\]//g' "$T/err") # the log escapes quotes
+	[ ! -e "$ROOT/$ID" ]
+}
+
+@test "network: what cannot be a network of a virtual machine is refused, and nothing stays" {
+	local i before
+
+	setup_network
+	usual_wire
+	inside c ip link add odd0 type bridge
+	inside c ip link set odd0 up
+	before=$(everything c)
+	refused "interface 'odd0' is of kind 'bridge', which is not supported"
+	[ "$(everything c)" = "$before" ]
+	inside c ip link del odd0
+
+	for ((i = 1; i < 9; i++)); do
+		wire c "eth$i" p "p$i"
+	done
+	before=$(everything c)
+	refused "all 8 PCIe ports are taken"
+	diff <(echo "$before") <(everything c)
+	inside c ip link del eth8
+	configure memory 512 network_model '"carrier-pigeon"'
+	refused "unknown network model 'carrier-pigeon'"
+	configure memory 512
+
+	# With as many as there may be; and to another machine none of them is given.
+	args sleep 1000
+	run_detached "$ID"
+	same_network c "$ID"
+	run vcrt run --bundle "$B" "$ID-2"
+	[ "$status" -eq 1 ]
+	[[ $output == *"attach interface 'eth0': another VM uses it"* ]]
+	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
 }
