@@ -37,6 +37,11 @@ start_docker() {
 		--pidfile "$T/docker.pid" --cgroup-parent "/$ID" "${DOCKERD[@]}" -- docker version
 }
 
+# In the network of the daemon, which is the host of its containers.
+in_net() { # COMMAND...
+	nsenter --net="$T/net" "$@"
+}
+
 restart_docker() {
 	stop_daemon dockerd
 	start_docker
@@ -71,8 +76,10 @@ remove_all() {
 	[ "${#ids[@]}" -eq 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
 }
 
+NETWORK=none # of containers, unless it is said otherwise
+
 docker_run() { # OPTION... IMAGE COMMAND...
-	docker run --rm --network none "$@"
+	docker run --rm --network "$NETWORK" "$@"
 }
 
 up() { # OPTION... -- COMMAND...: a container "c-c" that goes on
@@ -82,7 +89,7 @@ up() { # OPTION... -- COMMAND...: a container "c-c" that goes on
 		options+=("$1")
 		shift
 	done
-	docker run -d --name c-c --network none "${options[@]}" busybox:test "${@:2}" >/dev/null
+	docker run -d --name c-c --network "$NETWORK" "${options[@]}" busybox:test "${@:2}" >/dev/null
 }
 
 inspect() { # FORMAT [CONTAINER]
