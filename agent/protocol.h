@@ -47,6 +47,10 @@
  *             A missing stream is /dev/null. spec.root.path and the source of bind mounts are guest
  *             paths (below PROTOCOL_SHARE). On success the process exists with all of spec applied
  *             and waits before its execve; missing programs are reported here, not at start.
+ *             A path in linux.namespaces is PROTOCOL_NAMESPACES/CONTAINER/TYPE: that of another
+ *             container, network, ipc, uts or pid, while that one is not deleted. Without a
+ *             network entry the container has the network that "network" makes, with one that has
+ *             no path only a loopback interface.
  *             notify: the program gets a NOTIFY_SOCKET, see the event "ready".
  *   start     {container} -> {}
  *   connect   {container, process?, fd, to, from: stream numbers, uid?, gid?} -> {}
@@ -144,6 +148,7 @@
 #define PROTOCOL_VERSION 1
 #define PROTOCOL_PORT_NAME "vcrt.agent" /* of the virtio-serial port */
 #define PROTOCOL_SHARE "/run/vcrt/share"
+#define PROTOCOL_NAMESPACES "/run/vcrt/namespaces"
 #define PROTOCOL_SHARE_TAG "vcrt"
 /* A tmpfs of this source, with a name of hexadecimal digits and hyphens after a slash, is one for
  * all containers that have it; options of the first one's file system count. */

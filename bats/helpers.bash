@@ -146,6 +146,12 @@ mount_in() { # TYPE SOURCE DESTINATION OPTION...
 	mv "$B/config.new" "$B/config.json"
 }
 
+# The namespaces of config.json: a type, or TYPE=PATH.
+namespaces() { # NAMESPACE...
+	edit --argjson n "$(jq -n '[$ARGS.positional[] | split("=") | {type: .[0], path: .[1]} |
+		del(.[] | nulls)]' --args -- "$@")" '.linux.namespaces = $n'
+}
+
 # Mount a tmpfs of the host, which the teardown unmounts.
 host_mount() { # DIRECTORY [OPTIONS]
 	mkdir -p "$1"

@@ -5,12 +5,6 @@
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # the guest's shell expands; tests are subshells
 load helpers
 
-# The namespaces of config.json: a type, or TYPE=PATH.
-namespaces() { # NAMESPACE...
-	edit --argjson n "$(jq -n '[$ARGS.positional[] | split("=") | {type: .[0], path: .[1]} |
-		del(.[] | nulls)]' --args -- "$@")" '.linux.namespaces = $n'
-}
-
 said() { # NAME
 	sed -n "s/^$1: //p" "$T/$ID.out"
 }

@@ -17,6 +17,7 @@
 #include "oci/oci.h"
 
 #define MAX_PROC_FILE (16u << 20)
+#define MAX_MOVES 10
 struct hierarchy {
 	char *root, *mount, *options; /* of a line of mountinfo; options: the controllers */
 	bool is_v2;
@@ -291,6 +292,39 @@ int cgroup_attach(char *const *all, pid_t pid, struct error *err)
 		if (fs_write_value(procs, number, err) < 0)
 			return error_wrap(err, "join the cgroup '%s'", *all);
 	}
+	return 0;
+}
+
+/* Processes that start others meanwhile leave those behind: again, until there are none. */
+static int move_all(const char *from, const char *to, struct error *err)
+{
+	auto_free char *source = str_fmt("%s/cgroup.procs", from);
+	auto_free char *target = str_fmt("%s/cgroup.procs", to);
+
+	for (int i = 0; i < MAX_MOVES && fs_exists(target); i++) {
+		auto_free char *text = NULL;
+		auto_strv char **pids = NULL;
+		auto_error struct error failed = { 0 };
+
+		if (fs_read(source, MAX_PROC_FILE, &text, NULL, &failed) < 0 || !*text)
+			return 0;
+		pids = str_split(text, '\n');
+		for (char **pid = pids; *pid; pid++) {
+			if (**pid && fs_write_value(target, *pid, &failed) < 0 &&
+			    failed.code != ESRCH)
+				return error_set(err, failed.code, "leave the cgroup '%s': %s",
+				                 from, failed.msg);
+			error_clear(&failed);
+		}
+	}
+	return 0;
+}
+
+int cgroup_move(char *const *from, char *const *to, struct error *err)
+{
+	for (; from && to && *from && *to; from++, to++)
+		if (!str_eq(*from, *to) && move_all(*from, *to, err) < 0)
+			return -err->code;
 	return 0;
 }
 

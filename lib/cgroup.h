@@ -36,5 +36,7 @@ int cgroup_check(char *const *all, struct error *err);
 int cgroup_make(char *const *all, char *const *missing, struct error *err);
 /* Move a process in. */
 int cgroup_attach(char *const *all, pid_t pid, struct error *err);
+/* Move all processes of one to the other, hierarchy by hierarchy. */
+int cgroup_move(char *const *from, char *const *to, struct error *err);
 /* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */
 int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err);

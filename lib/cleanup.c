@@ -1,9 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mount.h>
+#include <string.h>
 
 #include "lib/cgroup.h"
+#include "lib/sandbox.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
@@ -33,24 +34,103 @@ static void warn_of_cgroups(const struct record *r)
 	}
 }
 
+/* ---- the sandbox ---- */
+
+static struct record *load_member(const char *dir)
+{
+	const char *slash = strrchr(dir, '/');
+	auto_free char *root = slash ? str_ndup(dir, (size_t)(slash - dir)) : NULL;
+	auto_error struct error none = { 0 };
+
+	return slash ? record_load(root, slash + 1, NULL, &none) : NULL;
+}
+
+/* The VM goes on for others: where one of them is, which has room for it, as long as ours must not
+ * be left there. Most likely of one that lives. */
+static int charge_another(const struct record *r, struct error *err)
+{
+	auto_strv char **members = sandbox_members(r->sandbox_dir);
+	auto_record struct record *to = NULL;
+
+	for (char **dir = members; *dir; dir++) {
+		struct record *other = load_member(*dir);
+
+		if (other && other->cgroup_dirs &&
+		    (!to || (!proc_ref_is_alive(&to->shim) && proc_ref_is_alive(&other->shim)))) {
+			record_free(to);
+			to = steal_ptr(&other);
+		}
+		record_free(other);
+	}
+	return to ? cgroup_move(r->cgroup_dirs, to->cgroup_dirs, err) : 0;
+}
+
+/* The monitor's death takes VMM and file server with it; that they are listed as well covers a
+ * crash in between. */
+static int end_sandbox(const struct record *r, struct error *err)
+{
+	if (end_process(&r->monitor, "monitor", err) < 0 || end_process(&r->vmm, "VMM", err) < 0)
+		return -err->code;
+	return end_process(&r->fs_server, "virtiofsd", err);
+}
+
+static bool has_directory(const struct record *r)
+{
+	return r->sandbox_dir && str_starts(r->sandbox_dir, "/") && fs_exists(r->sandbox_dir);
+}
+
+bool cleanup_is_shared(const struct record *r)
+{
+	auto_strv char **members = has_directory(r) ? sandbox_members(r->sandbox_dir) : NULL;
+
+	return members && strv_len(members) > 1;
+}
+
+/* Whether the container was the last one. */
+static int leave_sandbox(struct vcrt *v, struct record *r, bool *last, struct error *err)
+{
+	auto_free char *runtime_dir = str_dup(r->sandbox_dir);
+	auto_close int lock = -1;
+
+	*strrchr(runtime_dir, '/') = '\0';
+	lock = sandbox_lock(runtime_dir, err);
+	if (lock < 0)
+		return lock;
+	*last = sandbox_remove_member(r->sandbox_dir, v->root, r->oci->id);
+	if (*last || !proc_ref_is_alive(&r->monitor))
+		return 0;
+	return charge_another(r, err);
+}
+
+int cleanup_sandbox(struct vcrt *v, struct record *r, struct error *err)
+{
+	bool last = true;
+
+	if (!has_directory(r))
+		return end_sandbox(r, err);
+	if (leave_sandbox(v, r, &last, err) < 0)
+		return -err->code;
+	if (!last)
+		return 0;
+	if (end_sandbox(r, err) < 0)
+		return -err->code;
+	if (fs_remove_tree_at(AT_FDCWD, r->sandbox_dir, err) < 0)
+		return error_wrap(err, "remove the sandbox's directory");
+	return 0;
+}
+
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err)
 {
-	/* The monitor's death takes VMM and file server with it; that they are listed as well
-	 * covers a crash in between. */
-	if (end_process(&r->monitor, "monitor", err) < 0 || end_process(&r->vmm, "VMM", err) < 0 ||
-	    end_process(&r->fs_server, "virtiofsd", err) < 0 ||
-	    end_process(&r->shim, "shim", err) < 0)
+	if (cleanup_sandbox(v, r, err) < 0 || end_process(&r->shim, "shim", err) < 0)
 		return -err->code;
 	cgroup_stop_scope(r->cgroup_unit);
-	if (netref_clean(&r->netns, err) < 0) {
+	/* While the VM lives it is somebody's network. */
+	if (!proc_ref_is_alive(&r->monitor) && netref_clean(&r->netns, err) < 0) {
 		log_warn("%s, ignoring", err->msg);
 		error_clear(err);
 	}
 	if (cgroup_remove(r->cgroups, CGROUP_TIMEOUT, err) < 0)
 		return -err->code;
 	warn_of_cgroups(r);
-	if (r->sandbox_dir && str_starts(r->sandbox_dir, "/") &&
-	    fs_remove_tree_at(AT_FDCWD, r->sandbox_dir, err) < 0)
-		return error_wrap(err, "remove the sandbox's directory");
 	return record_remove(v->root, r->oci->id, err);
 }

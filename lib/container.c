@@ -59,7 +59,8 @@ void container_publish_or_warn(struct container *ct, const char *status)
 
 void container_free(struct container *ct)
 {
-	struct container **at = &ct->m->containers;
+	struct monitor *m = ct->m;
+	struct container **at = &m->containers;
 
 	while (*at && *at != ct)
 		at = &(*at)->next;
@@ -76,21 +77,38 @@ void container_free(struct container *ct)
 	close_fd(&ct->dirfd);
 	json_free(ct->request);
 	record_free(ct->record);
+	error_clear(&ct->why);
+	free(ct->ns);
 	free(ct->id);
 	free(ct->key);
 	free(ct);
+	if (!m->is_ending)
+		pod_publish(m);
 }
 
-/* The last one takes the VM with it. */
-static void end_monitor_if_empty(struct monitor *m)
+/* Whether nobody but ct (may be NULL) needs the VM. */
+static bool is_last(const struct monitor *m, const struct container *last)
 {
-	for (struct container *ct = m->containers; ct; ct = ct->next)
-		if (container_is_live(ct) || !ct->is_committed)
-			return;
-	if (m->is_ending)
+	for (const struct container *ct = m->containers; ct; ct = ct->next)
+		if (ct != last && (container_is_live(ct) || !ct->is_committed))
+			return false;
+	return !pod_is_expecting(m);
+}
+
+void container_end_if_last(struct monitor *m)
+{
+	if (m->is_ending || !is_last(m, NULL))
 		return;
 	m->is_ending = true;
 	loop_stop(m->loop, 0);
+}
+
+struct json *container_deleted(const struct monitor *m)
+{
+	struct json *answer = json_new_object();
+
+	json_set(answer, "stays", json_new_bool(!m->is_ending && !is_last(m, NULL)));
+	return answer;
 }
 
 struct json *container_args(const struct container *ct)
@@ -138,16 +156,19 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 
 	if (ct->dirfd < 0 || !state || !json_get_object(msg->json, "spec"))
 		return error_set(err, EPROTO, "the request to create '%s' is incomplete", ct->id);
-	if (record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
+	if (pod_add_container(ct, json_get_array(msg->json, "namespaces"), err) < 0 ||
+	    record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
 		return -err->code;
-	if (netns >= 0 && network_join(ct->m, netns, err) < 0)
+	if (netns >= 0 && (pod_has_network(ct) ? network_join(ct->m, netns, err)
+	                                       : network_check_alone(netns, err)) < 0)
 		return -err->code;
 	process_new(ct, PROCESS_INIT, c, msg);
 	return container_publish(ct, VCRT_CREATING, err);
 }
 
 /* Members: container, key, dir (descriptor of ROOT/ID), netns (of the network namespace), state
- * (its record), spec (document for the guest), no_pivot, no_new_keyring, notify, trees: [{name, fd,
+ * (its record), spec (document for the guest), namespaces (namespaces_describe()), no_pivot,
+ * no_new_keyring, notify, trees: [{name, fd,
  * file}], and the process's (process.c). */
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 {
@@ -170,10 +191,11 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	ct->hook_seconds = (unsigned)json_get_i64(msg->json, "hook_seconds", 0);
 	ct->next = m->containers;
 	m->containers = ct;
+	c->is_coming = false;
 	if (fill(ct, c, msg, &err) < 0) {
 		container_free(ct);
 		client_fail(client_ref(c), &err);
-		end_monitor_if_empty(m);
+		container_end_if_last(m);
 		return;
 	}
 	ct->creator = client_ref(c);
@@ -181,8 +203,7 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	c->process = ct->processes;
 	ct->request = msg->json;
 	msg->json = NULL;
-	if (m->is_ready)
-		container_send_create(ct);
+	pod_go_on(m);
 }
 
 /* The answer may come after the container was given up: it is found by its name. */
@@ -214,10 +235,11 @@ static void on_created(void *arg, const struct json *result, const struct error 
 	auto_error struct error failed = { 0 };
 	struct container *ct = reply_end(arg);
 
-	if (!ct || ct->is_in_guest)
+	if (!ct || ct->is_in_guest || ct->is_leaving)
 		return;
 	if (!result) {
 		/* When the VM was lost, vm_lost() ends every container. */
+		ct->is_sent = false;
 		if (!ct->m->is_ending)
 			container_abort(ct, err);
 		return;
@@ -233,6 +255,7 @@ static void on_created(void *arg, const struct json *result, const struct error 
 		return;
 	}
 	client_ok(client_ref(ct->creator), container_warnings(result));
+	pod_go_on(ct->m);
 	process_answered(ct->processes);
 }
 
@@ -240,9 +263,15 @@ static void send_create(struct container *ct)
 {
 	struct json *args = json_new_object(), *io;
 	auto_error struct error err = { 0 };
+	struct json *spec = pod_place(ct, json_get(ct->request, "spec"), &err);
 
+	if (!spec) {
+		json_free(args);
+		container_abort(ct, &err);
+		return;
+	}
 	json_set(args, "container", json_new_string(ct->id));
-	json_set(args, "spec", json_copy(json_get(ct->request, "spec")));
+	json_set(args, "spec", spec);
 	json_set(args, "bundle", json_new_string(ct->record->oci->bundle));
 	json_set(args, "no_pivot", json_new_bool(json_get_bool(ct->request, "no_pivot", false)));
 	json_set(args, "no_new_keyring",
@@ -260,6 +289,7 @@ static void send_create(struct container *ct)
 		return;
 	}
 	json_set(args, "io", io);
+	ct->is_sent = true;
 	vm_call_long(ct->m, "create", args, VM_LAUNCH_SECONDS + ct->hook_seconds, on_created,
 	             reply_new(ct));
 }
@@ -271,17 +301,18 @@ static void on_network(void *arg, const struct error *err)
 	/* When the VM was lost, vm_lost() ends every container. */
 	if (!ct || !ct->request || ct->m->is_ending)
 		return;
+	ct->is_syncing = false;
 	if (err)
 		container_abort(ct, err);
-	else
+	else if (!pod_must_wait(ct))
 		send_create(ct);
 }
 
 /* The guest applies net.* of linux.sysctl and makes the container's process: after the network. */
 void container_send_create(struct container *ct)
 {
-	if (ct->request)
-		network_sync(ct->m, on_network, reply_new(ct));
+	ct->is_syncing = true;
+	network_sync(ct->m, on_network, reply_new(ct));
 }
 
 void container_committed(struct container *ct)
@@ -293,36 +324,42 @@ void container_committed(struct container *ct)
 	c->creating = NULL;
 	client_unref(c);
 	/* It may have ended meanwhile. */
-	end_monitor_if_empty(ct->m);
+	container_end_if_last(ct->m);
 }
 
+/* Nothing of it is left when its verb is told. */
 static void on_aborted(void *arg, const struct json *result, const struct error *err)
 {
 	struct container *ct = arg;
 	struct monitor *m = ct->m;
+	struct client *c = steal_ptr(&ct->creator), *deleter = steal_ptr(&ct->deleter);
+	auto_error struct error why = ct->why;
 
 	(void)result;
 	(void)err;
+	ct->why = (struct error){ 0 };
 	container_free(ct);
-	end_monitor_if_empty(m);
+	if (c)
+		client_fail(c, &why);
+	if (deleter)
+		client_ok(deleter, container_deleted(m));
+	container_end_if_last(m);
+	pod_go_on(m);
 }
 
 void container_abort(struct container *ct, const struct error *reason)
 {
 	struct monitor *m = ct->m;
-	struct client *c = ct->creator;
 
-	ct->creator = NULL;
-	if (c) {
-		c->creating = NULL;
-		client_fail(c, reason);
-	}
+	if (ct->is_leaving) /* already */
+		return;
+	error_set(&ct->why, reason->code, "%s", reason->msg);
+	if (ct->creator)
+		ct->creator->creating = NULL;
 	/* A VM of its own goes with it; in a shared one the guest must forget it first. */
-	if (ct->is_in_guest && !m->is_ending && m->containers->next) {
-		struct json *args = json_new_object();
-
-		json_set(args, "container", json_new_string(ct->id));
-		vm_call_long(m, "delete", args, VM_LAUNCH_SECONDS, on_aborted, ct);
+	if (ct->is_sent && !m->is_ending && !is_last(m, ct)) {
+		ct->is_leaving = true;
+		vm_call_long(m, "delete", container_args(ct), VM_LAUNCH_SECONDS, on_aborted, ct);
 		return;
 	}
 	on_aborted(ct, NULL, NULL);
@@ -341,16 +378,8 @@ static void on_guest_deleted(void *arg, const struct json *result, const struct 
 	ct->deleter = NULL;
 	container_free(ct);
 	if (deleter)
-		client_ok(deleter, NULL);
-	end_monitor_if_empty(m);
-}
-
-static bool is_last(const struct container *last)
-{
-	for (struct container *ct = last->m->containers; ct; ct = ct->next)
-		if (ct != last && (container_is_live(ct) || !ct->is_committed))
-			return false;
-	return true;
+		client_ok(deleter, container_deleted(m));
+	container_end_if_last(m);
 }
 
 static void end_execs(struct container *ct)
@@ -363,7 +392,7 @@ static void end_execs(struct container *ct)
 
 void container_ended(struct container *ct, int code)
 {
-	bool last = is_last(ct) || ct->m->is_ending;
+	bool last = ct->m->is_ending || is_last(ct->m, ct);
 	struct json *j = json_new_object();
 
 	ct->record->exit_code = code;
@@ -373,8 +402,7 @@ void container_ended(struct container *ct, int code)
 	 * the exit, so the share lets go of it before. */
 	end_execs(ct);
 	process_close_io(ct->processes);
-	if (last)
-		share_remove(ct->key);
+	share_remove(ct->key);
 	container_publish_or_warn(ct, VCRT_STOPPED);
 	container_tell(ct, "end");
 	vm_phase(ct->m, "stopped", ct->id);
@@ -384,6 +412,7 @@ void container_ended(struct container *ct, int code)
 	json_free(j);
 	if (!last) {
 		process_free(ct->processes);
+		ct->is_leaving = true;
 		vm_call_long(ct->m, "delete", container_args(ct), VM_LAUNCH_SECONDS,
 		             on_guest_deleted, ct);
 		return;
@@ -391,7 +420,7 @@ void container_ended(struct container *ct, int code)
 	if (ct->deleter)
 		client_ok(ct->deleter, NULL);
 	ct->deleter = NULL;
-	end_monitor_if_empty(ct->m);
+	container_end_if_last(ct->m);
 }
 
 static void on_kill_timeout(void *arg)
@@ -400,7 +429,17 @@ static void on_kill_timeout(void *arg)
 	auto_error struct error err = { 0 };
 
 	error_set(&err, ETIMEDOUT, "container '%s' did not die", ct->id);
-	vm_lost(ct->m, &err);
+	container_give_up(ct, &err);
+}
+
+void container_give_up(struct container *ct, const struct error *reason)
+{
+	if (ct->m->is_ending || is_last(ct->m, ct)) {
+		vm_lost(ct->m, reason);
+		return;
+	}
+	log_warn("%s, ignoring", reason->msg);
+	container_ended(ct, 128 + SIGKILL);
 }
 
 static void on_kill_sent(void *arg, const struct json *result, const struct error *err)
@@ -416,9 +455,13 @@ void container_delete(struct container *ct, struct client *c, bool force)
 	const char *status = ct->record->oci->status;
 	struct json *args;
 
+	if (!ct->deleter && ct->is_leaving) {
+		ct->deleter = client_ref(c); /* on its way out of the guest */
+		return;
+	}
 	if (ct->deleter || str_eq(status, VCRT_STOPPED)) {
-		/* Stopped: on its way out of this process, or gone with the next request. */
-		client_ok(client_ref(c), NULL);
+		/* Gone with the next request. */
+		client_ok(client_ref(c), container_deleted(ct->m));
 		return;
 	}
 	if (!force && !str_eq(status, VCRT_CREATED)) {
@@ -431,10 +474,7 @@ void container_delete(struct container *ct, struct client *c, bool force)
 		auto_error struct error err = { 0 };
 
 		error_set(&err, ECANCELED, "the container was deleted");
-		ct->deleter = NULL;
 		container_abort(ct, &err);
-		client_ok(client_ref(c), NULL);
-		client_unref(c);
 		return;
 	}
 	if (ct->processes->is_exited) {

@@ -20,6 +20,7 @@
 #include "lib/launch.h"
 #include "lib/namespaces.h"
 #include "lib/notify.h"
+#include "lib/pod.h"
 #include "lib/seccomp-compile.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
@@ -46,7 +47,7 @@ struct creation {
 	struct record *record;
 	struct launch launch;
 	struct shim shim;
-	struct json *guest_spec, *seccomp;
+	struct json *guest_spec, *seccomp, *namespaces;
 	struct ctl_msg *trees;     /* of the host's file systems, from the stand-in */
 	int tty_slave, tty_master; /* of a console socket's pty */
 	bool is_foreground;
@@ -151,6 +152,14 @@ static struct record *make_record(const struct creation *c)
 	return r;
 }
 
+/* Of its directory in the share, which no container before it has had. */
+static char *make_key(const struct record *r)
+{
+	auto_free char *name = str_fmt("%s %s", r->oci->id, r->oci->created);
+
+	return str_fmt("%016llx", (unsigned long long)str_hash(STR_HASH_SEED, name, strlen(name)));
+}
+
 /* Later changes of the bundle's file have no effect. */
 static int keep_config(const struct creation *c, struct error *err)
 {
@@ -187,7 +196,11 @@ static int start_shim(struct creation *c, struct error *err)
 	log_debug("the stand-in of '%s' is process %d", c->o->id, (int)c->shim.pid);
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
 		return -err->code;
-	return cgroup_attach(c->record->cgroup_dirs, c->shim.pid, err);
+	if ((c->launch.is_joined ? launch_cgroup(&c->launch, c->spec, c->shim.pid, err)
+	                         : cgroup_attach(c->record->cgroup_dirs, c->shim.pid, err)) < 0)
+		return -err->code;
+	c->namespaces = namespaces_describe(c->spec, c->shim.pid, err);
+	return -err->code;
 }
 
 static int run_hooks(struct creation *c, struct error *err)
@@ -305,6 +318,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 
 	json_set(out.json, "key", json_new_string(c->key));
+	json_set(out.json, "namespaces", steal_ptr(&c->namespaces));
 	json_set(out.json, "state", record_to_json(c->record));
 	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
 	json_set(out.json, "seccomp", steal_ptr(&c->seccomp));
@@ -366,7 +380,7 @@ static int make(struct creation *c, struct error *err)
 	if (keep_config(c, err) < 0 || open_pty(c, err) < 0)
 		return -err->code;
 	log_debug("create '%s' from '%s'", c->o->id, c->bundle);
-	if (launch_sandbox(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)
+	if (pod_enter(&c->launch, c->spec, err) < 0 || start_shim(c, err) < 0)
 		return -err->code;
 	if (compile_seccomp(c, err) < 0 || run_hooks(c, err) < 0 || set_up_shim(c, err) < 0)
 		return -err->code;
@@ -395,13 +409,15 @@ static void take_back_files(struct creation *c)
 		log_warn("clean up after a failed create: %s, ignoring", err.msg);
 }
 
-/* The monitor takes everything back when we leave it; then nothing of ours is in use any more. */
+/* The monitor takes everything back when we leave it; then nothing of ours is in use any more. One
+ * that has told us that create failed has done so, and may go on for others. */
 static void take_back(struct creation *c)
 {
 	close_fd(&c->launch.monitor);
 	shim_abort(&c->shim);
 	c->record->shim.pid = 0;
-	client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
+	if (!cleanup_is_shared(c->record))
+		client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
 	take_back_files(c);
 	if (c->launch.monitor_pid > 0)
 		waitpid(c->launch.monitor_pid, NULL, WNOHANG);
@@ -416,9 +432,12 @@ static void creation_done(struct creation *c)
 	close_fd(&c->pidfd_socket);
 	close_fd(&c->netns);
 	close_fd(&c->launch.monitor);
+	close_fd(&c->launch.listener);
 	close_fd(&c->launch.dirfd);
 	json_free(c->guest_spec);
 	json_free(c->seccomp);
+	json_free(c->namespaces);
+	json_free(c->launch.card);
 	ctl_msg_free(c->trees);
 	config_free(c->launch.config);
 	free(c->launch.cgroup_path);
@@ -444,12 +463,13 @@ static int run_creation(struct creation *c, bool own_tty, struct error *err)
 	c->pidfd_socket = pidfd_connect(c->o->pidfd_socket, err);
 	if (err->code)
 		return -err->code;
-	c->key = str_fmt("%016llx",
-	                 (unsigned long long)str_hash(STR_HASH_SEED, c->o->id, strlen(c->o->id)));
 	c->record = make_record(c);
-	c->launch = (struct launch){
-		.v = c->v, .config = config_copy(c->v->config), .record = c->record, .monitor = -1
-	};
+	c->key = make_key(c->record);
+	c->launch = (struct launch){ .v = c->v,
+		                     .config = config_copy(c->v->config),
+		                     .record = c->record,
+		                     .monitor = -1,
+		                     .listener = -1 };
 	c->launch.dirfd = record_make(c->v->root, c->record, err);
 	if (c->launch.dirfd < 0)
 		return -err->code;
@@ -465,7 +485,7 @@ int verb_create(struct vcrt *v, const struct vcrt_create_options *o, bool own_tt
 {
 	struct creation c = { .v = v,
 		              .o = o,
-		              .launch = { .dirfd = -1, .monitor = -1 },
+		              .launch = { .dirfd = -1, .monitor = -1, .listener = -1 },
 		              .shim = SHIM_NONE,
 		              .tty_slave = -1,
 		              .tty_master = -1,

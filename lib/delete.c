@@ -6,6 +6,7 @@
 #include "lib/ctl.h"
 #include "lib/hooks.h"
 #include "lib/verbs.h"
+#include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -25,8 +26,8 @@ static void run_poststop(const struct record *r, int dirfd)
 }
 
 /* Have the monitor end the container. The monitor may end on its own at any moment: that is what
- * we want from it, too. */
-static int ask(struct vcrt *v, const struct record *r, bool force, struct error *err)
+ * we want from it, too, unless it has to go on for others (*stays). */
+static int ask(struct vcrt *v, const struct record *r, bool force, bool *stays, struct error *err)
 {
 	struct ctl_out out = client_request("delete", r->oci->id);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
@@ -34,6 +35,7 @@ static int ask(struct vcrt *v, const struct record *r, bool force, struct error 
 
 	json_set(out.json, "force", json_new_bool(force));
 	answer = client_ask(v, r, &out, &e);
+	*stays = answer && json_get_bool(json_get_object(answer->json, "ok"), "stays", false);
 	if (answer || client_is_gone(&e))
 		return 0;
 	if (force && e.code != EBUSY) {
@@ -46,6 +48,7 @@ static int ask(struct vcrt *v, const struct record *r, bool force, struct error 
 static int delete_record(struct vcrt *v, struct record *r, int dirfd, bool force, struct error *err)
 {
 	const char *status = record_status(r);
+	bool stays = false;
 
 	if (r->problem && !force)
 		return error_set(err, EINVAL, "container '%s': %s", r->oci->id, r->problem);
@@ -54,9 +57,10 @@ static int delete_record(struct vcrt *v, struct record *r, int dirfd, bool force
 		                 r->oci->id, status);
 	if (proc_ref_is_alive(&r->monitor)) {
 		/* The monitor may not have ended yet what has no stand-in any more. */
-		if (ask(v, r, force || str_eq(status, VCRT_STOPPED), err) < 0)
+		if (ask(v, r, force || str_eq(status, VCRT_STOPPED), &stays, err) < 0)
 			return -err->code;
-		client_wait_gone(&r->monitor, MONITOR_END_TIMEOUT);
+		if (!stays && client_wait_gone(&r->monitor, MONITOR_END_TIMEOUT) < 0)
+			child_kill_wait(r->monitor.pid, r->monitor.start, MONITOR_END_TIMEOUT);
 	}
 	run_poststop(r, dirfd);
 	return cleanup_container(v, r, err);

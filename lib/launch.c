@@ -14,6 +14,7 @@
 #include "lib/ctl.h"
 #include "lib/launch.h"
 #include "lib/resources.h"
+#include "lib/sandbox.h"
 #include "lib/verbs.h"
 #include "lib/vm-config.h"
 #include "lib/base/child.h"
@@ -69,8 +70,6 @@ static int make_directory(struct launch *l, struct error *err)
 	struct record *r = l->record;
 	auto_free char *stage = NULL;
 
-	if (fs_mkdir_p(l->config->runtime_dir, 0700, err) < 0)
-		return error_wrap(err, "make the runtime directory");
 	r->sandbox = sandbox_id(l->v->root, r->oci->id);
 	r->sandbox_dir = str_fmt("%s/%s", l->config->runtime_dir, r->sandbox);
 	stage = str_fmt("%s/stage", r->sandbox_dir);
@@ -78,7 +77,7 @@ static int make_directory(struct launch *l, struct error *err)
 		return -err->code;
 	if (mkdir(r->sandbox_dir, 0700) < 0 || mkdir(stage, 0700) < 0)
 		return error_sys(err, "make the sandbox's directory '%s'", r->sandbox_dir);
-	return 0;
+	return sandbox_add_member(r->sandbox_dir, l->v->root, r->oci->id, err);
 }
 
 static int listen_in(const char *dir, struct error *err)
@@ -146,12 +145,12 @@ static void size_vm(struct launch *l, const struct oci_spec *spec)
 }
 
 /* Its directories are known once systemd has made it; what it does not make in some hierarchies is
- * made as everywhere. */
-static int start_scope(struct launch *l, struct error *err)
+ * made as everywhere. pid: a process of it. */
+static int start_scope(struct launch *l, pid_t pid, struct error *err)
 {
 	struct record *r = l->record;
 
-	r->cgroup_unit = cgroup_start_scope(l->cgroup_path, r->oci->id, l->monitor_pid, err);
+	r->cgroup_unit = cgroup_start_scope(l->cgroup_path, r->oci->id, pid, err);
 	if (!r->cgroup_unit)
 		return error_wrap(err, "unable to apply cgroup configuration");
 	strv_freep(&r->cgroup_dirs);
@@ -159,8 +158,7 @@ static int start_scope(struct launch *l, struct error *err)
 	return cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err);
 }
 
-/* Before the VMM is started, so that all its memory is charged there. */
-static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
+int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err)
 {
 	struct record *r = l->record;
 	struct cgroup_place place;
@@ -170,12 +168,12 @@ static int join_cgroup(struct launch *l, const struct oci_spec *spec, struct err
 		return -err->code;
 	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
 	    cgroup_check(r->cgroup_dirs, err) < 0 ||
-	    (l->v->systemd_cgroup && start_scope(l, err) < 0) ||
+	    (l->v->systemd_cgroup && start_scope(l, pid, err) < 0) ||
 	    record_journal(l->dirfd, r, err) < 0 ||
 	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;
 	/* Into a cgroup without processes, which systemd might remove when it is told of limits. */
-	if (cgroup_attach(r->cgroup_dirs, l->monitor_pid, err) < 0)
+	if (cgroup_attach(r->cgroup_dirs, pid, err) < 0)
 		return -err->code;
 	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
 	place = record_cgroup(r);
@@ -193,22 +191,21 @@ static int send_boot(struct launch *l, struct error *err)
 {
 	const struct record *r = l->record;
 	struct ctl_out out = { .json = json_new_object() };
-	auto_close int dir = -1, listener = -1, vmm_log = -1, console_log = -1;
+	auto_close int dir = -1, vmm_log = -1, console_log = -1;
 	auto_free char *stage = str_fmt("%s/stage", r->sandbox_dir);
 	int n;
 
 	dir = open(r->sandbox_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		error_sys(err, "open '%s'", r->sandbox_dir);
-	else if ((vmm_log = open_log(dir, "vmm.log", err)) >= 0)
-		listener = listen_in(r->sandbox_dir, err);
-	if (listener >= 0 && l->config->debug)
+	else if ((vmm_log = open_log(dir, "vmm.log", err)) >= 0 && l->config->debug)
 		console_log = open_log(dir, "console.log", err);
 	json_set(out.json, "config", config_to_json(l->config));
+	json_set(out.json, "card", json_copy(l->card));
 	json_set(out.json, "sandbox", json_new_string(r->sandbox));
 	json_set(out.json, "stage", json_new_string(stage));
 	if (!err->code && (ctl_out_fd(&out, NULL, "dir", dir, err) < 0 ||
-	                   ctl_out_fd(&out, NULL, "listener", listener, err) < 0 ||
+	                   ctl_out_fd(&out, NULL, "listener", l->listener, err) < 0 ||
 	                   ctl_out_fd(&out, NULL, "vmm_log", vmm_log, err) < 0 ||
 	                   ctl_out_fd(&out, NULL, "console_log", console_log, err) < 0))
 		error_wrap(err, "start the sandbox");
@@ -217,16 +214,37 @@ static int send_boot(struct launch *l, struct error *err)
 	return n;
 }
 
-int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *err)
+int launch_prepare(struct launch *l, const struct oci_spec *spec, struct error *err)
 {
 	/* What the guest cannot do is told before there is one. */
 	if (oci_cgroup2_check(oci_resources_of(spec), err) < 0 ||
-	    config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0)
-		return -err->code;
-	if (make_directory(l, err) < 0 || resolve_accel(l->config, err) < 0)
+	    config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0 ||
+	    resolve_accel(l->config, err) < 0)
 		return -err->code;
 	size_vm(l, spec);
-	if (spawn_monitor(l, err) < 0 || join_cgroup(l, spec, err) < 0)
+	return 0;
+}
+
+int launch_make(struct launch *l, const struct ns_id *given, size_t n, struct error *err)
+{
+	auto_close int dir = -1;
+
+	if (make_directory(l, err) < 0)
+		return -err->code;
+	l->listener = listen_in(l->record->sandbox_dir, err);
+	if (l->listener < 0 || spawn_monitor(l, err) < 0)
+		return -err->code;
+	l->card = sandbox_card(l->record, given, n);
+	dir = open(l->record->sandbox_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return error_sys(err, "open '%s'", l->record->sandbox_dir);
+	return sandbox_publish(dir, l->card, err);
+}
+
+int launch_boot(struct launch *l, const struct oci_spec *spec, struct error *err)
+{
+	/* Before the VMM is started, so that all its memory is charged there. */
+	if (launch_cgroup(l, spec, l->monitor_pid, err) < 0)
 		return -err->code;
 	return send_boot(l, err);
 }

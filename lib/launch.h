@@ -1,12 +1,17 @@
-/* Starting a sandbox: its directory, its monitor, its host cgroup. A part of create. */
+/* Starting a sandbox, or joining one: its directory, its monitor, the container's host cgroup. A
+ * part of create. */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "lib/state.h"
 
 struct config;
 struct error;
+struct json;
+struct ns_id;
 struct oci_spec;
 struct vcrt;
 
@@ -16,8 +21,20 @@ struct launch {
 	struct record *record; /* journalled as we go */
 	int dirfd;             /* ROOT/ID */
 	int monitor;           /* connection; -1 before */
-	pid_t monitor_pid;
-	char *cgroup_path; /* see cgroup_path() */
+	int listener;          /* for the monitor; -1: none */
+	pid_t monitor_pid;     /* our child, 0: the sandbox was there */
+	struct json *card;     /* of a sandbox that was made (sandbox.h) */
+	char *cgroup_path;     /* see cgroup_path() */
+	bool is_joined;        /* the sandbox is another container's, too */
 };
-/* VM start is under way when this returns. On failure the caller cleans up by the record. */
-int launch_sandbox(struct launch *l, const struct oci_spec *spec, struct error *err);
+/* The steps of pod_enter(). On failure the caller cleans up by the record. */
+
+/* What can be said and found out before there is a sandbox. */
+int launch_prepare(struct launch *l, const struct oci_spec *spec, struct error *err);
+/* Make it, so that others find it: its directory, its monitor. given: namespaces of the host. */
+int launch_make(struct launch *l, const struct ns_id *given, size_t n, struct error *err);
+/* Its cgroup, and have it start the VM. That is under way when this returns. */
+int launch_boot(struct launch *l, const struct oci_spec *spec, struct error *err);
+/* The container's cgroup, with this process in it. In that of one that joins a sandbox is room for
+ * the VM, too, which comes there when those before it go. */
+int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err);

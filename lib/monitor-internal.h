@@ -2,6 +2,7 @@
  * monitor.c    start, clients and their requests, end
  * vm.c         the VM and its agent: boot, calls with a time limit, death
  * container.c  containers: create, end, delete, publishing
+ * monitor-pod.c  what containers of one VM share
  * container-requests.c  what verbs ask of one that exists
  * process.c    processes in them: stdio, stand-ins, exit
  * fds-proxy.c  what they have beyond the standard streams */
@@ -12,6 +13,7 @@
 
 #include "lib/ctl.h"
 #include "lib/fs-server.h"
+#include "lib/sandbox.h"
 #include "lib/state.h"
 #include "lib/base/error.h"
 
@@ -43,9 +45,13 @@ struct monitor {
 	struct container *containers;
 	struct call *calls;
 	struct network *network; /* NULL: none of the containers has one */
-	size_t logged;           /* bytes of the guest's own warnings in our log */
-	uint64_t started;        /* ms, loop_now_ms() */
-	bool is_ready;           /* the guest has said hello */
+	struct json *card;       /* sandbox.h */
+	struct ns_id *given;     /* namespaces of the host that the sandbox was given */
+	size_t n_given;
+	struct ns_id net_id; /* whose network the VM has; flag 0: nobody's yet */
+	size_t logged;       /* bytes of the guest's own warnings in our log */
+	uint64_t started;    /* ms, loop_now_ms() */
+	bool is_ready;       /* the guest has said hello */
 	bool is_ending;
 };
 
@@ -59,7 +65,7 @@ struct client {
 	struct process *process;    /* whose signals and window sizes it sends; it dies with the
 	                             * connection until the verb has its answer */
 	char *watching;             /* id of the container whose events it is told */
-	bool is_starter;            /* the verb that started the monitor */
+	bool is_coming;             /* it is going to create a container */
 	bool is_standin;            /* foreground exec: the process dies with the connection */
 };
 struct client *client_ref(struct client *c);
@@ -92,6 +98,11 @@ void vm_stop(struct monitor *m);
 
 /* ---- container.c ---- */
 
+struct container_ns {
+	struct ns_id id; /* on the host */
+	bool is_joined;  /* by its path */
+};
+
 struct container {
 	struct container *next;
 	struct monitor *m;
@@ -100,12 +111,18 @@ struct container {
 	int dirfd; /* ROOT/ID */
 	struct record *record;
 	struct process *processes; /* its own first */
-	struct json *request;      /* of "create", until the guest is ready */
-	struct client *creator;    /* waits for the answer to "create" */
-	struct client *deleter;    /* waits for the container to be gone */
+	struct json *request;      /* of "create", until it is sent to the guest */
+	struct container_ns *ns;   /* of its stand-in, as far as its document names them */
+	size_t n_ns;
+	struct client *creator; /* waits for the answer to "create" */
+	struct error why;       /* what it will be told: it is being taken back */
+	struct client *deleter; /* waits for the container to be gone */
 	struct loop_source *kill_timer;
 	unsigned hook_seconds; /* how long its hooks in the guest may run */
 	bool is_committed, is_in_guest, is_started;
+	bool is_syncing;  /* the network is made ready for it */
+	bool is_sent;     /* the guest was asked to create it */
+	bool is_leaving;  /* and to delete it */
 	bool tells_ready; /* it has a NOTIFY_SOCKET, on which its program */
 	bool is_ready;    /* has said so */
 };
@@ -127,9 +144,15 @@ void container_tell(struct container *ct, const char *event);
 void container_freeze(struct container *ct, struct client *c, bool freeze);
 /* Its own process has ended, all output is written. Ends the monitor after the last one. */
 void container_ended(struct container *ct, int code);
+/* It does not die: its VM ends, but for others it is only forgotten, and left to the guest. */
+void container_give_up(struct container *ct, const struct error *reason);
 /* Take it back before it was committed. */
 void container_abort(struct container *ct, const struct error *reason);
 void container_free(struct container *ct);
+/* End the monitor when nobody needs it. */
+void container_end_if_last(struct monitor *m);
+/* The answer to "delete": {stays: whether the monitor goes on}. */
+struct json *container_deleted(const struct monitor *m);
 struct container *container_find(struct monitor *m, const char *id);
 void container_committed(struct container *ct);     /* its verb is content: it outlives that now */
 bool container_is_live(const struct container *ct); /* created, running or paused */
@@ -141,6 +164,26 @@ void container_publish_or_warn(struct container *ct, const char *status);
 struct json *container_args(const struct container *ct); /* a request to the agent about it */
 /* The answer for a verb: what the guest warned about when it carried out the request, or NULL. */
 struct json *container_warnings(const struct json *result);
+
+/* ---- monitor-pod.c ---- */
+
+void pod_init(struct monitor *m, const struct json *card);
+void pod_done(struct monitor *m);
+void pod_join(struct client *c);
+/* A verb is going to create a container, so the sandbox must not end. */
+bool pod_is_expecting(const struct monitor *m);
+/* Publish the sandbox's card. */
+void pod_publish(struct monitor *m);
+/* Take what namespaces_describe() says of a new one. -EEXIST: there is one with its id. */
+int pod_add_container(struct container *ct, const struct json *namespaces, struct error *err);
+/* Its network is that of the VM. */
+bool pod_has_network(const struct container *ct);
+/* A namespace that it shares is just being made. */
+bool pod_must_wait(const struct container *ct);
+/* Its document with linux.namespaces as the guest is to have them, owned by the caller. */
+struct json *pod_place(const struct container *ct, const struct json *spec, struct error *err);
+/* Create those that have waited, if they can be. */
+void pod_go_on(struct monitor *m);
 
 /* ---- process.c ---- */
 

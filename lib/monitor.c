@@ -92,8 +92,8 @@ static void handle_for_container(struct monitor *m, struct client *c, const char
 	const char *id = json_get_string(msg->json, "container");
 	struct container *ct = id ? container_find(m, id) : NULL;
 
-	if (!ct && str_eq(op, "delete"))
-		client_ok(client_ref(c), NULL); /* ended, and forgotten here */
+	if (!ct && str_eq(op, "delete")) /* ended, and forgotten here */
+		client_ok(client_ref(c), container_deleted(m));
 	else if (!ct)
 		client_failf(client_ref(c), ENOENT, "container does not exist");
 	else if (str_eq(op, "start"))
@@ -136,7 +136,9 @@ static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
 	else if (str_eq(op, "signal") || str_eq(op, "winsize")) {
 		if (c->process)
 			process_request(c->process, msg->json);
-	} else if (str_eq(op, "create"))
+	} else if (str_eq(op, "join"))
+		pod_join(c);
+	else if (str_eq(op, "create"))
 		container_create(m, c, msg);
 	else if (str_eq(op, "commit")) {
 		if (c->creating)
@@ -152,7 +154,7 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 	struct client *c = arg;
 	struct monitor *m = c->m;
 	auto_error struct error err = { 0 };
-	bool is_starter = c->is_starter;
+	bool was_coming = c->is_coming;
 
 	ctl_conn_free(conn);
 	c->conn = NULL;
@@ -164,10 +166,8 @@ static void on_closed(struct ctl_conn *conn, void *arg)
 		process_standin_gone(c->process);
 	}
 	client_unref(c);
-	if (is_starter && !m->containers && !m->is_ending) { /* it died before its request */
-		m->is_ending = true;
-		loop_stop(m->loop, 0);
-	}
+	if (was_coming) /* it may have died before its request */
+		container_end_if_last(m);
 }
 
 static struct client *add_client(struct monitor *m, int fd)
@@ -204,6 +204,9 @@ static int take_boot_message(struct monitor *m, int *listener, char **stage, str
 	m->config = config_parse(text, "of the sandbox", err);
 	if (!m->config)
 		return -err->code;
+	if (!json_get_object(msg->json, "card"))
+		return error_set(err, EPROTO, "the monitor's first message is incomplete");
+	pod_init(m, json_get_object(msg->json, "card"));
 	m->sandbox = str_dup(json_get_string(msg->json, "sandbox"));
 	*stage = str_dup(json_get_string(msg->json, "stage"));
 	m->dirfd = ctl_msg_take_fd(msg, "dir");
@@ -272,12 +275,13 @@ int vcrt_monitor_main(int argc, char **argv)
 		vm_stop(&m);
 		return 1; /* there is no network yet */
 	}
-	add_client(&m, VERB_FD)->is_starter = true;
+	add_client(&m, VERB_FD)->is_coming = true;
 	status = loop_run(m.loop);
 	while (m.containers)
 		container_free(m.containers);
 	vm_stop(&m);
 	network_free(m.network);
+	pod_done(&m);
 	vm_phase(&m, "ended", "");
 	return status < 0 ? 1 : status;
 }

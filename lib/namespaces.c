@@ -1,17 +1,19 @@
-/* linux.namespaces on the host: which ones the stand-in gets, and which paths mean something for a
- * container whose namespaces are the guest's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/namespaces.h"
+#include "lib/sandbox.h"
 #include "lib/shim.h"
 #include "lib/base/error.h"
+#include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -37,20 +39,45 @@ static const char *file_of(int flag)
 	return "";
 }
 
-/* Is it the namespace of this process ("self"), or of the host's first ("1")? To open that one may
- * not be allowed. */
-static bool is_namespace_of(const struct oci_namespace *n, const char *pid)
+char *namespace_path(pid_t pid, int flag)
 {
-	auto_free char *path = str_fmt("/proc/%s/ns/%s", pid, file_of(oci_namespace_flag(n->type)));
-	struct stat a, b;
+	return str_fmt("/proc/%d/ns/%s", (int)pid, file_of(flag));
+}
 
-	return stat(n->path, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
+/* Is it the namespace of this process, or of the host's first (1)? To open that one may not be
+ * allowed. */
+static bool is_namespace_of(const struct oci_namespace *n, pid_t pid)
+{
+	int flag = oci_namespace_flag(n->type);
+	auto_free char *path = namespace_path(pid, flag);
+	struct ns_id a, b;
+
+	return ns_id_of(n->path, flag, &a) == 0 && ns_id_of(path, flag, &b) == 0 &&
+	       ns_id_is(&a, &b);
 }
 
 static bool has_path(const struct oci_namespace *n)
 {
 	return n->path && *n->path;
+}
+
+bool namespace_is_joined(const struct oci_namespace *n)
+{
+	return has_path(n) && !is_namespace_of(n, getpid());
+}
+
+/* What the links of /proc lead to has no name: "net:[4026531840]". */
+bool namespace_is_pinned(const struct oci_namespace *n)
+{
+	auto_free char *name = realpath(n->path, NULL);
+
+	return name != NULL;
+}
+
+int namespace_refuse(const struct oci_namespace *n, struct error *err)
+{
+	return error_set(err, ENOTSUP, "linux.namespaces: '%s' is no %s namespace of a sandbox",
+	                 n->path, n->type);
 }
 
 /* Returns a descriptor of the namespace. */
@@ -77,18 +104,16 @@ static int refuse_host_network(const char *what, struct error *err)
 
 static int check(const struct oci_namespace *n, struct error *err)
 {
-	bool is_net = str_eq(n->type, "network");
 	auto_close int fd = -1;
 
-	if (is_net && (is_namespace_of(n, "1") || is_namespace_of(n, "self")))
+	if (str_eq(n->type, "network") && (is_namespace_of(n, 1) || is_namespace_of(n, getpid())))
 		return refuse_host_network(n->path, err);
-	if (is_namespace_of(n, "self"))
+	if (!namespace_is_joined(n))
 		return 0;
 	fd = open_namespace(n, err);
-	if (fd < 0 || is_net)
-		return -err->code;
-	return error_set(err, ENOTSUP, "linux.namespaces: '%s' is no %s namespace of a sandbox",
-	                 n->path, n->type);
+	if (fd < 0)
+		return fd;
+	return oci_namespace_flag(n->type) & STANDIN ? 0 : namespace_refuse(n, err);
 }
 
 int namespaces_check(const struct oci_spec *spec, struct error *err)
@@ -107,31 +132,61 @@ int namespaces_check(const struct oci_spec *spec, struct error *err)
 void namespaces_localise(struct oci_spec *guest)
 {
 	for (size_t i = guest->linux_ ? guest->linux_->n_namespaces : 0; i-- > 0;) {
-		const struct oci_namespace *n = &guest->linux_->namespaces[i];
+		struct oci_namespace *n = &guest->linux_->namespaces[i];
 
-		if (str_eq(n->type, "network") || has_path(n))
+		if (has_path(n) && !namespace_is_joined(n)) {
 			oci_spec_del_namespace(guest, i);
+		} else {
+			free(n->path);
+			n->path = NULL;
+		}
 	}
 }
 
 int namespaces_of_shim(const struct oci_spec *spec, struct shim_namespaces *ns, struct error *err)
 {
-	/* The host's processes are never the container's: what it shares is the guest's. */
+	/* The host's processes are never the container's: what it shares is the guest's, or other
+	 * containers'. */
 	ns->create = CLONE_NEWNS | CLONE_NEWPID;
 	for (size_t i = 0; i < spec->linux_->n_namespaces; i++) {
 		const struct oci_namespace *n = &spec->linux_->namespaces[i];
-		int flag = oci_namespace_flag(n->type), fd;
+		int fd;
 
 		if (!has_path(n)) {
-			ns->create |= flag & STANDIN;
-			continue;
+			ns->create |= oci_namespace_flag(n->type) & STANDIN;
+		} else if (namespace_is_joined(n)) {
+			fd = open_namespace(n, err);
+			if (fd < 0)
+				return fd;
+			ns->join[ns->n_join++] = fd;
+			if (str_eq(n->type, "pid"))
+				ns->create &= ~CLONE_NEWPID;
 		}
-		if (flag != CLONE_NEWNET)
-			continue;
-		fd = open_namespace(n, err);
-		if (fd < 0)
-			return fd;
-		ns->join[ns->n_join++] = fd;
 	}
 	return 0;
+}
+
+struct json *namespaces_describe(const struct oci_spec *spec, pid_t shim, struct error *err)
+{
+	auto_json struct json *list = json_new_array();
+
+	for (size_t i = 0; i < spec->linux_->n_namespaces; i++) {
+		const struct oci_namespace *n = &spec->linux_->namespaces[i];
+		int flag = oci_namespace_flag(n->type), r;
+		auto_free char *path = namespace_path(shim, flag);
+		struct ns_id id;
+		struct json *j;
+
+		if (!(flag & STANDIN) || (has_path(n) && !namespace_is_joined(n)))
+			continue;
+		r = ns_id_of(path, flag, &id);
+		if (r < 0) {
+			error_set(err, -r, "look at '%s': %s", path, strerror(-r));
+			return NULL;
+		}
+		j = ns_id_to_json(&id);
+		json_set(j, "joined", json_new_bool(has_path(n)));
+		json_add(list, j);
+	}
+	return steal_ptr(&list);
 }

@@ -388,6 +388,23 @@ void network_stop(struct network *n)
 		dns_free(steal_ptr(&n->dns));
 }
 
+int network_check_alone(int fd, struct error *err)
+{
+	auto_net_state struct net_state *state = NULL;
+	struct netns *ns = NULL;
+
+	if (netns_open(fd, -1, &ns, err) == 0)
+		netns_scan(ns, &state, err);
+	netns_free(ns);
+	for (size_t i = 0; state && i < state->n_links; i++)
+		if (net_state_wants_endpoint(state, &state->links[i]))
+			return error_set(err, ENOTSUP,
+			                 "interface '%s': the virtual machine has the network of "
+			                 "another container, and no second one",
+			                 state->links[i].name);
+	return -err->code;
+}
+
 void network_free(struct network *n)
 {
 	if (!n)

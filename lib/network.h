@@ -16,6 +16,9 @@ struct network;
  * first one's is the sandbox's, the others must be in the same. What cannot become a NIC is refused
  * here already. 0, or -errno. */
 int network_join(struct monitor *m, int fd, struct error *err);
+/* A container that joins the VM has a network namespace of its own, in the guest, too: nothing can
+ * be plugged there, so its interfaces are refused. */
+int network_check_alone(int fd, struct error *err);
 /* The namespace; NULL: no container has brought one yet. */
 struct netns *network_namespace(const struct network *n);
 

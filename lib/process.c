@@ -115,7 +115,7 @@ static void on_kill_timeout(void *arg)
 		return;
 	}
 	error_set(&err, ETIMEDOUT, "container '%s' does not die", p->ct->id);
-	vm_lost(p->ct->m, &err);
+	container_give_up(p->ct, &err);
 }
 
 void process_standin_gone(struct process *p)

@@ -134,7 +134,8 @@ static int run_foreground(struct vcrt *v, const struct vcrt_run_options *o, stru
 	else if (!o->keep)
 		verb_delete(v, o->create.id, true, err);
 	/* Our child, too; it has ended with the container. */
-	waitpid(c->monitor_pid, NULL, WNOHANG);
+	if (c->monitor_pid > 0)
+		waitpid(c->monitor_pid, NULL, WNOHANG);
 	created_done(c);
 	return -err->code;
 }

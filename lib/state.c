@@ -89,7 +89,7 @@ struct record *record_new(const char *id, const char *bundle)
 
 /* ---- the document ---- */
 
-static struct json *ref_to_json(const struct proc_ref *p)
+struct json *proc_ref_to_json(const struct proc_ref *p)
 {
 	struct json *j;
 
@@ -101,9 +101,9 @@ static struct json *ref_to_json(const struct proc_ref *p)
 	return j;
 }
 
-static void ref_from_json(struct proc_ref *p, const struct json *vcrt, const char *key)
+void proc_ref_from_json(struct proc_ref *p, const struct json *object, const char *key)
 {
-	const struct json *j = json_get_object(vcrt, key);
+	const struct json *j = json_get_object(object, key);
 
 	int64_t pid = json_get_i64(j, "pid", 0), start = json_get_i64(j, "start", 0);
 
@@ -127,11 +127,11 @@ struct json *record_to_json(const struct record *r)
 
 	json_set(v, "sandbox", json_new_string(r->sandbox));
 	json_set(v, "sandboxDir", json_new_string(r->sandbox_dir));
-	json_set(v, "creator", ref_to_json(&r->creator));
-	json_set(v, "monitor", ref_to_json(&r->monitor));
-	json_set(v, "vmm", ref_to_json(&r->vmm));
-	json_set(v, "virtiofsd", ref_to_json(&r->fs_server));
-	json_set(v, "shim", ref_to_json(&r->shim));
+	json_set(v, "creator", proc_ref_to_json(&r->creator));
+	json_set(v, "monitor", proc_ref_to_json(&r->monitor));
+	json_set(v, "vmm", proc_ref_to_json(&r->vmm));
+	json_set(v, "virtiofsd", proc_ref_to_json(&r->fs_server));
+	json_set(v, "shim", proc_ref_to_json(&r->shim));
 	json_set(v, "cgroupDirs", json_new_strv(r->cgroup_dirs));
 	json_set(v, "cgroups", json_new_strv(r->cgroups));
 	json_set(v, "cgroupUnit", json_new_string(r->cgroup_unit));
@@ -193,11 +193,11 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	r->oci = steal_ptr(&oci);
 	take_string(&r->sandbox, v, "sandbox");
 	take_string(&r->sandbox_dir, v, "sandboxDir");
-	ref_from_json(&r->creator, v, "creator");
-	ref_from_json(&r->monitor, v, "monitor");
-	ref_from_json(&r->vmm, v, "vmm");
-	ref_from_json(&r->fs_server, v, "virtiofsd");
-	ref_from_json(&r->shim, v, "shim");
+	proc_ref_from_json(&r->creator, v, "creator");
+	proc_ref_from_json(&r->monitor, v, "monitor");
+	proc_ref_from_json(&r->vmm, v, "vmm");
+	proc_ref_from_json(&r->fs_server, v, "virtiofsd");
+	proc_ref_from_json(&r->shim, v, "shim");
 	take_strv(&r->cgroup_dirs, v, "cgroupDirs");
 	take_strv(&r->cgroups, v, "cgroups");
 	take_string(&r->cgroup_unit, v, "cgroupUnit");
@@ -409,16 +409,11 @@ char **record_list(const char *root, struct error *err)
 int record_lock(const char *root, const char *id, int dirfd)
 {
 	auto_free char *dir = str_fmt("%s/%s", root, id);
-	uint64_t end = loop_now_ms() + LOCK_TIMEOUT;
 	struct stat ours, present;
+	int r = fs_lock(dirfd, LOCK_TIMEOUT);
 
-	while (flock(dirfd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (loop_now_ms() >= end)
-			return -ETIMEDOUT;
-		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
-	}
+	if (r < 0)
+		return r;
 	if (fstat(dirfd, &ours) < 0 || lstat(dir, &present) < 0)
 		return -errno;
 	return ours.st_dev == present.st_dev && ours.st_ino == present.st_ino ? 0 : -ENOENT;
@@ -435,9 +430,7 @@ const char *record_status(const struct record *r)
 {
 	bool has_standin = r->shim.pid <= 0 || proc_ref_is_alive(&r->shim);
 
-	if (proc_ref_is_alive(&r->monitor) && has_standin)
-		return r->oci->status;
-	if (str_eq(r->oci->status, VCRT_CREATING) && proc_ref_is_alive(&r->creator))
-		return VCRT_CREATING;
-	return VCRT_STOPPED;
+	if (str_eq(r->oci->status, VCRT_CREATING))
+		return proc_ref_is_alive(&r->creator) ? VCRT_CREATING : VCRT_STOPPED;
+	return proc_ref_is_alive(&r->monitor) && has_standin ? r->oci->status : VCRT_STOPPED;
 }

@@ -28,6 +28,9 @@ struct proc_ref {
 };
 struct proc_ref proc_ref_of(pid_t pid);
 bool proc_ref_is_alive(const struct proc_ref *p);
+struct json *proc_ref_to_json(const struct proc_ref *p); /* NULL: none */
+/* Take it from a member of an object, if that has it; what names no process becomes none. */
+void proc_ref_from_json(struct proc_ref *p, const struct json *object, const char *key);
 
 struct record {
 	struct oci_state *oci; /* never NULL; status as published, see record_status() */
@@ -80,5 +83,5 @@ int record_lock(const char *root, const char *id, int dirfd);
 int record_remove(const char *root, const char *id, struct error *err);
 
 /* The published status, corrected by who is alive: without its monitor or its stand-in (then the
- * monitor is about to end it) a container is stopped, a half-made one only without its creator. */
+ * monitor is about to end it) a container is stopped, a half-made one when its creator is gone. */
 const char *record_status(const struct record *r);

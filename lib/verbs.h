@@ -29,7 +29,7 @@ struct vcrt {
 
 /* A container that was created, as run needs it. */
 struct created {
-	pid_t shim, monitor_pid; /* both are children of the calling process */
+	pid_t shim, monitor_pid; /* children of the calling process; 0: the sandbox was there */
 	int monitor;             /* connection to the monitor */
 	int tty;                 /* the caller's terminal that the container uses, -1: none */
 };
@@ -102,8 +102,13 @@ bool client_is_reserved(const struct vcrt *v, const char *id);
 /* ---- cleaning up (cleanup.c) ---- */
 
 /* Whatever state it is in: kill its processes if they still run, remove cgroups, the sandbox's
- * directory and ROOT/ID. Only for a container whose monitor does not serve it any more. */
+ * directory and ROOT/ID. Only for a container whose monitor does not serve it any more. A sandbox
+ * that others have goes on, charged to one of them. */
 int cleanup_container(struct vcrt *v, struct record *r, struct error *err);
+/* Its sandbox alone: the container is a member no more. */
+int cleanup_sandbox(struct vcrt *v, struct record *r, struct error *err);
+/* Whether the sandbox has other containers that were not deleted yet. */
+bool cleanup_is_shared(const struct record *r);
 
 /* ---- documents (guest-spec.c, guest-mounts.c) ---- */
 

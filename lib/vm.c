@@ -98,9 +98,9 @@ void vm_lost(struct monitor *m, const struct error *reason)
 	for (struct container *ct = m->containers; ct; ct = ct->next)
 		for (struct process *p = ct->processes; p; p = p->next)
 			process_close_io(p);
-	/* The verb's request has not been read yet, but it waits for an answer. */
-	for (struct client *c = m->clients; c && !m->containers; c = c->next)
-		if (c->is_starter && c->conn)
+	/* Verbs whose request has not been read yet wait for an answer, too. */
+	for (struct client *c = m->clients; c; c = c->next)
+		if (c->is_coming && c->conn)
 			ctl_conn_error(c->conn, reason);
 	vm_stop(m);
 	drop_calls(m, reason);
@@ -197,7 +197,6 @@ static struct json *sandbox_request(const struct config *c)
 
 static void on_ready(void *arg, const struct json *hello)
 {
-	struct container *next;
 	struct monitor *m = arg;
 
 	(void)hello;
@@ -206,10 +205,7 @@ static void on_ready(void *arg, const struct json *hello)
 	loop_remove(&m->boot_timer);
 	/* Both at once: requests are carried out in order. */
 	vm_call(m, "sandbox", sandbox_request(m->config), on_sandbox_reply, m);
-	for (struct container *ct = m->containers; ct; ct = next) {
-		next = ct->next;
-		container_send_create(ct);
-	}
+	pod_go_on(m);
 }
 
 /* What the agent warns of. */

@@ -214,14 +214,25 @@ const char *oci_cap_name(int number)
 	return oci_cap_names[number];
 }
 
+/* In the order of oci_namespace_types. */
+static const int namespace_flags[] = {
+	CLONE_NEWNS,  CLONE_NEWPID,  CLONE_NEWNET,    CLONE_NEWUTS,
+	CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWCGROUP, CLONE_NEWTIME
+};
+
 int oci_namespace_flag(const char *type)
 {
-	/* In the order of oci_namespace_types. */
-	static const int flags[] = { CLONE_NEWNS,  CLONE_NEWPID,  CLONE_NEWNET,    CLONE_NEWUTS,
-		                     CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWCGROUP, CLONE_NEWTIME };
-	int i = index_of(oci_namespace_types, ARRAY_SIZE(flags), type);
+	int i = index_of(oci_namespace_types, ARRAY_SIZE(namespace_flags), type);
 
-	return i < 0 ? 0 : flags[i];
+	return i < 0 ? 0 : namespace_flags[i];
+}
+
+const char *oci_namespace_name(int flag)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(namespace_flags); i++)
+		if (namespace_flags[i] == flag)
+			return oci_namespace_types[i];
+	return NULL;
 }
 
 static int real_time_signal(const char *s)

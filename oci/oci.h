@@ -131,6 +131,7 @@ int oci_signal_parse(const char *s, struct error *err);
 const char *oci_signal_name(int number); /* "SIGKILL"; NULL: no name */
 
 int oci_namespace_flag(const char *type); /* CLONE_NEW*, 0: unknown */
+const char *oci_namespace_name(int flag); /* NULL: unknown */
 /* The next range of a list of CPUs or memory nodes such as "0-3, 7", in which blanks and empty
  * elements do not matter. 1: *first to *last, at most OCI_MAX_CPU; 0: there is no more; -EINVAL:
  * not a list. */

@@ -315,13 +315,14 @@ START_TEST(a_relative_destination_is_taken_from_the_root)
 }
 END_TEST
 
-START_TEST(the_network_namespace_is_the_sandboxs)
+START_TEST(paths_of_namespaces_stay_on_the_host)
 {
 	make(",\"linux\":{\"namespaces\":[{\"type\":\"network\",\"path\":\"/run/netns/x\"},"
 	     "{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"mount\",\"path\":\"\"},"
 	     "{\"type\":\"ipc\",\"path\":\"/proc/self/ns/ipc\"}]}");
 	assert_json(json_get(json_get_object(guest, "linux"), "namespaces"),
-	            "[{\"type\":\"pid\"},{\"type\":\"mount\",\"path\":\"\"}]");
+	            "[{\"type\":\"network\"},{\"type\":\"pid\"},{\"type\":\"network\"},"
+	            "{\"type\":\"mount\"}]");
 }
 END_TEST
 
@@ -368,7 +369,7 @@ int main(void)
 	tcase_add_test(tc, a_plain_bind_has_nothing_that_is_mounted_below);
 	tcase_add_test(tc, mounts_below_a_source_are_mounts_of_the_guest);
 	tcase_add_test(tc, a_remount_has_no_source_to_share);
-	tcase_add_test(tc, the_network_namespace_is_the_sandboxs);
+	tcase_add_test(tc, paths_of_namespaces_stay_on_the_host);
 	tcase_add_test(tc, only_hooks_of_the_container_go_to_the_guest);
 	tcase_add_test(tc, the_vm_object_stays_on_the_host);
 	return scratch_run(tc);

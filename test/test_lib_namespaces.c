@@ -1,13 +1,16 @@
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/namespaces.h"
 #include "lib/shim.h"
 #include "lib/base/error.h"
+#include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 #include "test/scratch.h"
@@ -81,15 +84,16 @@ START_TEST(our_own_namespace_is_inherited_as_without_an_entry)
 		parse(types[i][0], path);
 		ck_assert_msg(namespaces_check(spec, &err) == 0, "%s", err.msg);
 		ck_assert_int_eq(namespaces_of_shim(spec, &ns, &err), 0);
-		ck_assert_int_eq(ns.create, CLONE_NEWNS | CLONE_NEWNET);
+		ck_assert_int_eq(ns.create, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID);
 		ck_assert_uint_eq(ns.n_join, 0);
 		namespaces_localise(spec);
-		ck_assert_uint_eq(spec->linux_->n_namespaces, 0);
+		ck_assert_uint_eq(spec->linux_->n_namespaces, 1);
+		ck_assert_str_eq(spec->linux_->namespaces[0].type, "network");
 	}
 }
 END_TEST
 
-/* A child in an IPC and a network namespace of its own; ends with this process. */
+/* A child in an IPC, a network and a user namespace of its own; ends with this process. */
 static pid_t other_process(void)
 {
 	int pair[2];
@@ -101,7 +105,8 @@ static pid_t other_process(void)
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		alarm(30);
-		if (unshare(CLONE_NEWIPC | CLONE_NEWNET) < 0 || write(pair[1], "x", 1) != 1)
+		if (unshare(CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUSER) < 0 ||
+		    write(pair[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 		_exit(0);
@@ -112,24 +117,50 @@ static pid_t other_process(void)
 	return pid;
 }
 
-START_TEST(a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refused)
+START_TEST(what_the_stand_in_can_have_it_joins)
 {
-	auto_error struct error err = { 0 };
-	struct shim_namespaces ns = { 0 };
+	static const char *const types[][2] = { { "network", "net" }, { "ipc", "ipc" } };
 	pid_t pid = other_process();
-	auto_free char *net = str_fmt("/proc/%d/ns/net", (int)pid);
-	auto_free char *ipc = str_fmt("/proc/%d/ns/ipc", (int)pid);
 
-	assert_refused("ipc", ipc, "is no ipc namespace of a sandbox");
-	parse("network", net);
-	ck_assert_msg(namespaces_check(spec, &err) == 0, "%s", err.msg);
-	ck_assert_int_eq(namespaces_of_shim(spec, &ns, &err), 0);
-	ck_assert_int_eq(ns.create, CLONE_NEWNS | CLONE_NEWPID);
-	ck_assert_uint_eq(ns.n_join, 1);
-	close(ns.join[0]);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)pid, types[i][1]);
+		auto_error struct error err = { 0 };
+		struct shim_namespaces ns = { 0 };
+		auto_json struct json *list = NULL;
 
+		parse(types[i][0], path);
+		ck_assert_msg(namespaces_check(spec, &err) == 0, "%s", err.msg);
+		ck_assert(namespace_is_joined(&spec->linux_->namespaces[0]));
+		ck_assert(!namespace_is_pinned(&spec->linux_->namespaces[0]));
+		ck_assert_int_eq(namespaces_of_shim(spec, &ns, &err), 0);
+		ck_assert_int_eq(ns.create,
+		                 CLONE_NEWNS | CLONE_NEWPID | (i == 0 ? 0 : CLONE_NEWNET));
+		ck_assert_uint_eq(ns.n_join, 1);
+		close(ns.join[0]);
+		/* As if that process were the stand-in. */
+		list = namespaces_describe(spec, pid, &err);
+		ck_assert_msg(list != NULL, "%s", err.msg);
+		ck_assert_uint_eq(json_len(list), 2);
+		ck_assert_str_eq(json_get_string(json_at(list, 0), "type"), types[i][0]);
+		ck_assert(json_get_bool(json_at(list, 0), "joined", false));
+		ck_assert(!json_get_bool(json_at(list, 1), "joined", true));
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+END_TEST
+
+START_TEST(others_are_refused)
+{
+	pid_t pid = other_process();
+	auto_free char *user = str_fmt("/proc/%d/ns/user", (int)pid);
+	auto_error struct error err = { 0 };
+
+	assert_refused("user", user, "is no user namespace of a sandbox");
 	parse("network", "/proc/self/ns/net");
 	ck_assert_int_eq(namespaces_check(spec, &err), -ENOTSUP);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 END_TEST
 
@@ -156,8 +187,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_path_must_be_a_namespace_of_that_type);
 	tcase_add_test(tc, our_own_namespace_is_inherited_as_without_an_entry);
-	tcase_add_test(tc,
-	               a_foreign_network_is_joined_by_the_stand_in_other_namespaces_are_refused);
+	tcase_add_test(tc, what_the_stand_in_can_have_it_joins);
+	tcase_add_test(tc, others_are_refused);
 	tcase_add_test(tc, without_a_network_namespace_it_would_be_the_hosts_network);
 	return scratch_run(tc);
 }

@@ -1,17 +1,15 @@
 /* What an init does before there is anything to serve (boot.h). */
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/guest/boot.h"
+#include "agent/guest/network.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
@@ -92,26 +90,13 @@ static int enable_controllers(struct error *err)
 	return 0;
 }
 
-static int loopback_up(struct error *err)
-{
-	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq req = { .ifr_name = "lo" };
-
-	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &req) < 0)
-		return error_sys(err, "find the interface 'lo'");
-	req.ifr_flags |= IFF_UP;
-	if (ioctl(fd, SIOCSIFFLAGS, &req) < 0)
-		return error_sys(err, "bring up the interface 'lo'");
-	return 0;
-}
-
 int boot_finish(struct error *err)
 {
 	struct rlimit files = { .rlim_cur = NOFILE_SOFT, .rlim_max = NOFILE_HARD };
 
 	if (mount_all(other_mounts, ARRAY_SIZE(other_mounts), err) < 0)
 		return -err->code;
-	if (enable_controllers(err) < 0 || loopback_up(err) < 0)
+	if (enable_controllers(err) < 0 || network_loopback_up(err) < 0)
 		return -err->code;
 	if (fs_write_value("/proc/sys/fs/nr_open", NR_OPEN, err) < 0)
 		return -err->code;

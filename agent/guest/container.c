@@ -96,6 +96,7 @@ static void create_settled(struct launch *l)
 
 	if (!l->why.code) {
 		pid = l->self->pid;
+		namespaces_keep(ct, pid);
 		ct->sync = steal_fd(&l->sock);
 		namespaces_done(&ct->ns);
 		watch_oom(ct);
@@ -150,7 +151,7 @@ static int container_prepare(struct container *ct, struct error *err)
 		return -err->code;
 	devices_leave_out(ct->spec);
 	if (shm_use(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
-	    namespaces_plan(&ct->ns, x, err) < 0 ||
+	    namespaces_plan(&ct->ns, ct->guest, x, err) < 0 ||
 	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
@@ -170,6 +171,8 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 	ct->id = str_dup(id);
 	ct->spec = spec;
 	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
+	for (size_t i = 0; i < NS_SHARED; i++)
+		ct->shared[i] = -1;
 	ct->next = g->containers;
 	g->containers = ct;
 	return ct;

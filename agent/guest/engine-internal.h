@@ -67,6 +67,8 @@ struct ns_plan {
 	size_t n_joined;
 };
 
+#define NS_SHARED 4
+
 struct container {
 	struct container *next;
 	struct guest *guest;
@@ -75,6 +77,7 @@ struct container {
 	bool no_pivot, no_new_keyring;
 	char *bundle;
 	struct ns_plan ns;
+	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
 	struct notify *notify; /* NULL: nobody wants to know that it is ready */
@@ -177,8 +180,13 @@ int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, st
 /* ---- what the child applies ---- */
 
 /* namespaces.c */
-int namespaces_plan(struct ns_plan *ns, const struct oci_linux *linux_, struct error *err);
+/* ns: what linux.namespaces asks for; joined ones are those of other containers of g. */
+int namespaces_plan(struct ns_plan *ns, const struct guest *g, const struct oci_linux *linux_,
+                    struct error *err);
 void namespaces_done(struct ns_plan *ns);
+/* Keep what others may join, also when its processes have ended. pid: the container's own. */
+void namespaces_keep(struct container *ct, pid_t pid);
+void namespaces_forget(struct container *ct);
 unsigned namespaces_of_clone(const struct ns_plan *ns);                   /* flags for clone3 */
 int namespaces_join(const struct ns_plan *ns, struct error *err);         /* child */
 int namespaces_enter_late(const struct container *ct, struct error *err); /* child: cgroup, time */

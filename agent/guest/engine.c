@@ -113,6 +113,7 @@ void container_free(struct container *ct)
 	close_fd(&ct->sync);
 	close_fd(&ct->oom_fd);
 	namespaces_done(&ct->ns);
+	namespaces_forget(ct);
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
 	notify_free(ct->notify);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/guest/network.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
@@ -48,6 +49,8 @@ static int init_namespaces(struct launch *l, struct error *err)
 	const struct oci_linux *x = l->spec->linux_;
 
 	if (namespaces_join(&l->ct->ns, err) < 0 || keyring_join(l->ct, err) < 0)
+		return -err->code;
+	if ((l->clone_flags & CLONE_NEWNET) && network_loopback_up(err) < 0)
 		return -err->code;
 	if (setsid() < 0)
 		return error_sys(err, "start a session");

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "agent/protocol.h"
 #include "lib/base/fs.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
@@ -18,40 +20,89 @@
  * which clone3() enters too late, and a time namespace needs its offsets before it is entered. */
 #define LATE (CLONE_NEWCGROUP | CLONE_NEWTIME)
 
-static int plan_join(struct ns_plan *ns, const struct oci_namespace *n, int flag, struct error *err)
-{
-	int fd;
+/* What a container can join of another one. */
+static const struct {
+	int flag;
+	const char *file; /* in /proc/PID/ns */
+} shared[NS_SHARED] = {
+	{ CLONE_NEWNET, "net" },
+	{ CLONE_NEWIPC, "ipc" },
+	{ CLONE_NEWUTS, "uts" },
+	{ CLONE_NEWPID, "pid" },
+};
 
-	if (flag == CLONE_NEWNS || flag == CLONE_NEWUSER)
-		return error_set(err, ENOTSUP,
-		                 "linux.namespaces: joining a %s namespace by its path is not "
-		                 "supported in a VM",
-		                 n->type);
+/* The descriptor of what PROTOCOL_NAMESPACES/CONTAINER/TYPE names, kept by that container. */
+static int find_shared(const struct guest *g, const struct oci_namespace *n, int flag,
+                       struct error *err)
+{
+	const char *rest = str_starts(n->path, PROTOCOL_NAMESPACES "/")
+	                           ? n->path + strlen(PROTOCOL_NAMESPACES "/")
+	                           : "";
+	const char *slash = strchr(rest, '/');
+	auto_free char *id = slash ? str_ndup(rest, (size_t)(slash - rest)) : NULL;
+	const struct container *ct = g->containers;
+
+	while (id && ct && !str_eq(ct->id, id))
+		ct = ct->next;
+	for (size_t i = 0; id && ct && str_eq(slash + 1, n->type) && i < NS_SHARED; i++)
+		if (shared[i].flag == flag && ct->shared[i] >= 0)
+			return ct->shared[i];
+	return error_set(err, ENOENT, "linux.namespaces: '%s' is no %s namespace of a container",
+	                 n->path, n->type);
+}
+
+static int plan_join(struct ns_plan *ns, const struct guest *g, const struct oci_namespace *n,
+                     int flag, struct error *err)
+{
+	int fd = find_shared(g, n, flag, err);
+
+	if (fd < 0)
+		return fd;
 	if (ns->n_joined == NS_MAX_JOIN)
 		return error_set(err, EINVAL, "linux.namespaces: too many entries");
-	fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
-		return error_sys(err, "linux.namespaces: open '%s'", n->path);
+		return error_sys(err, "linux.namespaces: keep '%s'", n->path);
 	ns->joined[ns->n_joined].fd = fd;
 	ns->joined[ns->n_joined++].flag = flag;
 	ns->join |= (unsigned)flag;
 	return 0;
 }
 
-int namespaces_plan(struct ns_plan *ns, const struct oci_linux *linux_, struct error *err)
+int namespaces_plan(struct ns_plan *ns, const struct guest *g, const struct oci_linux *linux_,
+                    struct error *err)
 {
 	for (size_t i = 0; linux_ && i < linux_->n_namespaces; i++) {
 		const struct oci_namespace *n = &linux_->namespaces[i];
 		int flag = oci_namespace_flag(n->type);
 
-		if (flag == CLONE_NEWNET) /* the VM has one, and it is the container's */
-			continue;
 		if (!n->path || !n->path[0])
 			ns->create |= (unsigned)flag;
-		else if (plan_join(ns, n, flag, err) < 0)
+		else if (plan_join(ns, g, n, flag, err) < 0)
 			return -err->code;
 	}
 	return 0;
+}
+
+void namespaces_keep(struct container *ct, pid_t pid)
+{
+	for (size_t i = 0; i < NS_SHARED; i++) {
+		auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)pid, shared[i].file);
+
+		if (!((ct->ns.create | ct->ns.join) & (unsigned)shared[i].flag))
+			continue;
+		/* Its process may be gone already, or the agent be out of descriptors. */
+		ct->shared[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (ct->shared[i] < 0)
+			log_warn("nobody can join '%s' of container '%s': %s, ignoring",
+			         shared[i].file, ct->id, strerror(errno));
+	}
+}
+
+void namespaces_forget(struct container *ct)
+{
+	for (size_t i = 0; i < NS_SHARED; i++)
+		close_fd(&ct->shared[i]);
 }
 
 void namespaces_done(struct ns_plan *ns)

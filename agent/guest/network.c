@@ -1,5 +1,8 @@
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
@@ -111,4 +114,17 @@ void guest_network_done(struct guest *g)
 		free(c);
 	}
 	network_free(g->network);
+}
+
+int network_loopback_up(struct error *err)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { .ifr_name = "lo" };
+
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &req) < 0)
+		return error_sys(err, "find the interface 'lo'");
+	req.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &req) < 0)
+		return error_sys(err, "bring up the interface 'lo'");
+	return 0;
 }

@@ -4,14 +4,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
+#include "lib/base/loop.h"
 #include "lib/base/str.h"
 
 #define READ_CHUNK 4096
+#define LOCK_POLL_NS 2000000
 
 int fs_read_fd(int fd, const char *name, size_t max, char **out, size_t *len, struct error *err)
 {
@@ -200,4 +204,18 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 bool fs_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
+}
+
+int fs_lock(int fd, unsigned timeout_ms)
+{
+	uint64_t end = loop_now_ms() + timeout_ms;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (loop_now_ms() >= end)
+			return -ETIMEDOUT;
+		nanosleep(&(struct timespec){ .tv_nsec = LOCK_POLL_NS }, NULL);
+	}
+	return 0;
 }

@@ -35,6 +35,10 @@ int fs_remove_tree_at(int dirfd, const char *path, struct error *err);
 
 bool fs_exists(const char *path);
 
+/* Lock a file or directory against others who do (flock(2)), until fd is closed. 0 or -errno;
+ * -ETIMEDOUT: somebody holds it for that long. */
+int fs_lock(int fd, unsigned timeout_ms);
+
 /* Open something below root as if root were "/": no link, "..", or magic link leads out of it
  * (openat2 RESOLVE_IN_ROOT). flags as for open(2). Returns a descriptor or -errno. */
 int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err);
