@@ -61,7 +61,7 @@ static int send_backend(struct qemu *q, const struct hv_device *dev, struct erro
 		return -err->code;
 	if (dev->net.vhost_fds)
 		vhosts = send_fds(q, dev->id, "vhost", dev->net.vhost_fds, n, err);
-	if (!err->code && add_backend(q, dev, taps, vhosts, err) == 0)
+	if ((vhosts || !dev->net.vhost_fds) && add_backend(q, dev, taps, vhosts, err) == 0)
 		return 0;
 	take_fds_back(q, taps);
 	take_fds_back(q, vhosts);

@@ -95,9 +95,13 @@ START_TEST(calls_are_recorded)
 	ck_assert_int_eq(hv_add_device(hv, &dev, &err), -EEXIST);
 	ck_assert_int_eq(hv_del_device(hv, "disk0", &err), 0);
 	ck_assert_int_eq(hv_del_device(hv, "disk0", &err), -ENODEV);
+	ck_assert_int_eq(hv_add_device(hv, &dev, &err), 0);
+	ck_assert_int_eq(hv_drop_device(hv, "disk0", &err), 0);
+	ck_assert_int_eq(hv_drop_device(hv, "disk0", &err), -ENODEV);
 	calls = strv_join(hv_mock_calls(hv), ",");
 	ck_assert_str_eq(calls, "start,pause,resume,add_device disk0,add_device disk0,"
-	                        "del_device disk0,del_device disk0");
+	                        "del_device disk0,del_device disk0,add_device disk0,"
+	                        "drop_device disk0,drop_device disk0");
 }
 END_TEST
 

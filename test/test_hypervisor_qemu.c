@@ -2,10 +2,14 @@
  * help. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "hypervisor/qemu-internal.h"
@@ -140,6 +144,85 @@ START_TEST(a_device_that_cannot_be_plugged_leaves_nothing)
 }
 END_TEST
 
+/* Queues of a new tap "t0" in a network namespace of this test's own. */
+static void open_queues(int *fds, int n)
+{
+	struct ifreq req = { .ifr_name = "t0",
+		             .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+		                          (n > 1 ? IFF_MULTI_QUEUE : 0) };
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	for (int i = 0; i < n; i++) {
+		fds[i] = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		ck_assert_int_ge(fds[i], 0);
+		ck_assert_int_eq(ioctl(fds[i], TUNSETIFF, &req), 0);
+	}
+}
+
+static struct hv_device nic_with(const int *fds, unsigned n, const char *id)
+{
+	struct hv_device dev = {
+		.type = HV_DEVICE_NET,
+		.net = { .tap_fds = fds, .n_queues = n, .mac = { 2, 0, 0, 0, 0, 1 } }
+	};
+
+	snprintf(dev.id, sizeof(dev.id), "%s", id);
+	return dev;
+}
+
+START_TEST(a_nic_with_queues_is_dropped_at_once_and_its_place_is_free_when_the_guest_lets_go)
+{
+	auto_error struct error err = { 0 };
+	int fds[2];
+	struct hv_device nic, other = disk_named("disk0"), third = disk_named("disk1");
+
+	open_queues(fds, 2);
+	nic = nic_with(fds, 2, "net0");
+	other.block.readonly = third.block.readonly = true;
+	start();
+	ck_assert_msg(hv_add_device(hv, &nic, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(nic.pci_path, "04.0/00.0");
+	close(fds[0]);
+	close(fds[1]);
+	ck_assert_uint_ne(if_nametoindex("t0"), 0); /* QEMU has it */
+	ck_assert_int_eq(hv_drop_device(hv, "disk7", &err), -ENODEV);
+	ck_assert_msg(hv_drop_device(hv, "net0", &err) == 0, "%s", err.msg);
+	ck_assert_uint_eq(if_nametoindex("t0"), 0);
+	ck_assert_msg(hv_drop_device(hv, "net0", &err) == 0, "%s", err.msg);
+	/* The guest has not let go. */
+	ck_assert_msg(hv_add_device(hv, &other, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(other.pci_path, "05.0/00.0");
+	ck_assert_int_eq(hv_add_device(hv, &third, &err), -ENOSPC);
+	error_clear(&err);
+	reset();
+	ck_assert_msg(hv_add_device(hv, &third, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(third.pci_path, "04.0/00.0");
+}
+END_TEST
+
+START_TEST(a_nic_that_cannot_be_plugged_leaves_nothing)
+{
+	auto_error struct error err = { 0 };
+	int fd, none = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct hv_device bad = nic_with(&none, 1, "net0"), zero = nic_with(&none, 0, "net0");
+	struct hv_device twice, nic;
+
+	open_queues(&fd, 1);
+	twice = nic_with(&fd, 1, "serial");
+	nic = nic_with(&fd, 1, "net0");
+	start();
+	ck_assert_int_eq(hv_add_device(hv, &zero, &err), -EINVAL);
+	ck_assert_str_eq(err.msg, "add device 'net0': a NIC has 1 to 8 queues, not 0");
+	ck_assert_int_eq(hv_add_device(hv, &bad, &err), -EIO);
+	ck_assert_int_eq(hv_add_device(hv, &twice, &err), -EIO);
+	error_clear(&err);
+	ck_assert_msg(hv_add_device(hv, &nic, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(nic.pci_path, "04.0/00.0");
+	close(fd);
+	close(none);
+}
+END_TEST
+
 START_TEST(a_bad_name_for_a_device_is_refused)
 {
 	static const char *const names[] = { "", "0disk", "-x", "a,b", "a b", "a\"b" };
@@ -233,6 +316,10 @@ int main(void)
 	tcase_add_test(tc, a_vm_pauses_and_resumes);
 	tcase_add_test(tc, a_disk_is_plugged_and_goes_with_a_reset);
 	tcase_add_test(tc, a_device_that_cannot_be_plugged_leaves_nothing);
+	tcase_add_test(
+		tc,
+		a_nic_with_queues_is_dropped_at_once_and_its_place_is_free_when_the_guest_lets_go);
+	tcase_add_test(tc, a_nic_that_cannot_be_plugged_leaves_nothing);
 	tcase_add_test(tc, a_bad_name_for_a_device_is_refused);
 	tcase_add_test(tc, a_killed_vmm_is_seen_and_told);
 	tcase_add_test(tc, a_vmm_that_gives_up_is_quoted);

@@ -52,6 +52,8 @@ START_TEST(what_a_backend_lacks_is_told)
 	ck_assert_int_eq(hv_add_device(hv, &dev, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_del_device(hv, "x", &err), -ENOTSUP);
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot remove a device");
+	ck_assert_int_eq(hv_drop_device(hv, "x", &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot drop a device");
 	ck_assert(!hv_can(hv, HV_CAP_PAUSE));
 	hv_free(hv);
 	hv_free(NULL);
