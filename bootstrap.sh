@@ -32,6 +32,7 @@ test_packages=(
 	bats parallel shellcheck
 	runc crun hyperfine                 # what vcrt is compared with
 	docker.io containerd podman conmon  # clients, of which the tests start their own
+	netavark aardvark-dns               # Podman's networks
 	containernetworking-plugins         # the network of containerd's pods
 	python3-grpcio                      # calls containerd as the kubelet does
 	python3-yaml                        # reads README.md's description of a pod
