@@ -101,7 +101,8 @@ hook_in_container() { # NAME
 
 @test "hooks: createContainer runs in the guest when only the container has its program" {
 	mkdir "$B/rootfs/hooks"
-	printf '#!/bin/sh\ncat >/state; { pwd; uname -r; echo $MINE; } >/seen; exit ${FAIL:-0}\n' >"$B/rootfs/hooks/in-guest"
+	printf '#!/bin/sh\ncat >/state; { pwd; uname -r; echo $MINE; } >/seen; ls -A /proc/1/root >/ls; exit ${FAIL:-0}\n' \
+		>"$B/rootfs/hooks/in-guest"
 	chmod +x "$B/rootfs/hooks/in-guest"
 	edit '.process.env = ["PATH=/bin", "MINE=x"] | .hooks = {createContainer: [{path: "/hooks/in-guest"}]}'
 	run_container -- cat /seen
@@ -110,6 +111,9 @@ hook_in_container() { # NAME
 	[ "$(sed -n 2p "$T/out")" != "$(uname -r)" ]
 	[ "$(sed -n 3p "$T/out")" = x ]
 	jq -e --arg id "$ID" '.id == $id and .status == "creating" and .pid == 1 and (has("rootfs") | not)' "$B/rootfs/state"
+	# It sees nothing of the agent, not even by way of the process that it prepares.
+	has_line "$B/rootfs/ls" hooks
+	diff "$B/rootfs/ls" <(ls -A "$B/rootfs")
 
 	edit '.hooks.createContainer[0].env = ["PATH=/bin", "FAIL=4"]'
 	run_container -- true

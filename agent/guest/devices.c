@@ -22,6 +22,7 @@
 #include "oci/oci.h"
 
 #define STORE "/run/vcrt/devices" /* of the agent; the container never sees it */
+#define NULL_NAME "null"
 
 static const struct {
 	const char *path;
@@ -172,12 +173,23 @@ int devices_store(const struct oci_linux *x, struct error *err)
 		    fchmodat(store, name, list[i].mode & 07777, 0) < 0)
 			return error_sys(err, "device '%s': create a node", list[i].path);
 	}
+	/* Of the VM's root: not the user namespace's to change. */
+	if (mknodat(store, NULL_NAME, S_IFCHR | 0666, makedev(1, 3)) < 0 ||
+	    fchmodat(store, NULL_NAME, 0666, 0) < 0)
+		return error_sys(err, "create a null device");
 	return steal_fd(&store);
 }
 
 int devices_attach_store(int store, struct error *err)
 {
 	return mount_attach_at(store, STORE, err);
+}
+
+int devices_null(struct mount_state *ms, struct error *err)
+{
+	int fd = open_tree(ms->l->devices, NULL_NAME, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return fd < 0 ? error_sys(err, "copy the mount of a null device") : fd;
 }
 
 /* ---- nodes ---- */

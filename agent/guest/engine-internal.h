@@ -215,6 +215,8 @@ struct mount_state {
 	int *sources;  /* per spec mount: descriptor of what is bound, or -1 */
 	int *readonly; /* mounts that become read-only when all is in place */
 	size_t n_readonly;
+	int null; /* a mount of the container's own null device; placed: in its namespace */
+	bool null_is_placed;
 	struct launch *l;
 };
 int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
@@ -245,8 +247,10 @@ int copy_tree(int from, int to, struct error *err);
 int mount_tmpfs(unsigned attributes,
                 struct error *err); /* a new one, mounted nowhere: descriptor */
 int rootfs_prepare(struct mount_state *ms, struct error *err);
-int rootfs_hide(struct mount_state *ms, struct error *err); /* masked and readonly paths */
-int rootfs_enter(struct mount_state *ms, struct error *err);
+int rootfs_enter(struct mount_state *ms, struct error *err); /* pivot_root(2) */
+/* In it: masked and readonly paths, then propagation and the working directory. */
+int rootfs_hide(struct mount_state *ms, struct error *err);
+int rootfs_finish(struct mount_state *ms, struct error *err);
 
 /* devices.c */
 /* Parent, once the drivers are loaded: one warning of the devices that the VM lacks. With a rule
@@ -258,6 +262,9 @@ int devices_store(const struct oci_linux *x, struct error *err);
 /* Child, with the agent's files in sight: only what its mount namespace has can be bound. */
 int devices_attach_store(int store, struct error *err);
 int devices_make(struct mount_state *ms, struct error *err); /* child */
+/* Child, with the store attached: a null device that no other container sees, as a mount that is
+ * nowhere yet. Returns its descriptor. */
+int devices_null(struct mount_state *ms, struct error *err);
 
 /* keyring.c, child: the container's session keyring, in its user namespace as that one's root */
 int keyring_join(const struct container *ct, struct error *err);

@@ -21,25 +21,11 @@ static struct oci_state state_of(const struct launch *l, char *status)
 	};
 }
 
-/* Before pivot_root(2), but with the program, its interpreter and libraries at hand. */
-static int enter_rootfs(void *arg, struct error *err)
-{
-	const struct launch *l = arg;
-
-	if (chdir(l->spec->root->path) < 0 || chroot(".") < 0)
-		return error_sys(err, "enter the root file system");
-	return 0;
-}
-
 int hooks_create_container(struct launch *l, struct error *err)
 {
 	const struct oci_hooks *h = l->spec->hooks;
 	const struct oci_state state = state_of(l, "creating");
-	const struct oci_hook_place place = {
-		.env = l->process->env,
-		.prepare = enter_rootfs,
-		.arg = l,
-	};
+	const struct oci_hook_place place = { .env = l->process->env };
 
 	return h ? oci_hooks_run(h->create_container, h->n_create_container, &state, &place, err)
 	         : 0;

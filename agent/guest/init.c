@@ -63,16 +63,17 @@ static int init_filesystem(struct launch *l, struct mount_state *ms, struct erro
 {
 	if (mounts_make(ms, err) < 0 || devices_make(ms, err) < 0)
 		return -err->code;
+	/* The agent's files are out of sight before anything of the container runs. */
+	if (rootfs_enter(ms, err) < 0)
+		return -err->code;
 	if (hooks_create_container(l, err) < 0)
 		return error_wrap(err, "error during container init");
-	if (rootfs_hide(ms, err) < 0)
-		return -err->code;
-	return rootfs_enter(ms, err);
+	return rootfs_hide(ms, err) < 0 ? -err->code : rootfs_finish(ms, err);
 }
 
 static int init_setup(struct launch *l, struct error *err)
 {
-	struct mount_state ms = { .rootfd = -1, .l = l };
+	struct mount_state ms = { .rootfd = -1, .null = -1, .l = l };
 
 	umask(0);
 	/* Root, sources and /proc are used while this process still owns what the agent owns. */

@@ -41,7 +41,17 @@ int mount_tmpfs(unsigned attributes, struct error *err)
 	return fd < 0 ? error_sys(err, "mount an empty tmpfs") : fd;
 }
 
-static int mask(int target, int null, const char *path, struct error *err)
+/* The first file gets the mount itself, the others copies of it, which can only be made of one that
+ * is in place. */
+static int mask_file(struct mount_state *ms, int target, const char *path, struct error *err)
+{
+	if (ms->null_is_placed)
+		return mount_bind_fd(ms->null, target, false, path, err);
+	ms->null_is_placed = true;
+	return mount_attach(ms->null, target, path, err);
+}
+
+static int mask(struct mount_state *ms, int target, const char *path, struct error *err)
 {
 	auto_close int dir = -1;
 	struct stat st;
@@ -49,7 +59,7 @@ static int mask(int target, int null, const char *path, struct error *err)
 	if (fstat(target, &st) < 0)
 		return error_sys(err, "examine '%s'", path);
 	if (!S_ISDIR(st.st_mode))
-		return mount_bind_fd(null, target, false, path, err);
+		return mask_file(ms, target, path, err);
 	dir = mount_tmpfs(MOUNT_ATTR_RDONLY, err); /* empty for good */
 	if (dir < 0)
 		return dir;
@@ -57,11 +67,13 @@ static int mask(int target, int null, const char *path, struct error *err)
 }
 
 /* What is mounted below keeps its own attributes, as with the native runtimes. */
-static int make_readonly(int target, const char *path, struct error *err)
+static int make_readonly(struct mount_state *unused, int target, const char *path,
+                         struct error *err)
 {
 	auto_close int tree = open_tree(
 		target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
+	(void)unused;
 	if (tree < 0)
 		return error_sys(err, "copy the mount '%s'", path);
 	if (mount_set(tree, MOUNT_ATTR_RDONLY, 0, false, err) < 0)
@@ -69,23 +81,21 @@ static int make_readonly(int target, const char *path, struct error *err)
 	return mount_attach(tree, target, path, err);
 }
 
-/* Paths that do not exist need not be hidden. The agent's /dev/null is used: the image may have
- * something else under that name. */
-static int hide(struct mount_state *ms, char *const *paths, int null, struct error *err)
+/* Paths that do not exist need not be hidden. */
+static int hide(struct mount_state *ms, char *const *paths,
+                int (*how)(struct mount_state *ms, int target, const char *path, struct error *err),
+                struct error *err)
 {
 	for (size_t i = 0; paths && paths[i]; i++) {
 		auto_error struct error missing = { 0 };
 		auto_close int target = fs_open_in_root(ms->rootfd, paths[i], O_PATH, 0, &missing);
-		int ret;
 
 		if (target == -ENOENT || target == -ENOTDIR)
 			continue;
 		if (target < 0)
 			return error_move(err, &missing);
-		ret = null >= 0 ? mask(target, null, paths[i], err)
-		                : make_readonly(target, paths[i], err);
-		if (ret < 0)
-			return ret;
+		if (how(ms, target, paths[i], err) < 0)
+			return -err->code;
 	}
 	return 0;
 }
@@ -93,14 +103,10 @@ static int hide(struct mount_state *ms, char *const *paths, int null, struct err
 int rootfs_hide(struct mount_state *ms, struct error *err)
 {
 	const struct oci_linux *x = ms->l->spec->linux_;
-	auto_close int null = -1;
 
-	if (hide(ms, x->readonly_paths, -1, err) < 0)
+	if (hide(ms, x->readonly_paths, make_readonly, err) < 0)
 		return error_wrap(err, "linux.readonlyPaths");
-	null = open("/dev/null", O_PATH | O_CLOEXEC);
-	if (null < 0)
-		return error_sys(err, "open '/dev/null'");
-	if (hide(ms, x->masked_paths, null, err) < 0)
+	if (hide(ms, x->masked_paths, mask, err) < 0)
 		return error_wrap(err, "linux.maskedPaths");
 	return 0;
 }
@@ -160,14 +166,19 @@ static int make_cwd(const char *cwd, struct error *err)
 
 int rootfs_enter(struct mount_state *ms, struct error *err)
 {
+	/* What shall be seen in place of masked files is out of reach after that. */
+	ms->null = devices_null(ms, err);
+	if (ms->null < 0 || pivot(ms, err) < 0)
+		return -err->code;
+	return chdir("/") < 0 ? error_sys(err, "enter '/'") : 0;
+}
+
+int rootfs_finish(struct mount_state *ms, struct error *err)
+{
 	const struct launch *l = ms->l;
 	const char *word = l->spec->linux_->rootfs_propagation;
 	unsigned long flags;
 
-	if (pivot(ms, err) < 0)
-		return -err->code;
-	if (chdir("/") < 0)
-		return error_sys(err, "enter '/'");
 	if (word && word[0]) {
 		if (mount_propagation(word, &flags) < 0)
 			return error_set(err, EINVAL, "linux.rootfsPropagation: unknown value '%s'",

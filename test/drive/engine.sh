@@ -30,7 +30,7 @@ trap 'umount "$cgroups"; rm -rf --one-file-system "$dir"' EXIT
 rootfs=$dir/rootfs
 mkdir -p "$rootfs"/{bin,etc,tmp} "$dir/src"
 cp $busybox "$rootfs/bin/"
-for name in sh ls cat id ps sleep stty tty readlink grep cut mkdir touch hostname umask; do
+for name in sh ls cat id ps sleep stty tty readlink grep cut mkdir touch hostname umask chmod stat; do
 	ln -s busybox "$rootfs/bin/$name"
 done
 printf 'me:x:1000:1000::/home/me:/bin/sh\n' >"$rootfs/etc/passwd"
@@ -109,6 +109,11 @@ run . 'hostname; id -u; for i in 2 3 4 5 6 7 8 9 10 11 12; do test -e /proc/$$/f
 check "hostname, user and no descriptor but 0 to 2" is $'inside\n0\n2' 1
 run . 'cat /proc/keys; ls /proc/acpi; echo 1 >/proc/sys/kernel/pid_max'
 check "masked and readonly paths" is "" 1
+run '.linux.maskedPaths += ["/etc/passwd"]' 'chmod 0 /proc/keys && stat -c "%a %t:%T" /proc/keys /etc/passwd
+	cat /etc/passwd; echo x >/dev/null'
+check "what hides files is the container's own null device" is $'0 1:3\n0 1:3'
+check "and not the one of the agent" test "$(stat -c %a /dev/null)" = 666
+chmod 666 /dev/null
 
 run '.process.args = ["foo"]' ''
 check "a missing program" says 'exec: "foo": executable file not found in $PATH'
