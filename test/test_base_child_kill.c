@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -105,6 +106,40 @@ START_TEST(kill_wait_works_without_pidfd_open)
 }
 END_TEST
 
+START_TEST(who_waits_for_the_parents_of_others_has_ended)
+{
+	int status;
+	pid_t apart = fork();
+
+	ck_assert_int_ge(apart, 0);
+	if (apart == 0) {
+		pid_t first, second;
+
+		if (unshare(CLONE_NEWPID) < 0)
+			_exit(1);
+		first = fork();
+		if (first == 0) {
+			pause();
+			_exit(0);
+		}
+		second = fork();
+		if (second == 0) {
+			pause();
+			_exit(0);
+		}
+		/* The first cannot go before the second, which is not reaped. */
+		if (child_kill_wait(first, child_start_time(first), SHELL_WAIT_MS) != 0)
+			_exit(2);
+		if (waitpid(first, NULL, WNOHANG) != 0)
+			_exit(3);
+		_exit(waitpid(second, NULL, 0) == second && waitpid(first, NULL, 0) == first ? 0
+		                                                                             : 4);
+	}
+	ck_assert_int_eq(waitpid(apart, &status, 0), apart);
+	ck_assert_int_eq(child_exit_code(status), 0);
+}
+END_TEST
+
 START_TEST(kill_wait_refuses_groups)
 {
 	ck_assert_int_eq(child_kill_wait(0, 1, 100), -EINVAL);
@@ -140,6 +175,7 @@ int main(void)
 	tcase_add_test(tc, kill_wait_ends_a_process_that_is_no_child);
 	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
 	tcase_add_test(tc, kill_wait_works_without_pidfd_open);
+	tcase_add_test(tc, who_waits_for_the_parents_of_others_has_ended);
 	tcase_add_test(tc, kill_wait_refuses_groups);
 	tcase_add_test(tc, end_kills_reaps_and_closes);
 	return scratch_run(tc);

@@ -37,7 +37,19 @@ static int null;
 static pid_t janitor;
 static int janitor_pipe;
 
-/* A test that fails ends without its teardown: a process that sees it end removes the container. */
+static inline void delete_all(void)
+{
+	struct vcrt_state *list = NULL;
+	int n = v ? vcrt_container_list(v, &list, &err) : 0;
+
+	for (int i = 0; i < n; i++)
+		vcrt_container_delete(v, list[i].id, true, &err);
+	vcrt_list_free(list, n > 0 ? (size_t)n : 0);
+	vcrt_error_clear(&err);
+}
+
+/* A test that fails ends without its teardown: a process that sees it end removes the containers.
+ */
 static inline void start_janitor(const char *root, const char *config)
 {
 	struct vcrt_options o = { .root = root, .config = config, .binary = VCRT_PROGRAM };
@@ -59,8 +71,7 @@ static inline void start_janitor(const char *root, const char *config)
 	if (read(pair[0], &c, 1) == 1)
 		_exit(0);
 	v = vcrt_open(&o, &err);
-	if (v)
-		vcrt_container_delete(v, id, true, &err);
+	delete_all();
 	fs_remove_tree_at(AT_FDCWD, scratch_root(), &ignored);
 	_exit(0);
 }
@@ -141,8 +152,7 @@ static inline void reap(void)
 
 static inline void teardown(void)
 {
-	vcrt_container_delete(v, id, true, &err);
-	vcrt_error_clear(&err);
+	delete_all();
 	stop_janitor();
 	reap();
 	ck_assert_uint_eq(count("root"), 0);

@@ -30,7 +30,9 @@ unsigned long long child_start_time(pid_t pid)
 {
 	char path[32], text[1024];
 	auto_close int fd = -1;
+	unsigned long long start;
 	const char *p;
+	char *end;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -52,7 +54,10 @@ unsigned long long child_start_time(pid_t pid)
 			return 0;
 		p++;
 	}
-	return strtoull(p, NULL, 10);
+	start = strtoull(p, &end, 10);
+	/* Without memory it has ended: the first process of a PID namespace stays until the others
+	 * there are reaped, which is the matter of their parents. */
+	return strtoull(end, NULL, 10) == 0 ? 0 : start;
 }
 
 bool child_is_alive(pid_t pid, unsigned long long start_time)
@@ -98,6 +103,8 @@ static int kill_wait_by_number(pid_t pid, unsigned long long start_time, unsigne
 int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms)
 {
 	auto_close int pidfd = -1;
+	uint64_t end;
+	int r;
 
 	if (pid <= 0)
 		return -EINVAL;
@@ -111,7 +118,11 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 		return 0;
 	if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
 		return errno == ESRCH ? 0 : -errno;
-	return wait_end(pidfd, timeout_ms);
+	end = loop_now_ms() + timeout_ms;
+	do
+		r = wait_end(pidfd, LOOK_AGAIN_MS);
+	while (r == -ETIMEDOUT && child_is_alive(pid, start_time) && loop_now_ms() < end);
+	return r == -ETIMEDOUT && !child_is_alive(pid, start_time) ? 0 : r;
 }
 
 void child_end(int *pidfd, unsigned timeout_ms)

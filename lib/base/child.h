@@ -49,7 +49,7 @@ int child_run(const struct child_opts *opts, const char *input, size_t max, unsi
               int *status, char **out, char **errout, struct error *err);
 
 /* Start time (field 22 of /proc/PID/stat, clock ticks since boot), 0 when there is no such process
- * or it is a zombie. With the pid it names a process for good. */
+ * or it has ended (a zombie, say). With the pid it names a process for good. */
 unsigned long long child_start_time(pid_t pid);
 bool child_is_alive(pid_t pid, unsigned long long start_time);
 
