@@ -1,14 +1,13 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/seccomp-filter.h"
+#include "lib/bundle.h"
 #include "lib/cgroup.h"
 #include "lib/cgroup-limits.h"
 #include "lib/config.h"
@@ -59,57 +58,6 @@ struct creation {
 };
 
 /* ---- reading and checking ---- */
-
-/* config.md, "Platform-specific configuration": what is for others is none of our business. */
-static void warn_of_platforms(const struct oci_spec *spec)
-{
-	static const char *const names[] = { "windows", "solaris", "zos", "freebsd" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (spec->extra && json_get(spec->extra, names[i]))
-			log_warn("config.json: '%s' is for another platform, ignoring", names[i]);
-}
-
-static int read_config(struct creation *c, struct error *err)
-{
-	const char *bundle = c->o->bundle && *c->o->bundle ? c->o->bundle : ".";
-	auto_free char *config = NULL;
-	struct stat st;
-
-	c->bundle = realpath(bundle, NULL);
-	if (!c->bundle)
-		return error_set(err, errno, "chdir %s: %s", bundle,
-		                 errno == ENOENT ? "no such file or directory" : strerror(errno));
-	config = str_fmt("%s/" CONFIG_NAME, c->bundle);
-	if (stat(config, &st) < 0 && errno == ENOENT)
-		return error_set(err, ENOENT, "JSON specification file config.json not found");
-	c->spec = oci_spec_read(AT_FDCWD, config, err);
-	if (!c->spec)
-		return error_wrap(err, "config.json");
-	if (oci_spec_validate(c->spec, err) < 0 || oci_spec_check_vm(c->spec, err) < 0 ||
-	    namespaces_check(c->spec, err) < 0)
-		return error_wrap(err, "config.json");
-	warn_of_platforms(c->spec);
-	if (!c->spec->process)
-		return error_set(err, EINVAL, "config.json: process: missing");
-	return 0;
-}
-
-static int find_rootfs(struct creation *c, struct error *err)
-{
-	auto_free char *rootfs = NULL;
-	struct stat st;
-
-	rootfs = *c->spec->root->path == '/' ? str_dup(c->spec->root->path)
-	                                     : str_fmt("%s/%s", c->bundle, c->spec->root->path);
-	c->rootfs = realpath(rootfs, NULL);
-	if (!c->rootfs || stat(c->rootfs, &st) < 0)
-		return error_set(err, errno, "invalid rootfs: stat %s: %s", rootfs,
-		                 errno == ENOENT ? "no such file or directory" : strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return error_set(err, ENOTDIR, "invalid rootfs: '%s' is not a directory", rootfs);
-	return 0;
-}
 
 static int check_console(struct creation *c, bool own_tty, struct error *err)
 {
@@ -451,8 +399,10 @@ static void creation_done(struct creation *c)
 
 static int run_creation(struct creation *c, bool own_tty, struct error *err)
 {
-	if (read_config(c, err) < 0 || record_check_id(c->o->id, err) < 0 ||
-	    find_rootfs(c, err) < 0 || preserved_find(&c->preserved, c->o->preserve_fds, err) < 0 ||
+	if (bundle_read(c->o->bundle, &c->bundle, &c->spec, err) < 0 ||
+	    record_check_id(c->o->id, err) < 0 ||
+	    bundle_find_rootfs(c->bundle, c->spec, &c->rootfs, err) < 0 ||
+	    preserved_find(&c->preserved, c->o->preserve_fds, err) < 0 ||
 	    check_console(c, own_tty, err) < 0)
 		return -err->code;
 	if (client_is_reserved(c->v, c->o->id))
