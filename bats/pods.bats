@@ -201,3 +201,113 @@ inside_ns() { # ID TYPE
 	assert_files_unmounted
 	assert_nothing_left
 }
+
+@test "pods: five at once, a kill of one create, of one stand-in and of the monitor" {
+	local i pid shim monitor
+	namespaces pid mount network ipc uts
+	start_container "$ID" sleep 1000
+	monitor=$(pid_of monitor "$ID")
+	like_pod_of "$ID"
+	annotate cri "$ID"
+	args sleep 1000
+	for i in {1..5}; do
+		background "$VCRT" "${VCRT_ARGS[@]}" run -d --bundle "$B" "$ID-$i" </dev/null >"$T/out$i" 2>&1
+	done
+	for pid in "${BACKGROUND[@]}"; do
+		wait_for 60 "$pid"
+	done
+	for i in {1..5}; do
+		[ "$(status_of "$ID-$i")" = running ]
+		same_vm "$ID" "$ID-$i"
+	done
+	[ "$(vms)" = 1 ]
+	[ "$(vcrt list -q | wc -l)" = 6 ]
+
+	# A message queue of one is seen by the others.
+	vcrt exec "$ID-1" sh -c 'echo >/dev/mqueue/pods' || true
+	[ "$(vcrt exec "$ID-2" ls /dev/mqueue)" = pods ]
+
+	# The verb is killed while its hook runs, and while the guest is at work.
+	edit --arg f "$T/hook" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "echo $$ >\($f); exec sleep 1000"]}]'
+	background "$VCRT" "${VCRT_ARGS[@]}" create --bundle "$B" "$ID-6" </dev/null >"$T/out" 2>&1
+	wait_until 20 test -s "$T/hook"
+	kill -9 $!
+	wait $! 2>/dev/null || true
+	kill "$(cat "$T/hook")"
+	wait_until 5 is_status "$ID-6" stopped
+	record_processes
+	vcrt delete --force "$ID-6"
+	[ ! -e "$ROOT/$ID-6" ]
+	edit 'del(.hooks)'
+	for i in 10 40 80 120; do
+		background "$VCRT" "${VCRT_ARGS[@]}" create --bundle "$B" "$ID-7" </dev/null >"$T/out" 2>&1
+		sleep "0.$(printf '%03d' "$i")"
+		kill -9 $! 2>/dev/null || true
+		wait $! 2>/dev/null || true
+		record_processes
+		vcrt delete --force "$ID-7"
+		[ ! -e "$ROOT/$ID-7" ]
+		[ -z "$(find /sys/fs/cgroup -type d -name "$ID-7")" ]
+	done
+	# In the foreground; the id is free again.
+	background "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID-7" </dev/null >"$T/out" 2>&1
+	pid=$!
+	is_running() { [ "$(status_of "$1" 2>/dev/null)" = running ]; }
+	wait_until 30 is_running "$ID-7"
+	vcrt kill "$ID-7" KILL
+	i=0
+	wait_for 30 "$pid" || i=$?
+	[ "$i" -eq 137 ]
+	[ ! -e "$ROOT/$ID-7" ]
+
+	# One stand-in is one container.
+	shim=$(pid_of shim "$ID-1")
+	kill -9 "$shim"
+	wait_until 5 is_status "$ID-1" stopped
+	vcrt delete "$ID-1"
+	[ "$(vcrt exec "$ID-2" echo well)" = well ]
+	[ "$(pid_of monitor "$ID-2")" = "$monitor" ]
+
+	# The monitor is all of them.
+	kill -9 "$monitor"
+	for i in "" -2 -3 -4 -5; do
+		wait_until 5 is_status "$ID$i" stopped
+	done
+	for i in -3 "" -5 -2; do
+		vcrt delete "$ID$i"
+		[ "$(vms)" = 1 ]
+	done
+	run ! vcrt create --bundle "$B" "$ID-8"
+	[[ $output == *"open '/proc/"*"No such file or directory"* ]]
+	vcrt delete "$ID-4"
+	[ "$(vms)" = 0 ]
+	assert_nothing_left
+}
+
+@test "pods: twenty containers in a virtual machine, each made without a boot" {
+	local i began took
+	namespaces pid mount network ipc uts
+	start_container "$ID" sleep 1000
+	like_pod_of "$ID"
+	annotate cri "$ID"
+	args sh -c 'echo "$0 is up"; exec sleep 1000' it
+	began=${EPOCHREALTIME/[.,]/}
+	for i in {1..20}; do
+		vcrt create --bundle "$B" "$ID-$i" </dev/null >"$T/out$i" 2>"$T/err$i"
+	done
+	took=$(((${EPOCHREALTIME/[.,]/} - began) / 20000))
+	echo "create in a running virtual machine: $took ms" >&2
+	[ "$took" -lt 3000 ]
+	for i in {1..20}; do
+		vcrt start "$ID-$i"
+	done
+	for i in {1..20}; do
+		wait_until 20 has_line "$T/out$i" 'it is up'
+		[ ! -s "$T/err$i" ]
+	done
+	[ "$(vms)" = 1 ]
+	for i in {1..20}; do
+		vcrt delete --force "$ID-$i"
+	done
+	[ "$(vcrt list -q)" = "$ID" ]
+}
