@@ -11,31 +11,43 @@ inside() { # COMMAND...
 	nsenter --net="$T/c" "$@"
 }
 
+new_namespace() { # NAME
+	: >"$T/$1"
+	unshare --net="$T/$1" true
+	HOST_MOUNTS+=("$T/$1")
+	nsenter --net="$T/$1" ip link set lo up
+}
+
 setup_dns() {
 	needs iptables ip ss unshare nsenter cc /usr/bin/python3
 	cc -D_GNU_SOURCE -O -static -o "$B/rootfs/bin/lookups" "$BATS_TEST_DIRNAME/lookups.c"
-	: >"$T/c"
-	unshare --net="$T/c" true
-	HOST_MOUNTS+=("$T/c")
-	inside ip link set lo up
+	new_namespace c
 	edit --arg p "$T/c" '(.linux.namespaces[] | select(.type == "network")).path = $p'
 	echo nameserver 127.0.0.11 >"$B/rootfs/etc/resolv.conf"
 	args sleep 1000
 }
 
-start_name_server() {
+resolver() { # NAMESPACE ADDRESS PORT [UPSTREAM]
 	local protocol
 
-	background nsenter --net="$T/c" /usr/bin/python3 "$BATS_TEST_DIRNAME/resolver.py" "$PORT"
+	background nsenter --net="$T/$1" /usr/bin/python3 "$BATS_TEST_DIRNAME/resolver.py" "${@:2}"
 	for protocol in udp tcp; do
-		wait_until 30 is_listening "$protocol"
-		inside iptables -w -t nat -A OUTPUT -d 127.0.0.11 -p "$protocol" --dport 53 \
-			-j DNAT --to-destination "127.0.0.11:$PORT"
+		wait_until 30 is_listening "$1" "$protocol" "$2:$3"
 	done
 }
 
-is_listening() { # udp|tcp
-	inside ss -H -l -n "--$1" src "127.0.0.11:$PORT" | grep -q .
+is_listening() { # NAMESPACE udp|tcp ADDRESS:PORT
+	nsenter --net="$T/$1" ss -H -l -n "--$2" src "$3" | grep -q .
+}
+
+start_name_server() { # [UPSTREAM]
+	local protocol
+
+	resolver c 127.0.0.11 "$PORT" "$@"
+	for protocol in udp tcp; do
+		inside iptables -w -t nat -A OUTPUT -d 127.0.0.11 -p "$protocol" --dport 53 \
+			-j DNAT --to-destination "127.0.0.11:$PORT"
+	done
 }
 
 lookups() { # ARGUMENT...
@@ -72,8 +84,7 @@ says() { # TEXT COMMAND...
 	[ "$(lookups tcp 1 web.test 512)" = '1 answers of 42 bytes' ]
 
 	# Nothing else of the loopback is within reach.
-	background nsenter --net="$T/c" /usr/bin/python3 "$BATS_TEST_DIRNAME/resolver.py" 5000
-	PORT=5000 wait_until 30 is_listening tcp
+	resolver c 127.0.0.11 5000
 	run -1 vcrt exec "$ID" nc -w 5 127.0.0.11 5000
 	[[ $output == *refused* ]]
 }
@@ -101,9 +112,19 @@ says() { # TEXT COMMAND...
 	run -1 lookups udp 1 web.test 512
 	[ "$output" = 'Connection refused' ]
 	[ "$(vcrt exec "$ID" cat /proc/net/udp | wc -l)" -eq 1 ]
-	start_name_server
-	inside ip link add eth0 type veth peer name p0
+	new_namespace p
+	inside ip link add eth0 type veth peer name p0 netns "$T/p"
+	inside ip addr add 10.98.0.2/24 dev eth0
+	nsenter --net="$T/p" ip addr add 10.98.0.1/24 dev p0
+	nsenter --net="$T/p" ip link set p0 up
+	resolver p 10.98.0.1 53
+	start_name_server 10.98.0.1
 	inside ip link set eth0 up
 	wait_until 30 says '1 answers of 42 bytes' lookups udp 1 web.test 512
 	[ "$(lookups tcp 100 web.test 512)" = '100 answers of 42 bytes' ]
+	# That name server asks another one itself, from an address that the container has, too.
+	[ "$(lookups udp 10 up.test 512)" = '10 answers of 41 bytes' ]
+	[ "$(lookups tcp 10 up.test 512)" = '10 answers of 41 bytes' ]
+	vcrt exec "$ID" nslookup web.test 10.98.0.1 >out
+	[ "$(grep -c '^Address: 10\.99\.0\.1$' out)" -eq 1 ]
 }

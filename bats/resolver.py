@@ -1,14 +1,14 @@
-"""A name server at 127.0.0.11, as Docker has one in a network namespace: resolver.py PORT
+"""A name server, as Docker has one in a network namespace: resolver.py ADDRESS PORT [UPSTREAM]
 
 Each name has the addresses 10.99.0.1 and fd99::1. For "size-N.test" the answer has N bytes; by UDP
-it is cut off when the program that asks does not take that much. For "mute.test" there is none.
+it is cut off when the program that asks does not take that much. For "mute.test" there is none, for
+"up.test" that of the name server UPSTREAM, which is asked by UDP or TCP as this one was.
 """
 import socket
 import struct
 import sys
 import threading
 
-ADDRESS = "127.0.0.11"
 A, TXT, AAAA, OPT = 1, 16, 28, 41
 TRUNCATED = 0x0200
 
@@ -50,6 +50,8 @@ def answer(query, is_stream):
     flags, records = 0x8180, []
     if label == "mute":
         return None
+    if label == "up" and len(sys.argv) > 3:
+        return ask(query, is_stream)
     if label.startswith("size-"):
         records = padding(int(label[5:]) - 12 - len(question))
     elif kind == A:
@@ -72,6 +74,18 @@ def read(conn, size):
     return data
 
 
+def ask(query, is_stream):
+    kind = socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as upstream:
+        upstream.settimeout(20)
+        upstream.connect((sys.argv[3], 53))
+        if not is_stream:
+            upstream.send(query)
+            return upstream.recv(65536)
+        upstream.sendall(struct.pack("!H", len(query)) + query)
+        return read(upstream, struct.unpack("!H", read(upstream, 2))[0])
+
+
 def serve(conn):
     with conn:
         while True:
@@ -91,13 +105,13 @@ def accept(server):
 
 
 def main():
-    port = int(sys.argv[1])
-    tcp = socket.create_server((ADDRESS, port), backlog=256)
+    address = (sys.argv[1], int(sys.argv[2]))
+    tcp = socket.create_server(address, backlog=256)
     threading.Thread(target=accept, args=(tcp,), daemon=True).start()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    udp.bind((ADDRESS, port))
+    udp.bind(address)
     while True:
         query, peer = udp.recvfrom(65536)
         reply = answer(query, False)

@@ -356,6 +356,11 @@ void dns_look(struct dns *d)
 	agent_call(d->agent, "resolver", stream_args(d, &d->to, &d->from), on_begun, d);
 }
 
+bool dns_is_on(const struct dns *d)
+{
+	return d && d->is_on;
+}
+
 void dns_free(struct dns *d)
 {
 	if (!d)

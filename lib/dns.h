@@ -3,6 +3,8 @@
  * address and port, by UDP and TCP, and nothing else. */
 #pragma once
 
+#include <stdbool.h>
+
 struct agent;
 struct dns;
 struct loop;
@@ -13,5 +15,7 @@ struct dns *dns_new(struct loop *loop, struct agent *agent, struct netns *ns);
 /* Look whether the namespace has a name server; if so, or if the kernel does not tell, the guest is
  * told, before it gets any later request. Once it has had one the forwarder stays. */
 void dns_look(struct dns *d);
-/* Before the agent is closed, and so that none of its answers comes in between. NULL is fine. */
+/* There is one, or has been. NULL is fine, here and below. */
+bool dns_is_on(const struct dns *d);
+/* Before the agent is closed, and so that none of its answers comes in between. */
 void dns_free(struct dns *d);

@@ -23,7 +23,8 @@ struct nic {
 	char id[32]; /* of the device; no two have the same */
 	char pci[64];
 	bool is_plugged;
-	bool is_there; /* the namespace still has the interface */
+	bool has_answers; /* of name servers, for the namespace: was seen to */
+	bool is_there;    /* the namespace still has the interface */
 };
 
 struct asker {
@@ -136,6 +137,21 @@ static void adjust_nics(struct network *n)
 			r = add_nic(n, link, &err);
 		if (r < 0)
 			keep_first(n, &err);
+	}
+}
+
+/* Docker's name server asks others from within the namespace. */
+static void let_in_answers(struct network *n)
+{
+	auto_error struct error err = { 0 };
+
+	for (struct nic *nic = n->nics; nic && dns_is_on(n->dns); nic = nic->next) {
+		if (nic->has_answers)
+			continue;
+		nic->has_answers = true;
+		if (endpoint_let_in_answers(n->ns, nic->ep, &err) < 0)
+			log_warn("network: %s, ignoring", err.msg);
+		error_clear(&err);
 	}
 }
 
@@ -323,6 +339,7 @@ static void sync_now(struct network *n, bool is_asked)
 	}
 	n->may_retry = false;
 	adjust_nics(n);
+	let_in_answers(n);
 	n->is_unsure |= plug_nics(n) || is_changed;
 	if (n->is_unsure)
 		vm_call(n->m, "network", make_request(n), on_applied, n);

@@ -86,7 +86,9 @@ void netns_open_vhost(struct netns *ns, struct endpoint *ep);
 
 /* Send every packet that comes in on one link out of the other. */
 int netns_redirect(struct netns *ns, unsigned from, unsigned to, struct error *err);
-/* Undo it on that link, also what somebody before us has left. Nothing there is success. */
+/* Ask a program (of type SCHED_CLS, with verdicts) before, on that link. */
+int netns_add_bpf_filter(struct netns *ns, unsigned link, int program, struct error *err);
+/* Undo both on that link, also what somebody before us has left. Nothing there is success. */
 int netns_unredirect(struct netns *ns, unsigned from, struct error *err);
 
 /* ---- endpoint-models.c ---- */

@@ -195,6 +195,11 @@ int endpoint_check(const struct net_link *link, enum net_model model, enum net_m
  * when one that lives uses the link. A failure leaves the namespace as it was. */
 int endpoint_attach(struct netns *ns, const struct net_link *link, const struct endpoint_opts *opts,
                     struct endpoint **ep, struct error *err);
+/* Who is in the namespace itself, as Docker's name server, asks name servers, too: what comes from
+ * port 53 by IPv4 to a socket of the namespace is for that, and not for the VM. (Answers to ARP,
+ * and fragments of UDP but the first, are for both.) Goes with the endpoint. -EOPNOTSUPP: the model
+ * does not let a choice. */
+int endpoint_let_in_answers(struct netns *ns, const struct endpoint *ep, struct error *err);
 /* The link's MTU has changed: the same for what was made. */
 int endpoint_set_mtu(struct netns *ns, struct endpoint *ep, unsigned mtu, struct error *err);
 /* The VMM has them now; they live as long as it wants. */

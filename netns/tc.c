@@ -19,8 +19,8 @@
 #define INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 
 /* Our filters are known by their priority, which also says whose the queueing discipline is. High
- * numbers: the filters of somebody else come first. */
-enum { OWN_QDISC = 0xc0de, FOREIGN_QDISC = 0xc0df };
+ * numbers: the filters of somebody else come first. BEFORE: a program that lets some in. */
+enum { BEFORE = 0xc0dd, OWN_QDISC = 0xc0de, FOREIGN_QDISC = 0xc0df };
 
 static int change_qdisc(struct netns *ns, int type, int flags, unsigned link, struct error *err)
 {
@@ -36,11 +36,16 @@ static int change_qdisc(struct netns *ns, int type, int flags, unsigned link, st
 }
 
 /* The kernel holds a filter for each link, priority and protocol. */
+static struct tcmsg filter_of(unsigned link, unsigned priority)
+{
+	return (struct tcmsg){ .tcm_ifindex = (int)link,
+		               .tcm_parent = INGRESS,
+		               .tcm_info = TC_H_MAKE(priority << 16, htons(ETH_P_ALL)) };
+}
+
 static int remove_filter(struct netns *ns, unsigned link, unsigned priority, struct error *err)
 {
-	struct tcmsg tc = { .tcm_ifindex = (int)link,
-		            .tcm_parent = INGRESS,
-		            .tcm_info = TC_H_MAKE(priority << 16, htons(ETH_P_ALL)) };
+	struct tcmsg tc = filter_of(link, priority);
 	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_DELTFILTER, 0);
 
 	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0)
@@ -82,6 +87,22 @@ static int add_filter(struct netns *ns, unsigned link, unsigned to, unsigned pri
 	return netns_request(ns, msg, err);
 }
 
+int netns_add_bpf_filter(struct netns *ns, unsigned link, int program, struct error *err)
+{
+	struct tcmsg tc = filter_of(link, BEFORE);
+	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlattr *options;
+
+	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    nla_put_string(msg, TCA_KIND, "bpf") < 0 ||
+	    !(options = nla_nest_start(msg, TCA_OPTIONS)) ||
+	    nla_put_u32(msg, TCA_BPF_FD, (uint32_t)program) < 0 ||
+	    nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT) < 0)
+		abort(); /* out of memory */
+	nla_nest_end(msg, options);
+	return netns_request(ns, msg, err);
+}
+
 int netns_redirect(struct netns *ns, unsigned from, unsigned to, struct error *err)
 {
 	auto_error struct error why = { 0 };
@@ -111,7 +132,10 @@ static bool is_absent(int r)
 int netns_unredirect(struct netns *ns, unsigned from, struct error *err)
 {
 	auto_error struct error why = { 0 };
-	int r = remove_filter(ns, from, OWN_QDISC, &why);
+	int r = remove_filter(ns, from, BEFORE, &why); /* there is seldom one */
+
+	if (r == 0 || is_absent(r))
+		r = remove_filter(ns, from, OWN_QDISC, &why);
 
 	if (r == 0)
 		r = change_qdisc(ns, RTM_DELQDISC, 0, from, &why);

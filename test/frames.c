@@ -5,6 +5,7 @@
 #include <netinet/if_ether.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
@@ -169,4 +170,52 @@ void frames_assert_ping_answered(int tap, unsigned size)
 		}
 	} while (!is_pong(f, len, size));
 	auto_freep(&f);
+}
+
+static void expect_frame(int tap, bool (*is)(const struct frame *f, ssize_t len, unsigned what),
+                         unsigned what)
+{
+	uint64_t end = loop_now_ms() + WAIT_MS;
+	struct frame *f = xzalloc(sizeof(*f));
+	ssize_t len;
+
+	do {
+		len = receive_frame(tap, f, end);
+		ck_assert_msg(len >= 0, "no packet came for %u", what);
+	} while (!is(f, len, what));
+	auto_freep(&f);
+}
+
+static bool is_datagram(const struct frame *f, ssize_t len, unsigned port)
+{
+	struct {
+		struct iphdr ip;
+		struct udphdr udp;
+	} p;
+
+	if (len < (ssize_t)sizeof(p) || f->ether.ether_type != htons(ETHERTYPE_IP))
+		return false;
+	memcpy(&p, f->data, sizeof(p));
+	return p.ip.protocol == IPPROTO_UDP && ntohs(p.udp.dest) == port;
+}
+
+void frames_assert_datagram(int tap, unsigned port)
+{
+	expect_frame(tap, is_datagram, port);
+}
+
+static bool is_fragment(const struct frame *f, ssize_t len, unsigned size)
+{
+	struct iphdr ip;
+
+	if (len < (ssize_t)sizeof(ip) || f->ether.ether_type != htons(ETHERTYPE_IP))
+		return false;
+	memcpy(&ip, f->data, sizeof(ip));
+	return 8u * (ntohs(ip.frag_off) & IP_OFFMASK) + ntohs(ip.tot_len) ==
+	       sizeof(ip) + sizeof(struct udphdr) + size;
+}
+
+void frames_assert_fragment(int tap, unsigned size)
+{
+	expect_frame(tap, is_fragment, size);
 }

@@ -13,3 +13,7 @@ void frames_assert_arp_answered(int tap);
 void frames_assert_asked_for_guest(int tap);
 /* Send an ICMP echo request, a packet of size bytes, and get it back. */
 void frames_assert_ping_answered(int tap, unsigned size);
+/* A datagram of the peer to this port of the guest has come. */
+void frames_assert_datagram(int tap, unsigned port);
+/* The last fragment of a datagram of so many bytes has come. */
+void frames_assert_fragment(int tap, unsigned size);

@@ -4,12 +4,11 @@
  * from the last to the first with the accesses that are not decided yet (r1): a matching "allow"
  * takes its bits away and grants when none is left; a matching "deny" that shares a bit refuses. */
 #include <errno.h>
-#include <linux/bpf_common.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "agent/guest/bpf.h"
 #include "agent/guest/engine-internal.h"
+#include "lib/base/bpf.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 

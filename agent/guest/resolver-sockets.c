@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/bpf_common.h>
 #include <linux/icmp.h>
 #include <linux/ip.h>
 #include <linux/udp.h>
@@ -9,8 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "agent/guest/bpf.h"
 #include "agent/guest/resolver-internal.h"
+#include "lib/base/bpf.h"
 #include "lib/base/error.h"
 
 #define BACKLOG 256
@@ -81,47 +80,36 @@ static int make_map(const struct resolver_sockets *s)
 	return steal_fd(&map);
 }
 
-#define INSN(c, d, s, o, i)                                                                        \
-	{                                                                                          \
-		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)                \
-	}
-#define LOAD(reg, field)                                                                           \
-	INSN(BPF_LDX | BPF_W | BPF_MEM, reg, BPF_REG_6, offsetof(struct bpf_sk_lookup, field), 0)
-#define SET(reg, value) INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value)
-#define COPY(reg, from) INSN(BPF_ALU64 | BPF_MOV | BPF_X, reg, from, 0, 0)
-#define CALL(function) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
-
 /* Called when a packet looks for a socket that is not connected: if it is for the resolver, it is
  * ours, whatever listens there. */
 static int load_program(int map)
 {
 	const struct bpf_insn insns[] = {
-		COPY(BPF_REG_6, BPF_REG_1),
-		LOAD(BPF_REG_2, local_port),
-		INSN(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_2, 0, 20, PROTOCOL_RESOLVER_PORT),
-		LOAD(BPF_REG_2, local_ip4), /* 0 with IPv6 */
-		INSN(BPF_JMP32 | BPF_JNE | BPF_K, BPF_REG_2, 0, 18,
-		     (int32_t)htonl(PROTOCOL_RESOLVER_ADDRESS)),
-		LOAD(BPF_REG_2, protocol),
-		SET(BPF_REG_3, KEY_TCP),
-		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_2, 0, 1, IPPROTO_TCP),
-		SET(BPF_REG_3, KEY_UDP),
-		INSN(BPF_STX | BPF_W | BPF_MEM, BPF_REG_10, BPF_REG_3, -4, 0),
-		INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map),
-		INSN(0, 0, 0, 0, 0),
-		COPY(BPF_REG_2, BPF_REG_10),
-		INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
-		CALL(BPF_FUNC_map_lookup_elem),
-		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 7, 0),
-		COPY(BPF_REG_7, BPF_REG_0),
-		COPY(BPF_REG_1, BPF_REG_6),
-		COPY(BPF_REG_2, BPF_REG_7),
-		SET(BPF_REG_3, 0),
-		CALL(BPF_FUNC_sk_assign),
-		COPY(BPF_REG_1, BPF_REG_7),
-		CALL(BPF_FUNC_sk_release),
-		SET(BPF_REG_0, SK_PASS), /* where the jumps lead */
-		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+		BPF_COPY(BPF_REG_6, BPF_REG_1),
+		BPF_FIELD(BPF_REG_2, BPF_REG_6, struct bpf_sk_lookup, local_port),
+		BPF_UNLESS(BPF_REG_2, PROTOCOL_RESOLVER_PORT, 20),
+		BPF_FIELD(BPF_REG_2, BPF_REG_6, struct bpf_sk_lookup, local_ip4), /* 0 with IPv6 */
+		BPF_UNLESS(BPF_REG_2, (int32_t)htonl(PROTOCOL_RESOLVER_ADDRESS), 18),
+		BPF_FIELD(BPF_REG_2, BPF_REG_6, struct bpf_sk_lookup, protocol),
+		BPF_SET(BPF_REG_3, KEY_TCP),
+		BPF_INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_2, 0, 1, IPPROTO_TCP),
+		BPF_SET(BPF_REG_3, KEY_UDP),
+		BPF_INSN(BPF_STX | BPF_W | BPF_MEM, BPF_REG_10, BPF_REG_3, -4, 0),
+		BPF_INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map),
+		BPF_INSN(0, 0, 0, 0, 0),
+		BPF_COPY(BPF_REG_2, BPF_REG_10),
+		BPF_PLUS(BPF_REG_2, -4),
+		BPF_CALLS(BPF_FUNC_map_lookup_elem),
+		BPF_INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 7, 0),
+		BPF_COPY(BPF_REG_7, BPF_REG_0),
+		BPF_COPY(BPF_REG_1, BPF_REG_6),
+		BPF_COPY(BPF_REG_2, BPF_REG_7),
+		BPF_SET(BPF_REG_3, 0),
+		BPF_CALLS(BPF_FUNC_sk_assign),
+		BPF_COPY(BPF_REG_1, BPF_REG_7),
+		BPF_CALLS(BPF_FUNC_sk_release),
+		BPF_SET(BPF_REG_0, SK_PASS), /* where the jumps lead */
+		BPF_INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 
 	return bpf_load(BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, insns, ARRAY_SIZE(insns));

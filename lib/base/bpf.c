@@ -3,7 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/guest/bpf.h"
+#include "lib/base/bpf.h"
 
 int bpf_call(int cmd, union bpf_attr *attr)
 {
