@@ -110,7 +110,7 @@
  *   INTERFACE {name, mac, nic?, pci?, mtu?, flags?, addresses?: [ADDRESS_OF_IT]}
  *             Its device is the one in the PCI slot pci ("05.0"; behind a bridge "02.0/00.0"), else
  *             the one with the MAC address nic (that it was plugged with; default: mac); for "lo"
- *             none is needed. It is waited for, 15 seconds. Names may be swapped. flags: IFF_UP,
+ *             none is needed. It is waited for, 40 seconds. Names may be swapped. flags: IFF_UP,
  *             NOARP, PROMISC, ALLMULTI, MULTICAST, each set or cleared; default: UP, MULTICAST.
  *             {address, peer?, broadcast?, scope?, flags?, valid?, preferred?} is an ADDRESS_OF_IT.
  *             flags: IFA_F_HOMEADDRESS, MCAUTOJOIN; valid and preferred in seconds, default:

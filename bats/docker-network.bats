@@ -12,24 +12,12 @@ NETWORK=bridge
 PORT=5000
 
 setup_file() {
-	local -a options=()
-
-	needs cc
-	# Where the kernel cannot translate addresses, the proxy alone publishes ports.
-	unshare --net iptables -t nat -L >/dev/null 2>&1 || options=(iptables false)
-	docker_setup_file "${options[@]}"
-	mkdir -p "$T/more/bin"
-	cc -D_GNU_SOURCE -O -static -o "$T/more/bin/traffic" "$BATS_TEST_DIRNAME/traffic.c"
-	tar -C "$BATS_SUITE_TMPDIR/rootfs" -c . -C "$T/more" bin/traffic |
-		docker import - busybox:test >/dev/null
+	docker_setup_file
+	docker_import_traffic
 }
 
 teardown_file() {
 	client_teardown_file
-}
-
-traffic() {
-	in_net timeout -k 5 "$CLIENT_LIMIT" "$T/more/bin/traffic" "$@"
 }
 
 start_echo() { # on the host
@@ -38,11 +26,6 @@ start_echo() { # on the host
 
 address_of() { # CONTAINER NETWORK
 	inspect "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"
-}
-
-# What is left of containers in the host's network: their ends of wires.
-wires() {
-	in_net ip -o link show type veth
 }
 
 # In a container, once: each of these gives "intact".

@@ -6,7 +6,7 @@
 # A container of a test that needs only one is called "c-c".
 # shellcheck disable=SC2034,SC2154 # the files use them
 
-DOCKERD=(--bridge none --iptables=false --ip-forward=false --ip-masq=false --userland-proxy=false)
+DOCKERD=(--bridge none)
 
 docker_setup_file() { # [NAME VALUE]...: more for daemon.json
 	needs /usr/sbin/dockerd /usr/bin/docker unshare nsenter ip
@@ -15,11 +15,22 @@ docker_setup_file() { # [NAME VALUE]...: more for daemon.json
 		'{runtimes: {vcrt: {path: $path}}, "default-runtime": "vcrt", "live-restore": true}' \
 		>"$T/daemon.json"
 	docker_configure "$@"
+	# Where the kernel cannot translate addresses, the proxy alone publishes ports.
+	unshare --net iptables -t nat -L >/dev/null 2>&1 || docker_configure iptables false
 	touch "$T/net"
 	unshare --net="$T/net" ip link set lo up
 	start_docker
 	rootfs_tar | docker import - busybox:test >/dev/null
 	remember_engine
+}
+
+# The image has traffic.c from now on, as has "traffic".
+docker_import_traffic() {
+	needs cc
+	mkdir -p "$T/more/bin"
+	cc -D_GNU_SOURCE -O -static -o "$T/more/bin/traffic" "$BATS_TEST_DIRNAME/traffic.c"
+	tar -C "$BATS_SUITE_TMPDIR/rootfs" -c . -C "$T/more" bin/traffic |
+		docker import - busybox:test >/dev/null
 }
 
 docker_configure() { # [NAME VALUE]...: for the next start
@@ -40,6 +51,16 @@ start_docker() {
 # In the network of the daemon, which is the host of its containers.
 in_net() { # COMMAND...
 	nsenter --net="$T/net" "$@"
+}
+
+# On that host, with the containers' addresses.
+traffic() {
+	in_net timeout -k 5 "$CLIENT_LIMIT" "$T/more/bin/traffic" "$@"
+}
+
+# The host's ends of what leads to containers.
+wires() {
+	in_net ip -o link show type veth
 }
 
 restart_docker() {

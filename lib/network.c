@@ -342,7 +342,7 @@ static void sync_now(struct network *n, bool is_asked)
 	let_in_answers(n);
 	n->is_unsure |= plug_nics(n) || is_changed;
 	if (n->is_unsure)
-		vm_call(n->m, "network", make_request(n), on_applied, n);
+		vm_call_long(n->m, "network", make_request(n), VM_LAUNCH_SECONDS, on_applied, n);
 	else
 		finish(n);
 }
