@@ -347,7 +347,7 @@ test_image() {
 }
 
 # What loads the machine, or takes times, is run alone; the rest on every processor.
-bats_alone=(crash parallel memory)
+bats_alone=(crash parallel memory docker-parallel)
 
 run_bats() {
 	local -a alone=("${bats_alone[@]/#/bats/}") rest

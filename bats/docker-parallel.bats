@@ -2,16 +2,17 @@
 # Debian's Docker with vcrt as its runtime: twenty containers at the same time, each with a network.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # the guest's shell expands; tests are subshells
 load helpers
-CLIENT_LIMIT=500
 load clients
 load docker
 
+CLIENT_LIMIT=500
 DOCKERD=(--bip 172.30.0.1/24)
 
 setup_file() {
 	docker_setup_file
 	docker_import_traffic
-	configure memory 256
+	# Each VM has a tenth of a processor, or less.
+	configure memory 256 boot_timeout 400 request_timeout 200
 }
 
 teardown_file() {

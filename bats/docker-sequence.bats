@@ -21,11 +21,11 @@ teardown_file() {
 traces() {
 	in_net ip -o link | cut -d ' ' -f 2 | cut -d @ -f 1
 	grep -F " $T/" /proc/self/mountinfo | cut -d ' ' -f 5
-	find "$T/exec" "$T/run" "$T/data/containers" "$T/data/overlay2" "$T/data/network" -mindepth 1 |
-		grep -v -F "$T/data/network/files"
+	# Docker removes the files that namespaces were mounted on by and by.
+	find "$T/exec" "$T/run" "$T/data/containers" "$T/data/overlay2" -mindepth 1 |
+		grep -v "^$T/exec/netns/"
 	find /sys/fs/cgroup -path "*/$ID*" -type d
 	grep -F "$T/" /proc/net/unix | sed 's|.* /|/|'
-	find /tmp /run /dev/shm -maxdepth 1 -name 'vcrt*'
 	pids_of_test
 }
 
@@ -44,7 +44,7 @@ few_descriptors() { # as many as before, but for connections that an engine keep
 }
 
 no_trace() {
-	traces | sort | diff before - >difference
+	traces | sort -u | diff before - >difference
 }
 
 @test "docker: a hundred containers, one after the other, leave nothing on the host" {
@@ -54,7 +54,7 @@ no_trace() {
 		docker_run busybox:test true
 	done
 	wait_until 10 nothing_left
-	traces | sort >before
+	traces | sort -u >before
 	before=$(descriptors)
 	for i in {1..100}; do
 		[ "$(docker_run busybox:test echo "$i")" = "$i" ]

@@ -74,9 +74,8 @@ docker() {
 }
 
 # For those who start programs themselves.
-DOCKER=(timeout -k 5 "$CLIENT_LIMIT" /usr/bin/docker)
 docker_command() { # ARGUMENT...: in the array "command"
-	command=("${DOCKER[@]}" -H "unix://$T/docker.sock" "$@")
+	command=(timeout -k 5 "$CLIENT_LIMIT" /usr/bin/docker -H "unix://$T/docker.sock" "$@")
 }
 
 at_terminal() { # ROWSxCOLS ACTION... -- ARGUMENT...: the client on a terminal of its own
