@@ -85,6 +85,7 @@ static inline void set_up(struct ctl_out out)
 	trees = shim_setup(&shim, &out, 0, NULL, &err);
 	ctl_out_done(&out);
 	ck_assert_msg(trees != NULL, "%s", err.msg);
+	ck_assert_msg(shim_finish(&shim, &err) == 0, "%s", err.msg);
 }
 
 static inline char *proc(const char *name)
