@@ -13,6 +13,7 @@
 #include "lib/config.h"
 #include "lib/ctl.h"
 #include "lib/launch.h"
+#include "lib/pod-size.h"
 #include "lib/resources.h"
 #include "lib/sandbox.h"
 #include "lib/verbs.h"
@@ -134,9 +135,12 @@ static void size_vm(struct launch *l, const struct oci_spec *spec)
 {
 	struct config *c = l->config;
 	bool is_emulated = str_eq(c->accel, hv_accel_name(HV_ACCEL_TCG));
+	struct pod_size pod = pod_size_of(spec);
 
-	c->memory_mib =
-		resources_vm_memory(oci_resources_of(spec), c->memory_mib, c->memory_max_mib);
+	c->memory_mib = resources_vm_memory(oci_resources_of(spec), pod.memory, c->memory_mib,
+	                                    c->memory_max_mib);
+	if (c->cpus < pod.cpus)
+		c->cpus = pod.cpus;
 	l->record->vm_cpus = c->cpus;
 	l->record->room.vm = (uint64_t)c->memory_mib << 20;
 	l->record->room.vmm = ((uint64_t)c->memory_overhead_mib + c->memory_mib / 256 +

@@ -38,13 +38,18 @@ static void warn_of_accesses(const struct oci_resources *r)
 			         i);
 }
 
+/* 0: no limit. */
+static uint64_t to_mib(uint64_t limit)
+{
+	uint64_t mib = (limit + (1u << 20) - 1) >> 20;
+
+	return mib < NO_LIMIT_MIB ? mib : 0;
+}
+
 /* The container's limit of memory, 0: none. */
 static uint64_t limit_mib(const struct oci_resources *r)
 {
-	int64_t limit = r && r->memory && r->memory->limit > 0 ? r->memory->limit : 0;
-	uint64_t mib = ((uint64_t)limit + (1u << 20) - 1) >> 20;
-
-	return mib < NO_LIMIT_MIB ? mib : 0;
+	return to_mib(r && r->memory && r->memory->limit > 0 ? (uint64_t)r->memory->limit : 0);
 }
 
 void resources_warn(const struct oci_resources *r, char *const *dirs, uint64_t vm_mib)
@@ -124,10 +129,13 @@ void resources_for_guest(struct oci_resources *r, unsigned cpus)
 
 /* ---- memory ---- */
 
-unsigned resources_vm_memory(const struct oci_resources *r, unsigned base, unsigned max)
+unsigned resources_vm_memory(const struct oci_resources *r, uint64_t pod, unsigned base,
+                             unsigned max)
 {
-	uint64_t mib = limit_mib(r), need;
+	uint64_t mib = limit_mib(r), pod_mib = to_mib(pod), need;
 
+	if (mib < pod_mib)
+		mib = pod_mib;
 	if (mib == 0)
 		return base;
 	if (max == 0)

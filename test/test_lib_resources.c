@@ -66,12 +66,16 @@ static unsigned memory(const char *limit, unsigned base, unsigned max)
 	auto_free char *text = str_fmt("{\"memory\":{\"limit\":%s}}", limit);
 	auto_oci_resources struct oci_resources *r = parse(text);
 
-	return resources_vm_memory(r, base, max);
+	return resources_vm_memory(r, 0, base, max);
 }
 
 START_TEST(a_machine_fits_its_containers_limit)
 {
-	ck_assert_uint_eq(resources_vm_memory(NULL, 512, 0), 512);
+	ck_assert_uint_eq(resources_vm_memory(NULL, 0, 512, 0), 512);
+	/* A pod says more than its sandbox. */
+	ck_assert_uint_eq(resources_vm_memory(NULL, 1200ull << 20, 512, 4096), 1348);
+	ck_assert_uint_eq(resources_vm_memory(NULL, 100ull << 20, 512, 4096), 512);
+	ck_assert_uint_eq(resources_vm_memory(NULL, UINT64_MAX, 512, 4096), 512);
 	ck_assert_uint_eq(memory("0", 512, 0), 512);
 	ck_assert_uint_eq(memory("-1", 512, 0), 512);
 	ck_assert_uint_eq(memory("9223372036854771712", 512, 0), 512);
