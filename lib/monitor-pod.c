@@ -180,6 +180,24 @@ static int place(const struct container *ct, const struct json *entry, struct js
 	return 0;
 }
 
+/* The first container of a UTS namespace that was given brings its names, unless it has its own. */
+static void take_names(const struct container *ct, struct json *spec)
+{
+	static const char *const names[] = { "hostname", "domainname" };
+	const struct json *list = json_get_array(ct->request, "namespaces");
+	const struct container_ns *ns = find_ns(ct, CLONE_NEWUTS);
+
+	if (!list || !ns || find_holder(ct, &ns->id))
+		return;
+	for (size_t i = 0; i < json_len(list); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+			const char *name = json_get_string(json_at(list, i), names[k]);
+
+			if (name && !json_get(spec, names[k]))
+				json_set(spec, names[k], json_new_string(name));
+		}
+}
+
 struct json *pod_place(const struct container *ct, const struct json *spec, struct error *err)
 {
 	auto_json struct json *copy = json_copy(spec);
@@ -195,6 +213,7 @@ struct json *pod_place(const struct container *ct, const struct json *spec, stru
 	changed = linux_ ? json_copy(linux_) : json_new_object();
 	json_set(changed, "namespaces", list);
 	json_set(copy, "linux", changed);
+	take_names(ct, copy);
 	return steal_ptr(&copy);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lib/namespaces.h"
@@ -166,6 +167,29 @@ int namespaces_of_shim(const struct oci_spec *spec, struct shim_namespaces *ns, 
 	return 0;
 }
 
+static void add_name(struct json *j, const char *key, const char *name)
+{
+	if (*name && !str_eq(name, "(none)")) /* the kernel's word for no name */
+		json_set(j, key, json_new_string(name));
+}
+
+/* The names of a UTS namespace that was given are those of its counterpart in the guest. */
+static int add_names(struct json *j, const char *path, struct error *err)
+{
+	auto_close int own = open("/proc/thread-self/ns/uts", O_RDONLY | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct utsname names;
+
+	if (own < 0 || fd < 0 || setns(fd, CLONE_NEWUTS) < 0)
+		return error_sys(err, "linux.namespaces: enter '%s'", path);
+	uname(&names);
+	if (setns(own, CLONE_NEWUTS) < 0)
+		return error_sys(err, "linux.namespaces: come back from '%s'", path);
+	add_name(j, "hostname", names.nodename);
+	add_name(j, "domainname", names.domainname);
+	return 0;
+}
+
 struct json *namespaces_describe(const struct oci_spec *spec, pid_t shim, struct error *err)
 {
 	auto_json struct json *list = json_new_array();
@@ -187,6 +211,8 @@ struct json *namespaces_describe(const struct oci_spec *spec, pid_t shim, struct
 		j = ns_id_to_json(&id);
 		json_set(j, "joined", json_new_bool(has_path(n)));
 		json_add(list, j);
+		if (flag == CLONE_NEWUTS && has_path(n) && add_names(j, path, err) < 0)
+			return NULL;
 	}
 	return steal_ptr(&list);
 }

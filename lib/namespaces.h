@@ -34,5 +34,6 @@ void namespaces_localise(struct oci_spec *guest);
 /* What the stand-in is born in. Descriptors in ns->join are the caller's, also after a failure. */
 int namespaces_of_shim(const struct oci_spec *spec, struct shim_namespaces *ns, struct error *err);
 /* What the stand-in has by a namespace of the document, new or joined: an array for the monitor,
- * owned by the caller, of ns_id_to_json() with "joined". */
+ * owned by the caller, of ns_id_to_json() with "joined", and the names of a UTS namespace that was
+ * given. */
 struct json *namespaces_describe(const struct oci_spec *spec, pid_t shim, struct error *err);
