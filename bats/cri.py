@@ -41,8 +41,9 @@ KeyValue key=1:string value=2:string
 Mount container_path=1:string host_path=2:string readonly=3:int
 Device container_path=1:string host_path=2:string permissions=3:string
 LinuxContainerResources cpu_period=1:int cpu_quota=2:int cpu_shares=3:int memory_limit_in_bytes=4:int oom_score_adj=5:int
+SecurityProfile profile_type=1:int
 Capability add_capabilities=1:string* drop_capabilities=2:string*
-LinuxContainerSecurityContext capabilities=1:Capability privileged=2:int namespace_options=3:NamespaceOption run_as_user=5:Int64Value readonly_rootfs=7:int supplemental_groups=8:int* no_new_privs=11:int run_as_group=12:Int64Value
+LinuxContainerSecurityContext capabilities=1:Capability privileged=2:int namespace_options=3:NamespaceOption run_as_user=5:Int64Value readonly_rootfs=7:int supplemental_groups=8:int* no_new_privs=11:int run_as_group=12:Int64Value seccomp=15:SecurityProfile
 LinuxContainerConfig resources=1:LinuxContainerResources security_context=2:LinuxContainerSecurityContext
 ContainerMetadata name=1:string attempt=2:int
 ContainerConfig metadata=1:ContainerMetadata image=2:ImageSpec command=3:string* args=4:string* working_dir=5:string envs=6:KeyValue* mounts=7:Mount* devices=8:Device* labels=9:map annotations=10:map log_path=11:string stdin=12:int stdin_once=13:int tty=14:int linux=15:LinuxContainerConfig

@@ -112,6 +112,21 @@ knows_vcrt() {
 	prints_kernel 'podman: command' "s|--rm|& --network none --cgroup-parent /$ID --ulimit nofile=1024 --ulimit nproc=1024|"
 }
 
+# The kubelet in short: what becomes of the pod's description on a node.
+@test "readme: a pod of the Kubernetes class, in containerd" {
+	local class pod id container log=$T/logs/hello/hello.log
+
+	class=$(parsed yaml 'kubernetes: class.yaml')
+	pod=$(parsed yaml 'kubernetes: pod.yaml')
+	[ "$(jq -r .spec.runtimeClassName <<<"$pod")" = "$(jq -r .metadata.name <<<"$class")" ]
+	id=$(run_pod "$(jq -r .metadata.name <<<"$pod")" "$(jq -r .handler <<<"$class")")
+	container=$(start_in hello "$id" hello '' "$(jq -c '.spec.containers[0]' <<<"$pod") as \$spec |
+		.command = \$spec.command | .image.image = \$spec.image |
+		.linux.resources.memory_limit_in_bytes = (\$spec.resources.limits.memory | rtrimstr(\"Mi\") | tonumber * 1048576)")
+	wait_until 60 has_container_status "$container" '2 0'
+	[ "$(cut -d ' ' -f 2- "$log")" = "stdout F $KERNEL" ]
+}
+
 # node.k8s.io/v1 and crio.conf(5)
 @test "readme: the blocks for Kubernetes and CRI-O have what their documentation names, for one handler" {
 	local handler
