@@ -37,7 +37,7 @@ vcrt() {
 # A created container with this cgroupsPath and these members of linux.resources.
 create_in() { # ID CGROUPSPATH RESOURCES [GLOBAL-OPTION...]
 	cat >"$T/bundle/config.json" <<-END
-		{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "hooks": {${hooks:-}},
+		{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "hooks": {${hooks:-}}, "annotations": {${annotations:-}},
 		 "process": {"args": ["sleep", "1000"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
 		 "linux": {"cgroupsPath": "$2", "resources": {$3}, "namespaces": [{"type": "pid"},
 		 {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}]}}

@@ -109,3 +109,20 @@ is_unloaded() { # UNIT
 	is_unloaded "x-$ID.scope"
 	assert_nothing_left
 }
+
+@test "systemd: each container of a pod has a scope; the VM goes on in that of the other" {
+	local type=io.kubernetes.cri.container-type
+
+	annotations="\"$type\": \"sandbox\", \"io.kubernetes.cri.sandbox-id\": \"$ID\"" \
+		create_in "$ID" "lab.slice:x:$ID" '' --systemd-cgroup
+	annotations="\"$type\": \"container\", \"io.kubernetes.cri.sandbox-id\": \"$ID\"" \
+		create_in "$ID-2" "lab.slice:x:$ID-2" '' --systemd-cgroup
+	assert_processes "$cgroups/lab.slice/x-$ID.scope" "$ID"
+	[ "$(<"$cgroups/lab.slice/x-$ID-2.scope/cgroup.procs")" = "$(pid_of shim "$ID-2")" ]
+	vcrt delete --force "$ID"
+	is_unloaded "x-$ID.scope"
+	assert_processes "$cgroups/lab.slice/x-$ID-2.scope" "$ID-2"
+	vcrt delete --force "$ID-2"
+	is_unloaded "x-$ID-2.scope"
+	assert_nothing_left
+}
