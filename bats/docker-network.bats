@@ -108,3 +108,37 @@ talks_to() { # CONTAINER ADDRESS
 	[ -z "$(wires)" ]
 	docker network rm small large >/dev/null
 }
+
+@test "docker: the network of another container is shared in one VM, if vcrt runs that one; none is none" {
+	up --ipc shareable -- traffic echo "$PORT"
+	docker run -d --name c-two --network container:c-c busybox:test sleep 1000 >/dev/null
+	docker run -d --name c-three --network none --ipc container:c-c --pid container:c-c busybox:test \
+		sleep 1000 >/dev/null
+	for container in c-two c-three; do
+		[ "$(process_of monitor "$container")" = "$(process_of monitor)" ]
+	done
+	[ "$(docker exec c-two traffic tcp 127.0.0.1 "$PORT" 300000)" = intact ]
+	[ "$(docker exec c-two cat /sys/class/net/eth0/address)" = "$(inspect '{{.NetworkSettings.MacAddress}}')" ]
+	[[ $(docker exec c-two ps) != *"traffic echo"* ]]
+	[ "$(docker exec c-three ls /sys/class/net)" = lo ]
+	[[ $(docker exec c-three ps) == *"traffic echo $PORT"* ]]
+	docker exec c-c sh -c 'echo shared >/dev/shm/file'
+	[ "$(docker exec c-three cat /dev/shm/file)" = shared ]
+	[ "$(docker exec c-two ls /dev/shm)" = '' ]
+
+	# Who was first goes first; with it goes the first process of the third.
+	docker kill c-c >/dev/null
+	wait_until 30 is_now '{{.State.ExitCode}} {{.State.Running}}' '137 false' c-three
+	docker exec c-two true
+	docker rm -f c-c c-three >/dev/null
+	docker exec c-two true
+	docker rm -f c-two >/dev/null
+
+	docker run -d --name c-foreign --runtime runc --network bridge busybox:test sleep 1000 >/dev/null
+	run -125 docker run --rm --network container:c-foreign busybox:test true
+	[[ $output == *"is no network namespace of a sandbox"* ]]
+	docker exec c-foreign ping -c 1 -W 20 "$HOST"
+	docker rm -f c-foreign >/dev/null
+	[ -z "$(wires)" ]
+	[ "$(docker run --rm --network none busybox:test ls /sys/class/net)" = lo ]
+}
