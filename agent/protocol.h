@@ -39,6 +39,9 @@
  *   sandbox   {hostname?, share_tag?, share_type?, entropy (hex), time: {sec, nsec}} -> {}
  *             Once, first. Mounts the share share_tag, which is of share_type "9p" (default) or
  *             "virtiofs", on PROTOCOL_SHARE.
+ *   warm      {} -> {}
+ *             Before the VM is saved as a template, in place of "sandbox", which its clones get:
+ *             load what a container may need and nobody should wait for.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
  *                  notify?, seccomp?: {flags, code (hex)}} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal;

@@ -6,6 +6,7 @@
 #   VCRT_KERNEL, VCRT_INITRD  the guest (default: what the program uses by itself)
 #   VCRT_ACCEL                kvm or tcg (default), or auto
 #   VCRT_SHARED_FS            9p or virtiofs (default: what the program uses by itself)
+#   VCRT_TEMPLATE             1: VMs start from a template where they can, in place of booting
 #   VCRT_TEST_STRICT          1: a test that cannot run fails in place of being skipped
 
 bats_require_minimum_version 1.5.0
@@ -69,11 +70,23 @@ configure() {
 	[ -z "${VCRT_KERNEL:-}" ] || json=$(jq --arg v "$VCRT_KERNEL" '.kernel = $v' <<<"$json")
 	[ -z "${VCRT_INITRD:-}" ] || json=$(jq --arg v "$VCRT_INITRD" '.initrd = $v' <<<"$json")
 	[ -z "${VCRT_SHARED_FS:-}" ] || json=$(jq --arg v "$VCRT_SHARED_FS" '.shared_fs = $v' <<<"$json")
+	# setup_suite.bash has made it.
+	# shellcheck disable=SC2153
+	[ -z "${VCRT_TEMPLATE:-}" ] || set -- template '"manual"' template_dir "\"$VCRT_TEMPLATES\"" "$@"
+	set -- vmm_preload "\"$(private_file)\"" "$@"
 	while [ $# -gt 0 ]; do
 		json=$(jq --arg k "$1" --argjson v "$2" '.[$k] = $v' <<<"$json")
 		shift 2
 	done
 	echo "$json" >"$T/config.json"
+}
+
+# The library that the VMMs of clones load: beside the program, if it was not installed.
+private_file() {
+	local built=${VCRT%/cmd/vcrt}/hypervisor/vcrt-private-file.so
+
+	[ -e "$built" ] || built=$(ls /usr/local/lib/*/vcrt/vcrt-private-file.so)
+	realpath "$built"
 }
 
 # The value of a configuration key, as the program uses it.

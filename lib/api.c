@@ -6,6 +6,7 @@
 
 #include "lib/config.h"
 #include "lib/query.h"
+#include "lib/template.h"
 #include "lib/vcrt.h"
 #include "lib/verbs.h"
 #include "lib/warnings.h"
@@ -302,4 +303,55 @@ int vcrt_sandbox_stop(struct vcrt *v, const char *sandbox, struct vcrt_error *er
 int vcrt_sandbox_monitor(struct vcrt *v, const char *sandbox, struct vcrt_error *err)
 {
 	return CALL(query_sandbox_monitor(v, sandbox, &e));
+}
+
+/* ---- templates ---- */
+
+int vcrt_template_create(struct vcrt *v, char **key, struct vcrt_error *err)
+{
+	return CALL(verb_template_create(v, key, &e));
+}
+
+static int list_templates(struct vcrt *v, struct vcrt_template **out, struct error *err)
+{
+	struct template *list;
+	int n = template_list(v->config->template_dir, &list, err);
+
+	*out = NULL;
+	if (n < 0)
+		return n;
+	*out = xcalloc((size_t)n + 1, sizeof(**out));
+	for (int i = 0; i < n; i++)
+		(*out)[i] = (struct vcrt_template){ .key = str_dup(list[i].key),
+			                            .problem = str_dup(list[i].problem),
+			                            .is_stale = template_is_stale(&list[i]),
+			                            .bytes = list[i].bytes,
+			                            .made = list[i].made,
+			                            .used = list[i].used };
+	template_list_free(list, (size_t)n);
+	return n;
+}
+
+int vcrt_template_list(struct vcrt *v, struct vcrt_template **out, struct vcrt_error *err)
+{
+	return CALL(list_templates(v, out, &e));
+}
+
+void vcrt_templates_free(struct vcrt_template *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(t[i].key);
+		free(t[i].problem);
+	}
+	free(t);
+}
+
+int vcrt_template_remove(struct vcrt *v, const char *key, struct vcrt_error *err)
+{
+	return CALL(template_remove(v->config->template_dir, key, &e));
+}
+
+int vcrt_template_prune(struct vcrt *v, bool all, struct vcrt_error *err)
+{
+	return CALL(template_prune(v->config->template_dir, all, &e));
 }

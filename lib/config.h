@@ -12,6 +12,11 @@ struct oci_spec;
 
 #define CONFIG_PATH "/etc/vcrt/config.json"
 
+/* Values of "template". */
+#define CONFIG_TEMPLATE_OFF "off"       /* each VM boots */
+#define CONFIG_TEMPLATE_MANUAL "manual" /* what was made on demand is used */
+#define CONFIG_TEMPLATE_AUTO "auto"     /* a VM that had to boot has one made for the next */
+
 struct config {
 	char *file; /* where it was read from, NULL: built-in defaults */
 	char *hypervisor, *agent;
@@ -19,9 +24,11 @@ struct config {
 	char *kernel, *initrd, *kernel_params;
 	char *shared_fs, *virtiofsd_path;
 	char *network_model;
+	char *template, *template_dir, *vmm_preload;
 	char *runtime_dir;
 	char **enable_annotations, **allowed_paths;
 	unsigned memory_mib, memory_max_mib, memory_overhead_mib, cpus;
+	unsigned template_max_mib;
 	unsigned boot_timeout, request_timeout; /* seconds */
 	bool debug;
 };

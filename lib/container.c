@@ -254,7 +254,7 @@ static void on_created(void *arg, const struct json *result, const struct error 
 		container_abort(ct, &failed);
 		return;
 	}
-	client_ok(client_ref(ct->creator), container_warnings(result));
+	client_ok(client_ref(ct->creator), clone_add_warning(ct->m, container_warnings(result)));
 	pod_go_on(ct->m);
 	process_answered(ct->processes);
 }

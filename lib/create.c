@@ -338,7 +338,11 @@ static int make(struct creation *c, struct error *err)
 	if (limit_speed(c->record, c->spec, err) < 0)
 		return -err->code;
 	log_debug("'%s' is created", c->o->id);
-	return commit(c, err);
+	if (commit(c, err) < 0)
+		return -err->code;
+	if (!c->launch.is_joined)
+		template_create_in_background(c->v, c->launch.config);
+	return 0;
 }
 
 /* Somebody may have deleted the container meanwhile, even created the id anew: then what there is

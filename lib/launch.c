@@ -30,7 +30,7 @@
 
 /* One warning per verdict, not per container: the probe's cache is as old as this boot. It may lie
  * among the containers' directories, so its name is none of a container. */
-static int resolve_accel(struct config *c, struct error *err)
+int launch_resolve_accel(struct config *c, struct error *err)
 {
 	auto_free char *cache = str_fmt("%s/../@kvm-probe", c->runtime_dir);
 	auto_free char *why = NULL;
@@ -98,31 +98,44 @@ static int listen_in(const char *dir, struct error *err)
 	return steal_fd(&fd);
 }
 
-static int spawn_monitor(struct launch *l, struct error *err)
+int launch_self(const struct vcrt *v, char *const *argv, int fd, launch_prepare_fn prepare,
+                pid_t *pid, int *pidfd, struct error *err)
 {
-	int pair[2];
-	char *argv[] = { "vcrt", "monitor", l->record->sandbox, NULL };
 	auto_free char **env = child_small_env();
-	struct child_fd fds[] = { { .as = 3 } };
+	struct child_fd fds[] = { { .fd = fd, .as = 3 } };
 	struct child_opts opts = {
-		.path = l->v->binary,
+		.path = v->binary,
 		.argv = argv,
 		.envp = env,
 		.cwd = "/",
 		.fds = fds,
 		.n_fds = 1,
 		.new_session = true,
+		.prepare = prepare,
 	};
+
+	return child_spawn(&opts, pid, pidfd, err);
+}
+
+int launch_monitor(const struct vcrt *v, const char *name, int *conn, pid_t *pid, int *pidfd,
+                   struct error *err)
+{
+	char *argv[] = { "vcrt", "monitor", (char *)name, NULL };
+	int pair[2];
 
 	if (ctl_pair(pair, err) < 0)
 		return -err->code;
-	l->monitor = pair[0];
-	fds[0].fd = pair[1];
-	if (child_spawn(&opts, &l->monitor_pid, NULL, err) < 0) {
-		close(pair[1]);
-		return error_wrap(err, "start the monitor");
-	}
+	*conn = pair[0];
+	if (launch_self(v, argv, pair[1], NULL, pid, pidfd, err) < 0)
+		error_wrap(err, "start the monitor");
 	close(pair[1]);
+	return -err->code;
+}
+
+static int spawn_monitor(struct launch *l, struct error *err)
+{
+	if (launch_monitor(l->v, l->record->sandbox, &l->monitor, &l->monitor_pid, NULL, err) < 0)
+		return -err->code;
 	l->record->monitor = proc_ref_of(l->monitor_pid);
 	log_debug("the monitor of sandbox '%s' is process %d", l->record->sandbox,
 	          (int)l->monitor_pid);
@@ -223,7 +236,7 @@ int launch_prepare(struct launch *l, const struct oci_spec *spec, struct error *
 	/* What the guest cannot do is told before there is one. */
 	if (oci_cgroup2_check(oci_resources_of(spec), err) < 0 ||
 	    config_apply_spec(l->config, spec, err) < 0 || check_vm(l->config, err) < 0 ||
-	    resolve_accel(l->config, err) < 0)
+	    launch_resolve_accel(l->config, err) < 0)
 		return -err->code;
 	size_vm(l, spec);
 	return 0;

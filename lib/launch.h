@@ -38,3 +38,14 @@ int launch_boot(struct launch *l, const struct oci_spec *spec, struct error *err
 /* The container's cgroup, with this process in it. In that of one that joins a sandbox is room for
  * the VM, too, which comes there when those before it go. */
 int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err);
+/* Start this program with that descriptor as its 3, in a session of its own, with nothing else of
+ * ours. prepare (may be NULL) runs in it before. */
+typedef int (*launch_prepare_fn)(void *arg, struct error *err);
+int launch_self(const struct vcrt *v, char *const *argv, int fd, launch_prepare_fn prepare,
+                pid_t *pid, int *pidfd, struct error *err);
+/* Start a monitor, which waits for its first message on *conn; that and *pidfd (may be NULL) are
+ * the caller's. */
+int launch_monitor(const struct vcrt *v, const char *name, int *conn, pid_t *pid, int *pidfd,
+                   struct error *err);
+/* "auto" becomes "kvm" or "tcg". */
+int launch_resolve_accel(struct config *c, struct error *err);

@@ -1,6 +1,7 @@
 /* The monitor: one process per sandbox, the single owner of everything about it (DESIGN section 1).
  * monitor.c    start, clients and their requests, end
  * vm.c         the VM and its agent: boot, calls with a time limit, death
+ * clone.c      its start from a template
  * container.c  containers: create, end, delete, publishing
  * monitor-pod.c  what containers of one VM share
  * container-requests.c  what verbs ask of one that exists
@@ -27,6 +28,20 @@ struct loop;
 struct loop_source;
 struct network;
 struct pump;
+struct hv_config;
+struct hv_ops;
+struct template;
+
+/* The template that the VM is a clone of, until the guest has shown that it is in order; or that it
+ * becomes, and then there is no container. */
+struct clone {
+	struct template *template; /* NULL: a VM that boots, or one that has shown it */
+	char *memory;              /* path */
+	int state;                 /* -1: none */
+	bool is_template;          /* it becomes one */
+	struct json *hello;        /* of its agent */
+	char *warning;             /* that the next verb is told, NULL: none */
+};
 
 struct monitor {
 	struct loop *loop;
@@ -37,6 +52,7 @@ struct monitor {
 	int console_log; /* -1: not kept */
 	struct log_cap *log_cap;
 	struct hv *hv;
+	struct clone clone;
 	struct agent *agent;
 	struct proc_ref vmm;
 	struct fs_server fs_server; /* pidfd -1: the VMM serves the share itself */
@@ -51,7 +67,7 @@ struct monitor {
 	struct ns_id net_id; /* whose network the VM has; flag 0: nobody's yet */
 	size_t logged;       /* bytes of the guest's own warnings in our log */
 	uint64_t started;    /* ms, loop_now_ms() */
-	bool is_ready;       /* the guest has said hello */
+	bool is_ready;       /* the guest can be asked for containers */
 	bool is_ending;
 };
 
@@ -95,6 +111,23 @@ void vm_rearm_calls(struct monitor *m, const char *container);
 /* The VM is gone or to be given up: everything ends with the reason. */
 void vm_lost(struct monitor *m, const struct error *reason);
 void vm_stop(struct monitor *m);
+
+/* ---- clone.c ---- */
+
+/* Find a template for the VM of m's configuration; that there is none is no failure. While the host
+ * can be seen. */
+void clone_find(struct monitor *m);
+/* The VM is to be a clone, if there is a template. */
+void clone_configure(const struct monitor *m, struct hv_config *cfg);
+/* Give the VM that was started the template's state. */
+int clone_restore(struct monitor *m, struct error *err);
+/* The template is of no use: say so once, and set it aside. */
+void clone_give_up(struct monitor *m, const struct error *reason);
+void clone_done(struct monitor *m); /* forget the template */
+/* The answer to a verb (taken, may be NULL) with the warning that is due, if there is one. */
+struct json *clone_add_warning(struct monitor *m, struct json *answer);
+/* The guest of what becomes a template has said hello: save it, tell the verb, and end. */
+void clone_save(struct monitor *m, const struct json *hello);
 
 /* ---- container.c ---- */
 

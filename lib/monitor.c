@@ -82,6 +82,7 @@ static void handle_stop(struct monitor *m, struct client *c)
 	auto_error struct error err = { 0 };
 
 	client_ok(client_ref(c), NULL);
+	clone_done(m); /* not to be started anew */
 	error_set(&err, ECANCELED, "the sandbox was stopped");
 	vm_lost(m, &err);
 }
@@ -213,7 +214,11 @@ static int take_boot_message(struct monitor *m, int *listener, char **stage, str
 	*listener = ctl_msg_take_fd(msg, "listener");
 	m->vmm_log = ctl_msg_take_fd(msg, "vmm_log");
 	m->console_log = ctl_msg_take_fd(msg, "console_log");
-	if (m->dirfd < 0 || *listener < 0 || m->vmm_log < 0 || !*stage || !m->sandbox)
+	m->clone.state = ctl_msg_take_fd(msg, "template_state");
+	m->clone.memory = str_dup(json_get_string(msg->json, "template_memory"));
+	m->clone.is_template = m->clone.memory;
+	if (m->dirfd < 0 || (*listener < 0 && !m->clone.is_template) || m->vmm_log < 0 || !*stage ||
+	    !m->sandbox)
 		return error_set(err, EPROTO, "the monitor's first message is incomplete");
 	return 0;
 }
@@ -237,9 +242,17 @@ static int start(struct monitor *m, struct error *err)
 		                    .fs_server = fs_server_is_wanted(m->config)
 		                                         ? m->config->virtiofsd_path
 		                                         : NULL };
-	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0 || monitor_jail_enter(err) < 0)
+	clone_find(m);
+	view.memory = m->clone.memory;
+	view.is_template = m->clone.is_template;
+	view.preload = m->clone.template ? m->config->vmm_preload : NULL;
+	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0)
 		return -err->code;
-	m->listener = loop_add_fd(m->loop, listener, EPOLLIN, on_connect, m);
+	/* A clone that turns out to be of no use is started anew, see vm.c. */
+	if (!m->clone.template && monitor_jail_enter(err) < 0)
+		return -err->code;
+	if (listener >= 0)
+		m->listener = loop_add_fd(m->loop, listener, EPOLLIN, on_connect, m);
 	return 0;
 }
 
@@ -248,6 +261,7 @@ int vcrt_monitor_main(int argc, char **argv)
 	struct monitor m = { .dirfd = -1,
 		             .vmm_log = -1,
 		             .console_log = -1,
+		             .clone = { .state = -1 },
 		             .fs_server = { .pidfd = -1, .log = -1 } };
 	auto_error struct error err = { 0 };
 	sigset_t none;
@@ -280,6 +294,8 @@ int vcrt_monitor_main(int argc, char **argv)
 	while (m.containers)
 		container_free(m.containers);
 	vm_stop(&m);
+	clone_done(&m);
+	free(m.clone.warning);
 	network_free(m.network);
 	pod_done(&m);
 	vm_phase(&m, "ended", "");

@@ -100,7 +100,7 @@ static int show(const char *stage, const char *path, bool readonly, struct error
 	return 0;
 }
 
-static int show_file(const char *stage, const char *path, struct error *err)
+static int show_file(const char *stage, const char *path, bool readonly, struct error *err)
 {
 	auto_free char *real = realpath(path, NULL);
 	auto_free char *to = str_fmt("%s%s", stage, path);
@@ -109,7 +109,7 @@ static int show_file(const char *stage, const char *path, struct error *err)
 	/* Below /usr it is there already. */
 	if (!real || fs_exists(to))
 		return 0;
-	tree = share_clone(real, false, SHARE_ALL_READONLY, NULL, err);
+	tree = share_clone(real, false, readonly ? SHARE_ALL_READONLY : SHARE_WRITABLE, NULL, err);
 	if (tree < 0 || make_mount_point(to, false, err) < 0)
 		return -err->code;
 	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -125,7 +125,8 @@ static int build_root(const struct share_view *view, struct error *err)
 	static const char *const devices[] = { "/dev/null",      "/dev/zero",       "/dev/urandom",
 		                               "/dev/random",    "/dev/kvm",        "/dev/net/tun",
 		                               "/dev/vhost-net", "/dev/vhost-vsock" };
-	const char *files[] = { view->vmm, view->kernel, view->initrd, view->fs_server };
+	const char *files[] = { view->vmm, view->kernel, view->initrd, view->fs_server,
+		                view->preload };
 	auto_free char *share = str_fmt("%s" SHARE_DIR, view->stage);
 
 	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++)
@@ -138,8 +139,10 @@ static int build_root(const struct share_view *view, struct error *err)
 	if (show(view->stage, "/proc", false, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		if (files[i] && show_file(view->stage, files[i], err) < 0)
+		if (files[i] && show_file(view->stage, files[i], true, err) < 0)
 			return -err->code;
+	if (view->memory && show_file(view->stage, view->memory, !view->is_template, err) < 0)
+		return -err->code;
 	if (mkdir(share, 0700) < 0)
 		return error_sys(err, "make '%s'", share);
 	return 0;

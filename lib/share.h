@@ -33,7 +33,9 @@ int share_overlay(const char *source, const char *data, const char *at, int tree
 struct share_view {
 	const char *stage; /* an empty directory of the host to build on; seen by nobody else */
 	/* Files of the host that stay visible, at their paths; NULL: none. */
-	const char *vmm, *kernel, *initrd, *fs_server;
+	const char *vmm, *kernel, *initrd, *fs_server, *preload;
+	const char *memory; /* of a template, or (is_template) of what becomes one */
+	bool is_template;
 };
 /* Move this process to a mount namespace with a root of its own. */
 int share_enter(const struct share_view *view, struct error *err);

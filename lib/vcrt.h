@@ -247,6 +247,27 @@ VCRT_API int vcrt_sandbox_stop(struct vcrt *v, const char *sandbox, struct vcrt_
 /* A descriptor (the caller's) that becomes readable when the sandbox has died. */
 VCRT_API int vcrt_sandbox_monitor(struct vcrt *v, const char *sandbox, struct vcrt_error *err);
 
+/* ---- templates ----------------------------------------------------------------------------- */
+
+/* Saved virtual machines that new ones start from, as the configuration's "template" says. */
+struct vcrt_template {
+	char *key;
+	char *problem;      /* why it is set aside and not used, NULL: it is not */
+	bool is_stale;      /* made for files, or by a vcrt, that are no more */
+	uint64_t bytes;     /* of storage */
+	int64_t made, used; /* seconds since 1970 */
+};
+/* Boot a VM of the configuration and save it; takes as long as a boot. *key is freed with free().
+ * EEXIST: there is one already; EBUSY: somebody makes it just now. */
+VCRT_API int vcrt_template_create(struct vcrt *v, char **key, struct vcrt_error *err);
+/* Their number, *out freed by vcrt_templates_free(). */
+VCRT_API int vcrt_template_list(struct vcrt *v, struct vcrt_template **out, struct vcrt_error *err);
+VCRT_API void vcrt_templates_free(struct vcrt_template *t, size_t n);
+/* Virtual machines that run from it go on. ENOENT: there is none with that key. */
+VCRT_API int vcrt_template_remove(struct vcrt *v, const char *key, struct vcrt_error *err);
+/* Remove those that will not be used any more; all: every one. */
+VCRT_API int vcrt_template_prune(struct vcrt *v, bool all, struct vcrt_error *err);
+
 /* ---- hidden subcommands of the vcrt program ---------------------------------------------- */
 
 /* What "vcrt monitor" and "vcrt shim" run; descriptors and messages are set up by the calls above.

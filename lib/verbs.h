@@ -41,6 +41,11 @@ void created_done(struct created *c);
 
 /* ---- the others ---- */
 
+int verb_template_create(struct vcrt *v, char **key, struct error *err);
+/* A VM of this configuration is starting: have a template made for the next one if there is none
+ * and the configuration wants it. Nobody waits for it, and a failure is only logged. */
+void template_create_in_background(const struct vcrt *v, const struct config *c);
+
 int verb_start(struct vcrt *v, const char *id, struct error *err);
 /* For run, which gets n opened (if that fails: warned about, and closed) and waits itself. */
 int verb_start_for_run(struct vcrt *v, const char *id, struct notify *n, struct error *err);

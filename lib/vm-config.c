@@ -5,6 +5,7 @@
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
 #include "lib/fs-server.h"
+#include "lib/template.h"
 #include "lib/vm-config.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
@@ -50,9 +51,28 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 		error_set(err, EINVAL, "unknown hypervisor '%s'", c->hypervisor);
 	else if (hv_accel_parse(c->accel, &cfg->accel) < 0)
 		error_set(err, EINVAL, "unknown acceleration '%s'", c->accel);
+	else if (!str_eq(c->template, CONFIG_TEMPLATE_OFF) &&
+	         !str_eq(c->template, CONFIG_TEMPLATE_MANUAL) &&
+	         !str_eq(c->template, CONFIG_TEMPLATE_AUTO))
+		error_set(err, EINVAL, "unknown use of templates '%s'", c->template);
 	else if (net_model_parse(c->network_model, &model) < 0)
 		error_set(err, EINVAL, "unknown network model '%s'", c->network_model);
 	else
 		check_share(c, ops, err);
 	return err->code ? NULL : ops;
+}
+
+char *vm_identity(const struct config *c, bool has_console, struct error *err)
+{
+	struct hv_config cfg;
+	const struct hv_ops *ops = vm_config(c, &cfg, err);
+
+	/* virtiofsd has the memory of its VM. */
+	if (!ops || fs_server_is_wanted(c))
+		return NULL;
+	/* Present is what counts of these. */
+	cfg.share_path = "/";
+	cfg.share_tag = PROTOCOL_SHARE_TAG;
+	cfg.console_fd = has_console ? 1 : -1;
+	return template_identity(ops, &cfg, err);
 }

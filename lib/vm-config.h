@@ -1,6 +1,8 @@
 /* From the configuration to what a hypervisor backend wants. */
 #pragma once
 
+#include <stdbool.h>
+
 struct config;
 struct error;
 struct hv_config;
@@ -9,3 +11,6 @@ struct hv_ops;
 /* The VM that c describes; strings stay c's. Descriptors, share and prepare are left empty. accel
  * stays as the configuration has it (AUTO: to be resolved). Returns the backend, NULL on error. */
 const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, struct error *err);
+/* What tells whether a template is one for the VM that c describes (template.h), with a console or
+ * without. Owned by the caller; NULL: it cannot be a clone, or (err) something is missing. */
+char *vm_identity(const struct config *c, bool has_console, struct error *err);

@@ -18,6 +18,7 @@
 #include "lib/monitor-internal.h"
 #include "lib/network.h"
 #include "lib/share.h"
+#include "lib/template.h"
 #include "lib/vcrt.h"
 #include "lib/vm-config.h"
 #include "lib/vmm-jail.h"
@@ -30,6 +31,7 @@
 #define MUTUAL_END_MS 300         /* from the end of one process to that of those that need it */
 #define MAX_QUEUED 300u           /* seconds that earlier calls add to the limit of a call */
 #define MAX_GUEST_LOG (64u << 10) /* bytes: the log lies in memory */
+#define MAX_CLONE_SECONDS 20      /* until a clone has answered; then a VM is booted */
 #define MAX_LOG_TAIL 600          /* bytes of the VMM's log that a message quotes */
 
 /* A question to the agent that has no answer yet. */
@@ -87,12 +89,20 @@ static void drop_calls(struct monitor *m, const struct error *reason)
 	}
 }
 
+static int boot_instead(struct monitor *m, const struct error *reason, struct error *err);
+
 void vm_lost(struct monitor *m, const struct error *reason)
 {
+	auto_error struct error again = { 0 };
 	struct container *next;
 
 	if (m->is_ending)
 		return;
+	if (m->clone.template) {
+		if (boot_instead(m, reason, &again) == 0 && monitor_jail_enter(&again) == 0)
+			return;
+		reason = &again;
+	}
 	m->is_ending = true;
 	log_warn("%s, ending the sandbox", reason->msg);
 	for (struct container *ct = m->containers; ct; ct = ct->next)
@@ -152,28 +162,51 @@ static void on_fs_server_death(int fd, uint32_t events, void *arg)
 	vm_lost(m, &err);
 }
 
+static unsigned boot_limit(const struct monitor *m)
+{
+	unsigned limit = m->config->boot_timeout;
+
+	return m->clone.template && limit > MAX_CLONE_SECONDS ? MAX_CLONE_SECONDS : limit;
+}
+
 static void on_boot_timeout(void *arg)
 {
 	struct monitor *m = arg;
 	auto_error struct error err = { 0 };
 
 	error_set(&err, ETIMEDOUT, "the guest's agent did not answer within %u seconds",
-	          m->config->boot_timeout);
+	          boot_limit(m));
 	vm_lost(m, &err);
 }
 
 /* ---- the agent ---- */
+
+/* From now on it does what containers ask for, so the monitor needs less. */
+static void become_ready(struct monitor *m)
+{
+	m->is_ready = true;
+	pod_go_on(m);
+}
 
 static void on_sandbox_reply(void *arg, const struct json *result, const struct error *err)
 {
 	struct monitor *m = arg;
 	auto_error struct error reason = { 0 };
 
-	(void)result;
-	if (!err || !err->code || m->is_ending)
+	if (m->is_ending || !m->agent) /* or the VM is started anew */
 		return;
-	error_set(&reason, err->code, "set up the guest: %s", err->msg);
-	vm_lost(m, &reason);
+	if (!result) {
+		error_set(&reason, err->code, "set up the guest: %s", err->msg);
+		vm_lost(m, &reason);
+	} else if (m->clone.template) {
+		/* It works. Only a VM that runs nothing of anybody's could be started anew. */
+		clone_done(m);
+		loop_remove(&m->boot_timer);
+		if (monitor_jail_enter(&reason) < 0)
+			vm_lost(m, &reason);
+		else
+			become_ready(m);
+	}
 }
 
 static struct json *sandbox_request(const struct config *c)
@@ -199,13 +232,19 @@ static void on_ready(void *arg, const struct json *hello)
 {
 	struct monitor *m = arg;
 
-	(void)hello;
-	m->is_ready = true;
 	vm_phase(m, "hello", "");
-	loop_remove(&m->boot_timer);
-	/* Both at once: requests are carried out in order. */
+	if (m->clone.is_template) {
+		loop_remove(&m->boot_timer);
+		clone_save(m, hello);
+		return;
+	}
+	/* Requests are carried out in order: a VM that has booted gets all at once. A clone must
+	 * show first that it is in order. */
+	if (!m->clone.template)
+		loop_remove(&m->boot_timer);
 	vm_call(m, "sandbox", sandbox_request(m->config), on_sandbox_reply, m);
-	pod_go_on(m);
+	if (!m->clone.template)
+		become_ready(m);
 }
 
 /* What the agent warns of. */
@@ -337,7 +376,8 @@ static const struct agent_events agent_events = {
 	.lost = on_lost,
 };
 
-int vm_start(struct monitor *m, struct error *err)
+/* As a clone, if there is a template. */
+static int start_vmm(struct monitor *m, struct error *err)
 {
 	const struct agent_ops *agent = agent_find(m->config->agent);
 	struct vmm_jail jail = { .serves_share = !fs_server_is_wanted(m->config) };
@@ -368,8 +408,9 @@ int vm_start(struct monitor *m, struct error *err)
 	cfg.namespaces = VMM_JAIL_NAMESPACES;
 	cfg.prepare = vmm_jail_enter;
 	cfg.prepare_arg = &jail;
+	clone_configure(m, &cfg);
 	m->hv = hv_new(ops);
-	if (hv_start(m->hv, &cfg, err) < 0)
+	if (hv_start(m->hv, &cfg, err) < 0 || clone_restore(m, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
 	m->log_cap = log_cap_new(
@@ -379,7 +420,31 @@ int vm_start(struct monitor *m, struct error *err)
 	if (!jail.serves_share)
 		m->fs_server_death =
 			loop_add_fd(m->loop, m->fs_server.pidfd, EPOLLIN, on_fs_server_death, m);
-	m->boot_timer = loop_add_timer(m->loop, m->config->boot_timeout * 1000, on_boot_timeout, m);
-	m->agent = agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);
+	m->boot_timer = loop_add_timer(m->loop, boot_limit(m) * 1000, on_boot_timeout, m);
+	m->agent = m->clone.template
+	                   ? agent_resume(agent, m->loop, steal_fd(&ours), m->clone.template->hello,
+	                                  &agent_events, m)
+	                   : agent_open(agent, m->loop, steal_fd(&ours), &agent_events, m);
 	return 0;
+}
+
+/* A clone that does not work: boot a VM instead. */
+static int boot_instead(struct monitor *m, const struct error *reason, struct error *err)
+{
+	clone_give_up(m, reason);
+	vm_stop(m);
+	drop_calls(m, reason);
+	return start_vmm(m, err);
+}
+
+int vm_start(struct monitor *m, struct error *err)
+{
+	auto_error struct error reason = { 0 };
+
+	if (start_vmm(m, err) == 0)
+		return 0;
+	if (!m->clone.template)
+		return -err->code;
+	error_move(&reason, err);
+	return boot_instead(m, &reason, err);
 }

@@ -51,6 +51,13 @@ static int do_sandbox(struct server *s, struct request *r, struct error *err)
 	return sandbox_setup(r->args, err);
 }
 
+static int do_warm(struct server *s, struct request *r, struct error *err)
+{
+	(void)s;
+	(void)r;
+	return sandbox_warm(err);
+}
+
 static void on_launched(void *arg, pid_t pid, int master, const struct error *err)
 {
 	struct request *r = arg;
@@ -360,7 +367,7 @@ static const struct operation operations[] = {
 	{ "stats", OP_OTHER, do_stats },     { "network", OP_NETWORK, do_network },
 	{ "delete", OP_DELETE, do_delete },  { "shutdown", OP_OTHER, do_shutdown },
 	{ "connect", OP_OTHER, do_connect }, { "resolver", OP_OTHER, do_resolver },
-	{ "accept", OP_OTHER, do_accept },
+	{ "accept", OP_OTHER, do_accept },   { "warm", OP_OTHER, do_warm },
 };
 
 const struct operation *operation_find(const char *name)

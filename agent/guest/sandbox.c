@@ -108,6 +108,18 @@ int sandbox_setup(const struct json *request, struct error *err)
 	return 0;
 }
 
+int sandbox_warm(struct error *err)
+{
+	static const char *const modules[] = { "virtio_net", "virtio_blk", "overlay", "tun" };
+
+	if (modules_load_list("late", err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
+		if (modules_load(modules[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
 void sandbox_sync(void)
 {
 	auto_close int fd = -1;

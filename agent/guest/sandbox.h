@@ -5,5 +5,7 @@ struct error;
 struct json;
 
 int sandbox_setup(const struct json *request, struct error *err);
+/* Before that, in a VM that will be saved: load what containers may need. */
+int sandbox_warm(struct error *err);
 /* Write back what containers have changed in the share, so that the host has it. */
 void sandbox_sync(void);

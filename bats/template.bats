@@ -1,0 +1,210 @@
+#!/usr/bin/env bats
+# VMs that start from a saved one in place of booting.
+# shellcheck disable=SC2030,SC2031,SC2154 # tests are subshells
+load helpers
+
+# A configuration with a store of the test's own, and "manual" or what is given.
+use_templates() { # [MODE [NAME VALUE]...]
+	local mode=${1:-manual}
+
+	[ $# -eq 0 ] || shift
+	configure memory 512 template "\"$mode\"" template_dir "\"$T/templates\"" "$@"
+}
+
+# A guest of our own, which may be changed.
+own_image() { # [MODE]
+	cp "$(configured kernel)" "$T/vmlinux"
+	cp "$(configured initrd)" "$T/initrd.img"
+	use_templates "${1:-manual}" kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\""
+}
+
+monitor_log_of() { # ID
+	cat "$(jq -r .vcrt.sandbox_dir "$ROOT/$1/state.json")/monitor.log"
+}
+
+# The VMM's own arguments tell how it was started.
+is_clone() { # ID
+	tr '\0' '\n' <"/proc/$(pid_of vmm "$1")/cmdline" | grep -qx defer
+}
+
+status_column() {
+	vcrt template list | tail -n +2 | sed 's/.*Z  *//'
+}
+
+@test "template: clones run containers, and are as different as VMs that have booted" {
+	local i now
+	use_templates
+	run vcrt template list
+	[ "${#lines[@]}" -eq 1 ]
+	[ "$(vcrt template create)" = "$(ls "$T/templates")" ]
+	[ "$(status_column)" = ready ]
+	now=$(date +%s)
+	for i in 1 2; do
+		start_container "$ID-$i" sh -c 'hostname; cat /proc/sys/kernel/random/boot_id
+			head -c 16 /dev/urandom | md5sum; cut -d . -f 1 /proc/uptime; date +%s; sleep 1000'
+		is_clone "$ID-$i"
+		wait_until 20 eval '[ "$(vcrt exec "$ID-'$i'" ps | grep -c "sleep 1000")" -ge 1 ]'
+		vcrt exec "$ID-$i" sh -c 'cat /proc/sys/kernel/random/boot_id
+			head -c 16 /dev/urandom | md5sum; date +%s' >"$T/out$i"
+		cat "$T/out$i" >&2
+		[ "$(tail -n 1 "$T/out$i")" -ge "$now" ]
+		[ "$(tail -n 1 "$T/out$i")" -le "$(date +%s)" ]
+	done
+	run grep -xf "$T/out1" "$T/out2"
+	[[ ${#lines[@]} -le 1 && $output != *-* ]] # the date, at most
+	# What a clone writes is its own.
+	vcrt exec "$ID-1" sh -c 'head -c 50000000 /dev/zero >/dev/shm/zeros; md5sum /dev/shm/zeros' >"$T/sum"
+	vcrt exec "$ID-2" true
+	[ "$(find "$T/templates" -name memory -perm 0400 -newer "$T/sum" | wc -l)" -eq 0 ]
+	vcrt delete --force "$ID-1"
+	vcrt delete --force "$ID-2"
+	run_container -- sh -c 'exit 7'
+	[ "$code" -eq 7 ]
+}
+
+@test "template: the VMM of a clone cannot write what others start from" {
+	local pid link found=0
+	use_templates
+	vcrt template create
+	start_container "$ID" sleep 1000
+	pid=$(pid_of vmm "$ID")
+	for link in "/proc/$pid/fd"/*; do
+		[[ $(readlink "$link") == */memory ]] || continue
+		found=1
+		[ "$(stat -c %A "$link")" = lr-x------ ]
+	done
+	[ "$found" -eq 1 ]
+	grep -q "/memory ro," "/proc/$pid/mountinfo"
+	# Nor does it see anything else of the store.
+	[ ! -e "/proc/$pid/root$(echo "$T"/templates/*)/state" ]
+}
+
+@test "template: one that cannot be restored is set aside with one warning, and VMs boot" {
+	use_templates
+	vcrt template create
+	chmod 600 "$T"/templates/*/state
+	truncate -s 1000 "$T"/templates/*/state
+	run_container -- echo hi
+	[ "$code" -eq 0 ]
+	[ "$(cat "$T/out")" = hi ]
+	grep -q "start from template '[0-9a-f]*': restore the VM: .*; it is set aside, the VM boots" "$T/err"
+	[[ $(status_column) == 'set aside: restore the VM: '* ]]
+	run_container -- echo hi
+	[ "$code" -eq 0 ]
+	! grep -q template "$T/err" || false
+	run vcrt template create
+	[ "$status" -eq 1 ]
+	[[ $output == *exists\ already* ]]
+	vcrt template prune
+	[ -z "$(ls -A "$T/templates")" ]
+	vcrt template create
+	[ "$(status_column)" = ready ]
+}
+
+@test "template: one whose guest does not answer is given up, too" {
+	own_image
+	vcrt template create
+	# The memory of something else: the state fits, the guest in it is dead.
+	chmod 600 "$T"/templates/*/memory
+	truncate -s 0 "$T"/templates/*/memory
+	truncate -s 512M "$T"/templates/*/memory
+	run_container -- echo hi
+	[ "$code" -eq 0 ]
+	[ "$(cat "$T/out")" = hi ]
+	grep -q "it is set aside, the VM boots" "$T/err"
+	[[ $(status_column) == 'set aside: '* ]]
+}
+
+@test "template: with another kernel, initrd, VMM or size there is none, and stale ones are replaced" {
+	own_image
+	vcrt template create
+	start_container "$ID-1" sleep 1000
+	is_clone "$ID-1"
+	touch "$T/initrd.img"
+	[ "$(status_column)" = stale ]
+	start_container "$ID-2" sleep 1000
+	! is_clone "$ID-2" || false
+	vcrt template create
+	[ "$(status_column)" = ready ]
+	edit '.linux.resources.memory.limit = 1200000000'
+	start_container "$ID-3" sh -c 'cat /sys/fs/cgroup/memory.max; sleep 1000'
+	! is_clone "$ID-3" || false
+	# What runs from a template that is gone goes on.
+	vcrt template prune --all
+	[ -z "$(ls -A "$T/templates")" ]
+	[ "$(vcrt exec "$ID-1" echo alive)" = alive ]
+	vcrt exec "$ID-1" sh -c 'for i in 1 2 3; do head -c 3000000 /dev/urandom | md5sum; done' >"$T/out"
+	[ "$(wc -l <"$T/out")" -eq 3 ]
+}
+
+@test "template: made in the background after the first boot, once" {
+	local pid
+	own_image auto
+	start_container "$ID-1" sleep 1000
+	! is_clone "$ID-1" || false
+	ready() { [ "$(status_column)" = ready ]; }
+	wait_until 60 ready
+	start_container "$ID-2" sleep 1000
+	is_clone "$ID-2"
+	[ "$(find "$T/templates" -name memory | wc -l)" -eq 1 ]
+}
+
+@test "template: builders at the same time make one, a killed one leaves nothing that is used" {
+	local pid made=0
+	use_templates
+	for i in 1 2 3; do
+		background "$VCRT" "${VCRT_ARGS[@]}" template create >"$T/create$i" 2>&1
+	done
+	for pid in "${BACKGROUND[@]}"; do
+		! wait_for 60 "$pid" || made=$((made + 1))
+	done
+	cat "$T"/create? >&2
+	[ "$made" -eq 1 ]
+	[ "$(grep -cE 'made by somebody else|exists already' "$T"/create? | grep -c ':1$')" -eq 2 ]
+	vcrt template remove "$(ls "$T/templates")"
+	[ -z "$(ls -A "$T/templates")" ]
+	run vcrt template remove 0123456789abcdef0123456789abcdef
+	[ "$status" -eq 1 ]
+	[[ $output == *"no template '0123456789abcdef0123456789abcdef'"* ]]
+
+	background "$VCRT" "${VCRT_ARGS[@]}" template create >"$T/killed" 2>&1
+	wait_until 20 eval '[ -s "$(echo "$T"/templates/@*/memory)" ]'
+	kill -9 "${BACKGROUND[-1]}"
+	nobody_left() {
+		pids_of_test >"$T/left"
+		[ ! -s "$T/left" ]
+	}
+	wait_until 60 nobody_left || ps -o pid,stat,args -p "$(paste -sd , "$T/left")"
+	nobody_left
+	[ "$(vcrt template list | wc -l)" -eq 1 ]
+	run_container -- echo hi
+	[ "$(cat "$T/out")" = hi ]
+	vcrt template create
+	[ "$(find "$T/templates" -mindepth 1 -maxdepth 1 | wc -l)" -eq 1 ]
+	run_container -- echo hi
+	[ "$(cat "$T/out")" = hi ]
+}
+
+@test "template: wrong words and settings are told" {
+	use_templates
+	run vcrt template
+	[ "$status" -eq 1 ]
+	run vcrt template explode
+	[ "$status" -eq 1 ]
+	[[ $output == *"template: unknown action 'explode'"* ]]
+	run vcrt template list something
+	[ "$status" -eq 1 ]
+	use_templates sometimes
+	run vcrt run --bundle "$B" "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"unknown use of templates 'sometimes'"* ]]
+	use_templates manual shared_fs '"virtiofs"'
+	run vcrt template create
+	[ "$status" -eq 1 ]
+	[[ $output == *'create a template: there are no templates of VMs whose files are served by virtiofsd'* ]]
+	use_templates manual template_max 50
+	run vcrt template create
+	[ "$status" -eq 1 ]
+	[[ $output == *'more than template_max allows'* ]]
+	[ -z "$(ls -A "$T/templates")" ]
+}

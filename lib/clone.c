@@ -1,0 +1,127 @@
+/* The start of a VM from a template (DESIGN section 6). */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hypervisor/hypervisor.h"
+#include "lib/config.h"
+#include "lib/monitor-internal.h"
+#include "lib/template.h"
+#include "lib/vm-config.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+
+void clone_done(struct monitor *m)
+{
+	template_freep(&m->clone.template);
+	auto_freep(&m->clone.memory);
+	close_fd(&m->clone.state);
+	json_free(m->clone.hello);
+	m->clone.hello = NULL;
+}
+
+void clone_find(struct monitor *m)
+{
+	const struct config *c = m->config;
+	auto_error struct error err = { 0 };
+	auto_free char *identity = NULL;
+
+	if (m->clone.is_template || str_eq(c->template, CONFIG_TEMPLATE_OFF) ||
+	    !fs_exists(c->vmm_preload))
+		return;
+	/* A failure is told when the VM is started. */
+	identity = vm_identity(c, m->console_log >= 0, &err);
+	m->clone.template = identity ? template_find(c->template_dir, identity) : NULL;
+	if (!m->clone.template)
+		return;
+	m->clone.memory = template_memory(m->clone.template);
+	m->clone.state = template_open_state(m->clone.template, &err);
+	if (m->clone.state < 0)
+		clone_give_up(m, &err);
+}
+
+void clone_configure(const struct monitor *m, struct hv_config *cfg)
+{
+	if (!m->clone.template && !m->clone.is_template)
+		return;
+	cfg->memory = m->clone.is_template ? HV_MEMORY_SHARED : HV_MEMORY_PRIVATE;
+	cfg->memory_path = m->clone.memory;
+	cfg->preload = m->config->vmm_preload;
+}
+
+int clone_restore(struct monitor *m, struct error *err)
+{
+	if (!m->clone.template)
+		return 0;
+	if (hv_restore(m->hv, m->clone.state, err) < 0)
+		return -err->code;
+	vm_phase(m, "restored", m->clone.template->key);
+	return 0;
+}
+
+void clone_give_up(struct monitor *m, const struct error *reason)
+{
+	free(m->clone.warning);
+	m->clone.warning = str_fmt("start from template '%s': %s; it is set aside, the VM boots",
+	                           m->clone.template->key, reason->msg);
+	log_warn("%s", m->clone.warning);
+	template_set_aside(m->clone.template, reason->msg);
+	clone_done(m);
+}
+
+struct json *clone_add_warning(struct monitor *m, struct json *answer)
+{
+	struct json *all = json_new_array();
+	const struct json *list = answer ? json_get_array(answer, "warnings") : NULL;
+
+	for (size_t i = 0; list && i < json_len(list); i++)
+		json_add(all, json_copy(json_at(list, i)));
+	if (m->clone.warning)
+		json_add(all, json_new_string(m->clone.warning));
+	auto_freep(&m->clone.warning);
+	if (json_len(all) == 0) {
+		json_free(all);
+		return answer;
+	}
+	if (!answer)
+		answer = json_new_object();
+	json_set(answer, "warnings", all);
+	return answer;
+}
+
+/* What containers may need is there, and nothing is under way. */
+static void on_warm(void *arg, const struct json *result, const struct error *err)
+{
+	struct monitor *m = arg;
+	auto_error struct error failed = { 0 };
+	struct json *answer;
+
+	if (m->is_ending)
+		return;
+	if (!result)
+		error_set(&failed, err->code, "prepare the guest: %s", err->msg);
+	else
+		hv_save(m->hv, m->clone.state, &failed);
+	if (failed.code) {
+		vm_lost(m, &failed);
+		return;
+	}
+	vm_phase(m, "saved", "");
+	answer = json_new_object();
+	json_set(answer, "hello", steal_ptr(&m->clone.hello));
+	for (struct client *c = m->clients; c; c = c->next)
+		if (c->is_coming)
+			client_ok(client_ref(c), steal_ptr(&answer));
+	json_free(answer);
+	m->is_ending = true;
+	loop_stop(m->loop, 0);
+}
+
+void clone_save(struct monitor *m, const struct json *hello)
+{
+	m->clone.hello = json_copy(hello);
+	vm_call(m, "warm", NULL, on_warm, m);
+}

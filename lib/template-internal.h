@@ -1,0 +1,13 @@
+/* What template.c and template-store.c share. */
+#pragma once
+
+#include "lib/template.h"
+
+#define TEMPLATE_FILE "template.json"
+
+char *template_key(const char *identity); /* owned by the caller */
+/* Fill *t; on a failure there is nothing to free. */
+int template_load(const char *store, const char *key, struct template *t, struct error *err);
+void template_clear(struct template *t); /* free what is in it */
+/* Write what t says of itself into its directory. */
+int template_write(int dirfd, const struct template *t, struct error *err);

@@ -1,0 +1,300 @@
+/* The store of templates: making, listing, removing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/template-internal.h"
+#include "lib/base/error.h"
+#include "lib/base/fs.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+
+#define BUILD_PREFIX "@"
+
+/* ---- looking ---- */
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct template *)a)->key, ((const struct template *)b)->key);
+}
+
+static int by_use(const void *a, const void *b)
+{
+	time_t first = ((const struct template *)a)->used;
+	time_t second = ((const struct template *)b)->used;
+
+	return first < second ? -1 : first > second;
+}
+
+/* Names in the store; NULL-terminated, owned by the caller. None when there is no store. */
+static char **names_in(const char *store, struct error *err)
+{
+	DIR *dir = opendir(store);
+	struct dirent *entry;
+	char **names = NULL;
+
+	if (!dir && errno != ENOENT)
+		error_sys(err, "open the templates in '%s'", store);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			strv_push(&names, entry->d_name);
+	if (dir)
+		closedir(dir);
+	return names;
+}
+
+int template_list(const char *store, struct template **out, struct error *err)
+{
+	auto_strv char **names = names_in(store, err);
+	struct template *list;
+	size_t n = 0;
+
+	*out = NULL;
+	if (err->code)
+		return -err->code;
+	list = xcalloc(strv_len(names) + 1, sizeof(*list));
+	for (char **name = names; name && *name; name++) {
+		auto_error struct error why = { 0 };
+
+		if (str_starts(*name, BUILD_PREFIX))
+			continue;
+		if (template_load(store, *name, &list[n], &why) == 0)
+			n++;
+		else if (why.code != ENOENT)
+			log_warn("%s, ignoring", why.msg);
+	}
+	qsort(list, n, sizeof(*list), by_key);
+	*out = list;
+	return (int)n;
+}
+
+void template_list_free(struct template *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		template_clear(&list[i]);
+	free(list);
+}
+
+/* ---- removing ---- */
+
+/* A name of ours, and not a way out of the store. */
+static bool is_key(const char *key)
+{
+	return strlen(key) == 32 && strspn(key, "0123456789abcdef") == 32;
+}
+
+static int remove_dir(const char *store, const char *name, struct error *err)
+{
+	auto_close int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return error_sys(err, "open the templates in '%s'", store);
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_set(err, errno, "no template '%s'", name);
+	return fs_remove_tree_at(dir, name, err);
+}
+
+int template_remove(const char *store, const char *key, struct error *err)
+{
+	if (!is_key(key))
+		return error_set(err, ENOENT, "no template '%s'", key);
+	return remove_dir(store, key, err);
+}
+
+/* Open and lock a directory of a builder. -EBUSY: it is at work. */
+static int lock_build(const char *dir, struct error *err)
+{
+	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat ours, there;
+
+	if (fd < 0)
+		return error_sys(err, "open '%s'", dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(err, EBUSY, "the template is being made by somebody else");
+	/* It may have become a template, or have been removed, since it was opened. */
+	if (fstat(fd, &ours) < 0 || stat(dir, &there) < 0 || ours.st_ino != there.st_ino)
+		return error_set(err, EBUSY, "the template was just made by somebody else");
+	return steal_fd(&fd);
+}
+
+static bool is_of_use(const char *store, const char *key)
+{
+	auto_error struct error err = { 0 };
+	struct template t;
+	bool is;
+
+	if (template_load(store, key, &t, &err) < 0)
+		return false;
+	is = !t.problem && !template_is_stale(&t);
+	template_clear(&t);
+	return is;
+}
+
+/* What a builder that was killed has left. */
+static void remove_left_build(const char *store, const char *name)
+{
+	auto_free char *dir = str_fmt("%s/%s", store, name);
+	auto_error struct error err = { 0 };
+	auto_close int lock = lock_build(dir, &err);
+
+	if (lock >= 0)
+		remove_dir(store, name, &err);
+	if (err.code && err.code != EBUSY && err.code != ENOENT)
+		log_warn("%s, ignoring", err.msg);
+}
+
+int template_prune(const char *store, bool all, struct error *err)
+{
+	auto_strv char **names = names_in(store, err);
+
+	for (char **name = names; name && *name; name++) {
+		if (str_starts(*name, BUILD_PREFIX))
+			remove_left_build(store, *name);
+		else if (is_key(*name) && (all || !is_of_use(store, *name)) &&
+		         remove_dir(store, *name, err) < 0 && err->code != ENOENT)
+			return -err->code;
+		error_clear(err);
+	}
+	return -err->code;
+}
+
+/* Those used longest ago go until there is room for so many bytes; never the one that is kept. */
+static int make_room(const char *store, const char *kept, uint64_t max, struct error *err)
+{
+	struct template *list;
+	int n = template_list(store, &list, err);
+	uint64_t sum = 0;
+
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n; i++)
+		sum += list[i].bytes;
+	qsort(list, (size_t)n, sizeof(*list), by_use);
+	for (int i = 0; i < n && sum > max && !err->code; i++) {
+		if (str_eq(list[i].key, kept))
+			continue;
+		sum -= list[i].bytes;
+		template_remove(store, list[i].key, err);
+	}
+	template_list_free(list, (size_t)n);
+	return -err->code;
+}
+
+/* ---- making ---- */
+
+static void build_done(struct template_build *b)
+{
+	close_fd(&b->state);
+	close_fd(&b->dirfd); /* unlocks it */
+	auto_freep(&b->store);
+	auto_freep(&b->key);
+	auto_freep(&b->dir);
+	auto_freep(&b->identity);
+	auto_freep(&b->memory);
+}
+
+/* The directory, empty and locked. */
+static int open_build(struct template_build *b, struct error *err)
+{
+	auto_strv char **names = NULL;
+	auto_close int memory = -1;
+	bool is_new;
+
+	if (fs_mkdir_p(b->store, 0700, err) < 0)
+		return -err->code;
+	is_new = mkdir(b->dir, 0700) == 0;
+	if (!is_new && errno != EEXIST)
+		return error_sys(err, "make '%s'", b->dir);
+	b->dirfd = lock_build(b->dir, err);
+	if (b->dirfd < 0)
+		return b->dirfd;
+	names = is_new ? NULL : names_in(b->dir, err);
+	for (char **name = names; name && *name; name++)
+		fs_remove_tree_at(b->dirfd, *name, err);
+	if (err->code)
+		return error_wrap(err, "remove what a builder has left");
+	b->state = openat(b->dirfd, "state", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	memory = openat(b->dirfd, "memory", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (b->state < 0 || memory < 0)
+		return error_sys(err, "make the files of a template in '%s'", b->dir);
+	return 0;
+}
+
+int template_begin(struct template_build *b, const char *store, const char *identity,
+                   struct error *err)
+{
+	auto_free char *whole = NULL;
+
+	*b = TEMPLATE_BUILD_NONE;
+	b->store = str_dup(store);
+	b->identity = str_dup(identity);
+	b->key = template_key(identity);
+	b->dir = str_fmt("%s/" BUILD_PREFIX "%s", store, b->key);
+	b->memory = str_fmt("%s/memory", b->dir);
+	whole = str_fmt("%s/%s", store, b->key);
+	if (open_build(b, err) == 0 && fs_exists(whole)) {
+		remove_dir(store, b->dir + strlen(store) + 1, err);
+		error_clear(err);
+		error_set(err, EEXIST, "the template '%s' exists already", b->key);
+	}
+	if (err->code)
+		build_done(b);
+	return -err->code;
+}
+
+static int finish(struct template_build *b, const struct json *hello, uint64_t max_mib,
+                  struct error *err)
+{
+	auto_free char *whole = str_fmt("%s/%s", b->store, b->key);
+	struct template t = { .identity = b->identity, .made = time(NULL) };
+	struct stat memory, state;
+
+	if (fstatat(b->dirfd, "memory", &memory, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstat(b->state, &state) < 0)
+		return error_sys(err, "stat the files of the template");
+	if ((uint64_t)(memory.st_blocks + state.st_blocks) * 512 > max_mib << 20)
+		return error_set(err, ENOSPC,
+		                 "the template has %lld MiB, more than template_max allows",
+		                 (long long)(memory.st_blocks + state.st_blocks) / 2048);
+	if (fchmodat(b->dirfd, "memory", 0400, 0) < 0 || fchmod(b->state, 0400) < 0)
+		return error_sys(err, "protect the files of the template");
+	t.hello = json_copy(hello);
+	template_write(b->dirfd, &t, err);
+	json_free(t.hello);
+	if (!err->code && rename(b->dir, whole) < 0)
+		error_sys(err, "publish the template '%s'", b->key);
+	return -err->code;
+}
+
+int template_commit(struct template_build *b, const struct json *hello, uint64_t max_mib,
+                    struct error *err)
+{
+	auto_error struct error why = { 0 };
+
+	if (finish(b, hello, max_mib, err) < 0) {
+		template_abort(b);
+		return -err->code;
+	}
+	/* The template is there, whatever becomes of the others. */
+	if (template_prune(b->store, false, &why) < 0 ||
+	    make_room(b->store, b->key, max_mib << 20, &why) < 0)
+		log_warn("make room for templates: %s, ignoring", why.msg);
+	build_done(b);
+	return 0;
+}
+
+void template_abort(struct template_build *b)
+{
+	auto_error struct error err = { 0 };
+
+	if (b->dirfd >= 0 && remove_dir(b->store, strrchr(b->dir, '/') + 1, &err) < 0)
+		log_warn("remove a template that was not finished: %s, ignoring", err.msg);
+	build_done(b);
+}
