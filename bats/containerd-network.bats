@@ -81,3 +81,50 @@ network_host() {
 	[[ $output == *"inet 10.124.0.2/24"*"from the host"* ]]
 	[ -z "$(ip -n "$ID-host" -o link show type veth)" ]
 }
+
+vmm_of() { # ID
+	pid_of vmm "$1"
+}
+
+@test "containerd: containers of a pod have one shim and one virtual machine" {
+	local pid pod=io.kubernetes.cri
+
+	run_in "$V2" -d --annotation "$pod.container-type=sandbox" --annotation "$pod.sandbox-id=c" \
+		"$IMAGE" c sh -c 'echo hello >/index.html; exec httpd -f -p 80 -h /'
+	pid=$(task_pid c)
+	CGROUP=c2 run_in "$V2" -d --annotation "$pod.container-type=container" --annotation "$pod.sandbox-id=c" \
+		--with-ns "network:/proc/$pid/ns/net" --with-ns "ipc:/proc/$pid/ns/ipc" \
+		--with-ns "uts:/proc/$pid/ns/uts" "$IMAGE" c2 sh -c 'trap "exit 4" TERM; while :; do sleep 0.2; done'
+	[ "$(vmm_of c)" = "$(vmm_of c2)" ]
+	[ "$(shim_of c)" = "$(shim_of c2)" ]
+	wait_until 30 eval '[ "$(exec_in c2 wget -q -O - http://127.0.0.1/)" = hello ]'
+	[ "$(exec_in c2 sh -c 'readlink /proc/self/ns/ipc')" = "$(exec_in c sh -c 'readlink /proc/self/ns/ipc')" ]
+	# The first may go before the others.
+	ctr_ task kill -s KILL c
+	wait_until 30 is_task c STOPPED
+	ctr_ task rm c || true
+	ctr_ task kill c2
+	wait_until 30 is_task c2 STOPPED
+	[ "$(exit_of c2)" = 4 ]
+}
+
+@test "containerd: a container joins the namespaces of another one, and of nobody else" {
+	local pid stranger
+
+	run_in "$LINUX" -d "$IMAGE" c sleep 1234
+	pid=$(task_pid c)
+	CGROUP=c2 run_in "$LINUX" -d --with-ns "network:/proc/$pid/ns/net" --with-ns "pid:/proc/$pid/ns/pid" \
+		"$IMAGE" c2 sleep 1000
+	[ "$(vmm_of c)" = "$(vmm_of c2)" ]
+	EXEC=second exec_in c2 ps | grep 'sleep 123[4]'
+	[ "$(exec_in c readlink /proc/self/ns/net)" = "$(exec_in c2 readlink /proc/self/ns/net)" ]
+	ctr_ task rm -f c2
+	ctr_ container rm c2
+	background unshare -i sleep 1000
+	stranger=$!
+	wait_until 10 eval '! [ "/proc/$stranger/ns/ipc" -ef /proc/self/ns/ipc ]'
+	CGROUP=c2 run run_in "$LINUX" -d --with-ns "ipc:/proc/$stranger/ns/ipc" "$IMAGE" c2 true
+	[ "$status" -eq 1 ]
+	[[ $output == *'ipc'* ]]
+	[ "$(exec_in c echo there)" = there ]
+}
