@@ -1,8 +1,11 @@
-/* Traffic between a container and the other end of its network, for network.bats.
+/* Traffic between a container and the other end of its network, for network.bats and
+ * test/bench/network.sh.
  *
  *   traffic echo PORT                    TCP and UDP, IPv4 and IPv6: what comes goes back
  *   traffic tcp ADDRESS PORT BYTES       send so many; all of them must come back as they are
  *   traffic udp ADDRESS PORT BYTES       one datagram of that size, until it comes back
+ *   traffic sink PORT                    TCP: take what comes, and say so at its end
+ *   traffic send ADDRESS PORT BYTES      to a sink; prints the bytes per microsecond
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK 65536
@@ -74,7 +78,17 @@ static void echo_datagram(int fd)
 		sendto(fd, data, (size_t)n, 0, (struct sockaddr *)&from, len);
 }
 
-static void echo(uint16_t port)
+static void take_stream(int fd)
+{
+	static char data[CHUNK];
+
+	while (read(fd, data, sizeof(data)) > 0)
+		;
+	write_all(fd, "x", 1);
+	exit(0);
+}
+
+static void serve(uint16_t port, void (*stream)(int fd))
 {
 	struct pollfd p[] = { { .fd = listen_on(SOCK_STREAM, port), .events = POLLIN },
 		              { .fd = listen_on(SOCK_DGRAM, port), .events = POLLIN } };
@@ -90,7 +104,7 @@ static void echo(uint16_t port)
 		if (!p[0].revents || (fd = accept(p[0].fd, NULL, NULL)) < 0)
 			continue;
 		if (fork() == 0)
-			echo_stream(fd);
+			stream(fd);
 		close(fd);
 	}
 }
@@ -168,11 +182,36 @@ static void udp(int fd, size_t len)
 	check(data, words, len);
 }
 
+static void send_timed(const char *address, const char *port, size_t total)
+{
+	static char data[CHUNK];
+	struct timespec begin, end;
+	double us;
+	int fd;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	fd = connect_to(address, port, SOCK_STREAM);
+	for (size_t at = 0; at < total; at += CHUNK)
+		write_all(fd, data, (ssize_t)(total - at < CHUNK ? total - at : CHUNK));
+	shutdown(fd, SHUT_WR);
+	if (read(fd, data, 1) != 1)
+		die("wait for the sink");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	us = (double)(end.tv_sec - begin.tv_sec) * 1e6 +
+	     (double)(end.tv_nsec - begin.tv_nsec) / 1e3;
+	printf("%.2f\n", (double)total / us);
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
-		echo((uint16_t)atoi(argv[2]));
+		serve((uint16_t)atoi(argv[2]), echo_stream);
+	if (argc == 3 && strcmp(argv[1], "sink") == 0)
+		serve((uint16_t)atoi(argv[2]), take_stream);
 	alarm(LIMIT_S);
+	if (argc == 5 && strcmp(argv[1], "send") == 0)
+		send_timed(argv[2], argv[3], strtoul(argv[4], NULL, 10));
 	if (argc == 5 && strcmp(argv[1], "tcp") == 0)
 		tcp(connect_to(argv[2], argv[3], SOCK_STREAM), strtoul(argv[4], NULL, 10));
 	else if (argc == 5 && strcmp(argv[1], "udp") == 0 && strtoul(argv[4], NULL, 10) <= CHUNK)
