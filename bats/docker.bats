@@ -137,6 +137,40 @@ teardown_file() {
 	[ "$(docker exec c-c cat /root/more)" = more ]
 }
 
+@test "docker: build, diff and commit: what containers make becomes images" {
+	mkdir context
+	echo copied >context/file
+	cat >context/Dockerfile <<-'END'
+		FROM busybox:test
+		RUN echo built >/built && chown 12:34 /built && touch /set && chmod 4755 /set && ln -s built /link && rm /bin/tac
+		COPY file /copied
+		USER 12
+		RUN id -u >/tmp/id
+		CMD cat /link /copied /tmp/id; ls /bin/tac 2>&1; stat -c %a:%u /built /set
+	END
+	docker build -q --network none -t built:test context
+	run docker run --name c-c --network none built:test
+	[ "$output" = $'built\ncopied\n12\nls: /bin/tac: No such file or directory\n644:12\n4755:0' ]
+	docker rm c-c >/dev/null
+
+	docker run --name c-c --network none busybox:test sh -c 'rm /etc/passwd; mkdir /new; echo x >/new/file
+		mv /bin/tac /bin/moved; chown 5:6 /root'
+	docker diff c-c | sort >changes
+	diff changes - <<-'END'
+		A /bin/moved
+		A /new
+		A /new/file
+		C /bin
+		C /etc
+		C /root
+		D /bin/tac
+		D /etc/passwd
+	END
+	docker commit c-c committed:test >/dev/null
+	[ "$(docker_run committed:test sh -c 'cat /new/file; ls /etc/passwd 2>&1; stat -c %u:%g /root')" = \
+		$'x\nls: /etc/passwd: No such file or directory\n5:6' ]
+}
+
 @test "docker: attach, from a terminal, too, and stop with a trap" {
 	local -a command
 
