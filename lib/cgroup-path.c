@@ -97,16 +97,20 @@ char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, str
 	return buf_steal(&clean);
 }
 
-char *cgroup_start_scope(const char *path, const char *id, pid_t pid, struct error *err)
+char *cgroup_start_scope(const char *path, const char *id, const struct oci_spec *spec, pid_t pid,
+                         struct error *err)
 {
+	auto_unit_properties struct unit_properties more = { 0 };
 	auto_systemd struct systemd *s = NULL;
 	auto_free char *description = str_fmt("vcrt container %s", id);
 	auto_free char *slice = str_ndup(path, (size_t)(strrchr(path, '/') - path));
 	const char *unit = strrchr(path, '/') + 1, *last = strrchr(slice, '/');
 
+	if (unit_properties_annotated(&more, spec, err) < 0)
+		return NULL;
 	s = systemd_connect(SYSTEMD_TIMEOUT, err);
-	if (!s ||
-	    systemd_start_scope(s, unit, last ? last + 1 : ROOT_SLICE, description, pid, err) < 0)
+	if (!s || systemd_start_scope(s, unit, last ? last + 1 : ROOT_SLICE, description, pid,
+	                              &more, err) < 0)
 		return NULL;
 	return str_dup(unit);
 }

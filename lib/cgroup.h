@@ -16,9 +16,10 @@ struct oci_spec;
 char *cgroup_path(const struct oci_spec *spec, const char *id, bool systemd, struct error *err);
 
 /* With systemd: have it make the scope that the path names, with this process, which may be the
- * first of several, in it. The unit's name, owned by the caller, which ends with its last process
- * at the latest; NULL and err. */
-char *cgroup_start_scope(const char *path, const char *id, pid_t pid, struct error *err);
+ * first of several, in it, and the properties that annotations give it. The unit's name, owned by
+ * the caller, which ends with its last process at the latest; NULL and err. */
+char *cgroup_start_scope(const char *path, const char *id, const struct oci_spec *spec, pid_t pid,
+                         struct error *err);
 /* End it. unit: NULL does nothing. What fails is told in the log: its cgroup can still be removed.
  */
 void cgroup_stop_scope(const char *unit);

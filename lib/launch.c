@@ -163,11 +163,11 @@ static void size_vm(struct launch *l, const struct oci_spec *spec)
 
 /* Its directories are known once systemd has made it; what it does not make in some hierarchies is
  * made as everywhere. pid: a process of it. */
-static int start_scope(struct launch *l, pid_t pid, struct error *err)
+static int start_scope(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err)
 {
 	struct record *r = l->record;
 
-	r->cgroup_unit = cgroup_start_scope(l->cgroup_path, r->oci->id, pid, err);
+	r->cgroup_unit = cgroup_start_scope(l->cgroup_path, r->oci->id, spec, pid, err);
 	if (!r->cgroup_unit)
 		return error_wrap(err, "unable to apply cgroup configuration");
 	strv_freep(&r->cgroup_dirs);
@@ -185,7 +185,7 @@ int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, stru
 		return -err->code;
 	if (cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err) < 0 ||
 	    cgroup_check(r->cgroup_dirs, err) < 0 ||
-	    (l->v->systemd_cgroup && start_scope(l, pid, err) < 0) ||
+	    (l->v->systemd_cgroup && start_scope(l, spec, pid, err) < 0) ||
 	    record_journal(l->dirfd, r, err) < 0 ||
 	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;

@@ -297,11 +297,45 @@ static int reset_failed(struct systemd *s, const char *unit)
 	return -err.code;
 }
 
+static int append_bytes(const struct systemd *s, sd_bus_message *m, const struct unit_property *p)
+{
+	int r = s->f.sd_bus_message_open_container(m, 'r', "sv");
+
+	if (r >= 0)
+		r = s->f.sd_bus_message_append(m, "s", p->name);
+	if (r >= 0)
+		r = s->f.sd_bus_message_open_container(m, 'v', "ay");
+	if (r >= 0)
+		r = s->f.sd_bus_message_append_array(m, 'y', p->bytes, p->len);
+	if (r >= 0)
+		r = s->f.sd_bus_message_close_container(m);
+	return r < 0 ? r : s->f.sd_bus_message_close_container(m);
+}
+
+static int append_property(const struct systemd *s, sd_bus_message *m,
+                           const struct unit_property *p)
+{
+	const char type[] = { p->type, '\0' };
+
+	switch (p->type) {
+	case 'a':
+		return append_bytes(s, m, p);
+	case 's':
+		return s->f.sd_bus_message_append(m, "(sv)", p->name, type, p->text);
+	case 't':
+	case 'x':
+		return s->f.sd_bus_message_append(m, "(sv)", p->name, type, p->number);
+	default: /* as wide as an int, or made so wide */
+		return s->f.sd_bus_message_append(m, "(sv)", p->name, type, (uint32_t)p->number);
+	}
+}
+
 /* Accounting as well, without which the unit would have a cgroup in those hierarchies only for
  * which it has a limit. Its end is the runtime's to bring about: with default dependencies systemd
  * would stop it early at shutdown. */
 static int append_scope(const struct systemd *s, sd_bus_message *m, const char *unit,
-                        const char *slice, const char *description, pid_t pid)
+                        const char *slice, const char *description, pid_t pid,
+                        const struct unit_properties *more)
 {
 	const char *io = fs_exists("/sys/fs/cgroup/cgroup.controllers") ? "IOAccounting"
 	                                                                : "BlockIOAccounting";
@@ -317,14 +351,16 @@ static int append_scope(const struct systemd *s, sd_bus_message *m, const char *
 		r = s->f.sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "MemoryAccounting", "b",
 		                               1, "CPUAccounting", "b", 1, "TasksAccounting", "b",
 		                               1, io, "b", 1, "DefaultDependencies", "b", 0);
+	for (size_t i = 0; r >= 0 && i < more->n; i++)
+		r = append_property(s, m, &more->v[i]);
 	if (r >= 0)
 		r = s->f.sd_bus_message_close_container(m);
 	return r < 0 ? r : s->f.sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
 static int request_scope(struct systemd *s, const char *unit, const char *slice,
-                         const char *description, pid_t pid, sd_bus_message **reply,
-                         struct error *err)
+                         const char *description, pid_t pid, const struct unit_properties *more,
+                         sd_bus_message **reply, struct error *err)
 {
 	static const char method[] = "StartTransientUnit";
 	sd_bus_message *m = NULL;
@@ -332,7 +368,7 @@ static int request_scope(struct systemd *s, const char *unit, const char *slice,
 
 	if (new_call(s, method, &m, err) < 0)
 		return -err->code;
-	r = append_scope(s, m, unit, slice, description, pid);
+	r = append_scope(s, m, unit, slice, description, pid, more);
 	if (r >= 0)
 		return call(s, m, reply, err);
 	s->f.sd_bus_message_unref(m);
@@ -340,17 +376,18 @@ static int request_scope(struct systemd *s, const char *unit, const char *slice,
 }
 
 int systemd_start_scope(struct systemd *s, const char *unit, const char *slice,
-                        const char *description, pid_t pid, struct error *err)
+                        const char *description, pid_t pid, const struct unit_properties *more,
+                        struct error *err)
 {
 	sd_bus_message *reply = NULL;
 
 	if (watch_jobs(s, err) < 0)
 		return -err->code;
 	/* One that has failed is kept by systemd for whoever wants to look at it. */
-	if (request_scope(s, unit, slice, description, pid, &reply, err) == -EEXIST &&
+	if (request_scope(s, unit, slice, description, pid, more, &reply, err) == -EEXIST &&
 	    reset_failed(s, unit) == 0) {
 		error_clear(err);
-		request_scope(s, unit, slice, description, pid, &reply, err);
+		request_scope(s, unit, slice, description, pid, more, &reply, err);
 	}
 	if (err->code)
 		return error_wrap(err, "start the unit '%s'", unit);
@@ -367,25 +404,6 @@ int systemd_start_scope(struct systemd *s, const char *unit, const char *slice,
 		reset_failed(s, unit);
 	}
 	return -err->code;
-}
-
-static int append_property(const struct systemd *s, sd_bus_message *m,
-                           const struct unit_property *p)
-{
-	int r;
-
-	if (p->type == 't')
-		return s->f.sd_bus_message_append(m, "(sv)", p->name, "t", p->number);
-	r = s->f.sd_bus_message_open_container(m, 'r', "sv");
-	if (r >= 0)
-		r = s->f.sd_bus_message_append(m, "s", p->name);
-	if (r >= 0)
-		r = s->f.sd_bus_message_open_container(m, 'v', "ay");
-	if (r >= 0)
-		r = s->f.sd_bus_message_append_array(m, 'y', p->bytes, p->len);
-	if (r >= 0)
-		r = s->f.sd_bus_message_close_container(m);
-	return r < 0 ? r : s->f.sd_bus_message_close_container(m);
 }
 
 int systemd_set_properties(struct systemd *s, const char *unit, const struct unit_properties *p,

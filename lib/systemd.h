@@ -26,10 +26,12 @@ void systemd_freep(struct systemd **s);
 
 /* All of the following: 0 or -errno, ETIMEDOUT when it takes too long. */
 
-/* Make the scope, with one process in it, and wait until it is there. EEXIST: it is there already;
- * what a failed one of that name has left is swept away. On failure there is no new unit. */
+/* Make the scope, with one process in it and more properties, and wait until it is there. EEXIST:
+ * it is there already; what a failed one of that name has left is swept away. On failure there is
+ * no new unit. */
 int systemd_start_scope(struct systemd *s, const char *unit, const char *slice,
-                        const char *description, pid_t pid, struct error *err);
+                        const char *description, pid_t pid, const struct unit_properties *more,
+                        struct error *err);
 /* Until the unit ends, as limits are. Nothing is sent when there are none. */
 int systemd_set_properties(struct systemd *s, const char *unit, const struct unit_properties *p,
                            struct error *err);

@@ -13,13 +13,16 @@
 
 void unit_properties_done(struct unit_properties *p)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
+		free(p->v[i].name);
+		free(p->v[i].text);
 		free(p->v[i].bytes);
+	}
 	free(p->v);
 	*p = (struct unit_properties){ 0 };
 }
 
-static struct unit_property *add(struct unit_properties *p, const char *name, char type)
+struct unit_property *unit_property_add(struct unit_properties *p, const char *name, char type)
 {
 	struct unit_property *x = NULL;
 
@@ -27,12 +30,14 @@ static struct unit_property *add(struct unit_properties *p, const char *name, ch
 		if (str_eq(p->v[i].name, name))
 			x = &p->v[i];
 	if (x) {
+		free(x->name);
+		free(x->text);
 		free(x->bytes);
 	} else {
 		p->v = xreallocarray(p->v, p->n + 1, sizeof(*p->v));
 		x = &p->v[p->n++];
 	}
-	*x = (struct unit_property){ .name = name, .type = type };
+	*x = (struct unit_property){ .name = str_dup(name), .type = type };
 	return x;
 }
 
@@ -45,7 +50,7 @@ static void add_number(struct unit_properties *p, const char *name, const char *
 		n = UINT64_MAX;
 	else if (str_to_u64(content, 0, UINT64_MAX, &n) < 0)
 		return;
-	add(p, name, 't')->number = n >= INT64_MAX / 4096 * 4096 ? UINT64_MAX : n;
+	unit_property_add(p, name, 't')->number = n >= INT64_MAX / 4096 * 4096 ? UINT64_MAX : n;
 }
 
 static void add_weight(struct unit_properties *p, const char *name, const char *content)
@@ -69,7 +74,7 @@ static void add_list(struct unit_properties *p, const char *name, const char *co
 	}
 	if (r < 0)
 		return;
-	x = add(p, name, 'y');
+	x = unit_property_add(p, name, 'a');
 	x->bytes = len ? xmemdup(bits, len) : NULL;
 	x->len = len;
 }
@@ -88,8 +93,8 @@ static void add_quota(struct unit_properties *p, const char *name, const char *c
 	} else if (sscanf(content, "max %" SCNu64, &period) != 1) {
 		return;
 	}
-	add(p, "CPUQuotaPeriodUSec", 't')->number = period;
-	add(p, name, 't')->number = each;
+	unit_property_add(p, "CPUQuotaPeriodUSec", 't')->number = period;
+	unit_property_add(p, name, 't')->number = each;
 }
 
 void unit_properties_add(struct unit_properties *p, const char *file, const char *content)

@@ -22,7 +22,8 @@
 #define START                                                                                      \
 	"StartTransientUnit " UNIT " replace Description=a test Slice=a.slice Delegate=yes "       \
 	"PIDs=PID MemoryAccounting=yes CPUAccounting=yes TasksAccounting=yes "                     \
-	"@Accounting=yes DefaultDependencies=no\n"
+	"@Accounting=yes DefaultDependencies=no SendSIGHUP=yes TimeoutStopUSec=5 "                 \
+	"CollectMode=inactive\n"
 #define RESET "ResetFailedUnit " UNIT "\n"
 #define STOP "StopUnit " UNIT " replace\n"
 
@@ -58,7 +59,12 @@ static void connect_to(enum fake_systemd how, unsigned timeout_ms)
 
 static int start_scope(void)
 {
-	return systemd_start_scope(s, UNIT, "a.slice", "a test", getpid(), &err);
+	auto_unit_properties struct unit_properties more = { 0 };
+
+	unit_property_add(&more, "SendSIGHUP", 'b')->number = 1;
+	unit_property_add(&more, "TimeoutStopUSec", 't')->number = 5;
+	unit_property_add(&more, "CollectMode", 's')->text = str_dup("inactive");
+	return systemd_start_scope(s, UNIT, "a.slice", "a test", getpid(), &more, &err);
 }
 
 /* That these calls, and no others, have arrived. Blocks are counted under either name. */

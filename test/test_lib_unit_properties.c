@@ -1,6 +1,10 @@
 /* What stands in a cgroup's files, as systemd has it. */
+#include <errno.h>
+
 #include "lib/unit-properties.h"
+#include "lib/base/error.h"
 #include "lib/base/str.h"
+#include "oci/oci.h"
 #include "test/scratch.h"
 
 static struct unit_properties p;
@@ -97,7 +101,7 @@ static void assert_bytes(const char *content, const char *hex)
 	unit_properties_add(&p, "cpuset.cpus", content);
 	ck_assert_uint_eq(p.n, 1);
 	ck_assert_str_eq(p.v[0].name, "AllowedCPUs");
-	ck_assert_int_eq(p.v[0].type, 'y');
+	ck_assert_int_eq(p.v[0].type, 'a');
 	text = str_hex(p.v[0].bytes, p.v[0].len);
 	ck_assert_str_eq(text, hex);
 }
@@ -127,6 +131,82 @@ START_TEST(the_last_word_counts)
 }
 END_TEST
 
+/* What an annotation of this name says. */
+static int annotate(const char *name, const char *value, struct error *err)
+{
+	auto_free char *key = str_fmt("org.systemd.property.%s", name);
+	struct oci_pair pairs[] = { { (char *)"other", (char *)"x" }, { key, (char *)value } };
+	struct oci_spec spec = { .annotations = pairs, .n_annotations = 2 };
+
+	unit_properties_done(&p);
+	return unit_properties_annotated(&p, &spec, err);
+}
+
+START_TEST(annotations_are_properties_of_their_type)
+{
+	static const struct {
+		const char *name, *value, *property;
+		char type;
+		uint64_t number;
+	} cases[] = {
+		{ "KillSignal", "15", "KillSignal", 'i', 15 },
+		{ "TimeoutStopUSec", "uint64 5000000", "TimeoutStopUSec", 't', 5000000 },
+		{ "TimeoutStopSec", "90", "TimeoutStopUSec", 't', 90000000 },
+		{ "Nice", "-3", "Nice", 'i', (uint64_t)-3 },
+		{ "UMask", "@u 7", "UMask", 'u', 7 },
+		{ "Some", "byte 255", "Some", 'y', 255 },
+		{ "Most", "int64 -9223372036854775808", "Most", 'x', (uint64_t)INT64_MIN },
+		{ "SendSIGHUP", "true", "SendSIGHUP", 'b', 1 },
+		{ "SendSIGKILL", "false", "SendSIGKILL", 'b', 0 },
+	};
+	auto_error struct error err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_msg(annotate(cases[i].name, cases[i].value, &err) == 0, "%s", err.msg);
+		ck_assert_uint_eq(p.n, 1);
+		ck_assert_str_eq(p.v[0].name, cases[i].property);
+		ck_assert_int_eq(p.v[0].type, cases[i].type);
+		ck_assert_uint_eq(p.v[0].number, cases[i].number);
+	}
+	ck_assert_int_eq(annotate("CollectMode", "'inactive-or-failed'", &err), 0);
+	ck_assert_int_eq(p.v[0].type, 's');
+	ck_assert_str_eq(p.v[0].text, "inactive-or-failed");
+}
+END_TEST
+
+START_TEST(annotations_that_say_nothing_are_errors)
+{
+	static const struct {
+		const char *name, *value;
+	} bad[] = {
+		{ "", "1" },
+		{ "Ab", "1" },
+		{ "Kill Signal", "1" },
+		{ "Kill1", "1" },
+		{ "Some", "" },
+		{ "Some", "uint32 -1" },
+		{ "Some", "byte 256" },
+		{ "Some", "2147483648" },
+		{ "Some", "word 1" },
+		{ "Some", "['a']" },
+		{ "Some", "'a" },
+		{ "Some", "'a'b'" },
+		{ "Some", "'a\\n'" },
+		{ "TimeoutSec", "'a'" },
+		{ "TimeoutSec", "-1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		auto_error struct error err = { 0 };
+
+		ck_assert_msg(annotate(bad[i].name, bad[i].value, &err) == -EINVAL, "%s: %s",
+		              bad[i].name, bad[i].value);
+		ck_assert_msg(str_starts(err.msg, "annotation 'org.systemd.property."), "%s",
+		              err.msg);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("unit_properties");
@@ -138,5 +218,7 @@ int main(void)
 	tcase_add_test(tc, a_quota_is_for_each_second_in_whole_percents);
 	tcase_add_test(tc, a_list_is_a_bit_for_each);
 	tcase_add_test(tc, the_last_word_counts);
+	tcase_add_test(tc, annotations_are_properties_of_their_type);
+	tcase_add_test(tc, annotations_that_say_nothing_are_errors);
 	return scratch_run(tc);
 }

@@ -34,12 +34,13 @@ is_unloaded() { # UNIT
 @test "systemd: a container is in a scope with its limits, which update changes and delete removes" {
 	local unit=x-$ID.scope dir=lab.slice/lab-sub.slice/x-$ID.scope
 
-	create_in "$ID" "lab-sub.slice:x:$ID" "$LIMITS" --systemd-cgroup
+	annotations='"org.systemd.property.TimeoutStopSec": "7", "org.systemd.property.KillSignal": "10"' \
+		create_in "$ID" "lab-sub.slice:x:$ID" "$LIMITS" --systemd-cgroup
 	assert_processes "$cgroups/$dir" "$ID"
 	assert_processes "$memory/$dir" "$ID"
 	assert_properties "$unit" ActiveState=active Slice=lab-sub.slice "ControlGroup=/$dir" Delegate=yes \
 		DefaultDependencies=no "Description=vcrt container $ID" TasksMax=306 "$weight" \
-		CPUQuotaPerSecUSec=500ms CPUQuotaPeriodUSec=100ms AllowedCPUs=0 \
+		CPUQuotaPerSecUSec=500ms CPUQuotaPeriodUSec=100ms AllowedCPUs=0 TimeoutStopUSec=7s KillSignal=10 \
 		MemoryAccounting=yes "$memory_limit=$(cat "$memory/$dir/$memory_file")"
 	assert_files "$cgroups/$dir" pids.max=306 "${weight_files[@]}"
 	[ "$(cat "$memory/$dir/$memory_file")" -gt $((512 << 20)) ]
@@ -96,6 +97,8 @@ is_unloaded() { # UNIT
 	[[ $output == *'linux.resources.cpu.mems'* ]]
 	is_unloaded "x-$ID.scope"
 	assert_nothing_left
+	annotations='"org.systemd.property.NoSuchThing": "true"' run -1 create_in "$ID" "lab.slice:x:$ID" '' --systemd-cgroup
+	[[ $output == *"unable to apply cgroup configuration: start the unit 'x-$ID.scope': "*NoSuchThing* ]]
 	hooks='"prestart": [{"path": "/bin/false"}]' run -1 create_in "$ID" "lab.slice:x:$ID" '' --systemd-cgroup
 	[[ $output == *hook* ]]
 	is_unloaded "x-$ID.scope"
