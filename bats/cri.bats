@@ -216,16 +216,21 @@ make_pod_cgroup() { # BYTES
 	echo "$1" >"$base/$ID/pod/$file"
 }
 
-@test "cri: a pod with one process namespace, whose sandbox is killed first" {
-	local pod one two
+@test "cri: a pod of the size of its limits, with one process namespace, whose sandbox is killed first" {
+	local pod one two cpus
 
-	pod=$(run_pod a vcrt '.linux.security_context.namespace_options.pid = 0')
+	cpus=$(($(nproc) < 2 ? $(nproc) : 2))
+	pod=$(run_pod a vcrt '.linux.security_context.namespace_options.pid = 0 |
+		.linux.resources = {memory_limit_in_bytes: 805306368, cpu_period: 100000, cpu_quota: 150000}')
 	one=$(start_in a "$pod" one 'exec sleep 1001' 'del(.linux.security_context.namespace_options)')
 	two=$(start_in a "$pod" two 'exec sleep 1002' 'del(.linux.security_context.namespace_options)')
 	run -0 in_container "$two" ps -o pid,args
 	[[ $output == *'    1 sleep 1000000'* ]]
 	[[ $output == *'sleep 1001'* ]]
 	[[ $output == *'sleep 1002'* ]]
+	# Without the kernel's own.
+	[ "$(in_container "$two" awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" -gt 640 ]
+	[ "$(in_container "$two" nproc)" = "$cpus" ]
 	# The end of the first process is that of the namespace.
 	kill -KILL "$(cat "$T/state/io.containerd.runtime.v2.task/k8s.io/$pod/init.pid")"
 	wait_until 60 has_container_status "$one" '2 137'

@@ -21,7 +21,8 @@ PodSandboxMetadata name=1:string uid=2:string namespace=3:string attempt=4:int
 DNSConfig servers=1:string* searches=2:string* options=3:string*
 NamespaceOption network=1:int pid=2:int ipc=3:int target_id=4:string
 LinuxSandboxSecurityContext namespace_options=1:NamespaceOption privileged=6:int
-LinuxPodSandboxConfig cgroup_parent=1:string security_context=2:LinuxSandboxSecurityContext sysctls=3:map
+LinuxContainerResources cpu_period=1:int cpu_quota=2:int cpu_shares=3:int memory_limit_in_bytes=4:int oom_score_adj=5:int
+LinuxPodSandboxConfig cgroup_parent=1:string security_context=2:LinuxSandboxSecurityContext sysctls=3:map resources=5:LinuxContainerResources
 PodSandboxConfig metadata=1:PodSandboxMetadata hostname=2:string log_directory=3:string dns_config=4:DNSConfig labels=6:map annotations=7:map linux=8:LinuxPodSandboxConfig
 RunPodSandboxRequest config=1:PodSandboxConfig runtime_handler=2:string
 RunPodSandboxResponse pod_sandbox_id=1:string
@@ -40,7 +41,6 @@ ImageSpec image=1:string
 KeyValue key=1:string value=2:string
 Mount container_path=1:string host_path=2:string readonly=3:int
 Device container_path=1:string host_path=2:string permissions=3:string
-LinuxContainerResources cpu_period=1:int cpu_quota=2:int cpu_shares=3:int memory_limit_in_bytes=4:int oom_score_adj=5:int
 SecurityProfile profile_type=1:int
 Capability add_capabilities=1:string* drop_capabilities=2:string*
 LinuxContainerSecurityContext capabilities=1:Capability privileged=2:int namespace_options=3:NamespaceOption run_as_user=5:Int64Value readonly_rootfs=7:int supplemental_groups=8:int* no_new_privs=11:int run_as_group=12:Int64Value seccomp=15:SecurityProfile
