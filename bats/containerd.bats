@@ -94,6 +94,7 @@ container_with() { # SHIM
 	rm -f c.log
 	run_in "$1" -d --log-uri "file://$T/c.log" "$IMAGE" c \
 		sh -c 'trap "echo usr1" USR1; echo up; while :; do sleep 0.2; done'
+	wait_until 30 has_line c.log up
 	log=$(echo "$T"/state/*/"$ID"/c/log.json)
 	[ -f "$log" ]
 	[ ! -s "$log" ]
@@ -104,10 +105,9 @@ container_with() { # SHIM
 	run exec_in --user 1:2 --cwd /tmp c sh -c 'id; pwd; echo $FROM; exit 5'
 	[ "$status" -eq 5 ]
 	[ "$output" = $'uid=1 gid=2 groups=2\n/tmp\nimage' ]
-	run -6 python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=$'31 97\r\r\n' resize=32x98 -- \
+	run -6 python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=$'31 97\r\r\n' -- \
 		timeout --foreground 60 ctr -a "$T/containerd.sock" -n "$ID" task exec --fifo-dir "$T/fifo" \
-		--exec-id e -t c sh -c 'until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done; stty size
-			until [ "$(stty size)" = "32 98" ]; do sleep 0.1; done; exit 6'
+		--exec-id e -t c sh -c 'until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done; stty size; exit 6'
 	run exec_in c nosuch
 	[ "$status" -eq 1 ]
 	[[ $output == *'OCI runtime exec failed: '*'exec: "nosuch": executable file not found in $PATH'* ]]
@@ -190,8 +190,8 @@ violence_with() { # SHIM
 	ps -o comm= -p "$shim" | grep '^containerd-shim'
 	kill -9 "$shim"
 	wait_until 30 eval '[ -z "$(pids_recorded)" ]'
-	ctr_ task rm -f c || true
-	ctr_ container rm c
+	# containerd takes a moment to forget the task.
+	wait_until 30 ctr_ container rm c
 	wait_until 10 nothing_left || assert_nothing_left
 	run ! grep -i busy "$T/containerd.log"
 }
