@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -57,13 +58,17 @@ static int check_vm(const struct config *c, struct error *err)
 	return ops ? hv_check(ops, &cfg, err) : -err->code;
 }
 
-/* An id has up to 1024 characters, a socket path 107. */
-static char *sandbox_id(const char *root, const char *id)
+/* An id has up to 1024 characters, a socket path 107. The container that a sandbox is made for may
+ * be deleted, and created anew in a sandbox of its own, while others are still in the first one. */
+static char *sandbox_id(const char *id, struct error *err)
 {
-	uint64_t h = str_hash(STR_HASH_SEED, root, strlen(root) + 1);
+	uint64_t random;
 
-	h = str_hash(h, id, strlen(id));
-	return str_fmt("%.24s-%016llx", id, (unsigned long long)h);
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+		error_sys(err, "choose an id for the sandbox");
+		return NULL;
+	}
+	return str_fmt("%.24s-%016llx", id, (unsigned long long)random);
 }
 
 static int make_directory(struct launch *l, struct error *err)
@@ -71,7 +76,9 @@ static int make_directory(struct launch *l, struct error *err)
 	struct record *r = l->record;
 	auto_free char *stage = NULL;
 
-	r->sandbox = sandbox_id(l->v->root, r->oci->id);
+	r->sandbox = sandbox_id(r->oci->id, err);
+	if (!r->sandbox)
+		return -err->code;
 	r->sandbox_dir = str_fmt("%s/%s", l->config->runtime_dir, r->sandbox);
 	stage = str_fmt("%s/stage", r->sandbox_dir);
 	if (record_journal(l->dirfd, r, err) < 0)
