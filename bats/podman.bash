@@ -34,8 +34,8 @@ podman_setup_file() {
 	PATH=$T/bin:$PATH
 	export PATH
 	echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$T/policy.json"
-	# Of a pod's first container, the image says what it runs.
-	rootfs_tar | podman import -c 'CMD ["sleep", "1000"]' - busybox:test >/dev/null
+	# For a pod's first container, and for what "play kube" makes, the image says what is missing.
+	rootfs_tar | podman import -q -c 'CMD ["sleep", "1000"]' -c 'ENV PATH=/bin:/usr/bin' - busybox:test >/dev/null
 	remember_engine
 	# Podman binds this on itself when it first needs it, and leaves it.
 	echo "$T/graph/overlay" >>"$T/mounts"
@@ -50,7 +50,8 @@ remove_all() {
 	local status=0
 
 	[ -z "$(podman pod ps -q)" ] || remove_pods || status=1
-	podman rm -a -f -t 0 >/dev/null || status=1
+	# It does not always begin with those that depend on others.
+	podman rm -a -f -t 0 >/dev/null 2>&1 || podman rm -a -f -t 0 >/dev/null || status=1
 	podman volume prune -f >/dev/null || status=1
 	return "$status"
 }
