@@ -198,6 +198,39 @@ everything() { # NAMESPACE
 		core/somaxconn)')" = '1 0 77' ]
 }
 
+@test "network: devices of the host go into the container, and come back when it cannot be made" {
+	setup_network
+	new_network
+	new_namespace p
+	# The runtime's own network is one of the test's.
+	new_namespace d
+	wire d "v$ID" p p0 mtu 1400
+	inside d ip addr add 10.1.0.2/24 dev "v$ID"
+	inside p ip addr add 10.1.0.1/24 dev p0
+	edit --arg n "v$ID" '.linux.netDevices = {($n): {name: "lan0"}, nosuch: {}}'
+	refused_inside d "linux.netDevices: no interface 'nosuch'"
+	inside d ip addr show dev "v$ID" | grep -qF 'inet 10.1.0.2/24'
+
+	edit 'del(.linux.netDevices.nosuch)'
+	edit '.hooks.createRuntime = [{path: "/bin/false"}]'
+	refused_inside d 'hook'
+	inside d ip addr show dev "v$ID" | grep -qF 'inet 10.1.0.2/24'
+
+	edit 'del(.hooks)'
+	args sh -c 'cat /sys/class/net/lan0/mtu; ping -c 1 -W 10 10.1.0.1'
+	inside d timeout "$LIMIT" "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" </dev/null >"$T/out"
+	has_line "$T/out" 1400
+	run ! inside d ip link show dev "v$ID"
+	wait_until 10 is_without p p0
+}
+
+refused_inside() { # NAMESPACE MESSAGE
+	run inside "$1" timeout "$LIMIT" "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" </dev/null
+	[ "$status" -eq 1 ]
+	[[ ${output//\\/} == *"$2"* ]]
+	[ ! -e "$ROOT/$ID" ]
+}
+
 # The program of a hook, or of the caller, that fills the namespace of a stand-in.
 filler() {
 	cat >"$T/fill" <<-END

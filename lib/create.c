@@ -18,6 +18,7 @@
 #include "lib/hooks.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
+#include "lib/net-devices.h"
 #include "lib/notify.h"
 #include "lib/pod.h"
 #include "lib/seccomp-compile.h"
@@ -54,7 +55,8 @@ struct creation {
 	int own_tty; /* the caller's terminal, used in place */
 	int pidfd_socket;
 	struct preserved preserved;
-	int netns; /* of the stand-in */
+	int netns;        /* of the stand-in */
+	bool has_devices; /* those of linux.netDevices are there */
 };
 
 /* ---- reading and checking ---- */
@@ -138,8 +140,9 @@ static int start_shim(struct creation *c, struct error *err)
 		if (network->path && *network->path)
 			c->record->netns.path = str_dup(network->path);
 		c->netns = netref_open(&c->record->netns, c->shim.pid, err);
-		if (c->netns < 0)
+		if (c->netns < 0 || net_devices_take(c->spec, c->netns, err) < 0)
 			return -err->code;
+		c->has_devices = true;
 	}
 	log_debug("the stand-in of '%s' is process %d", c->o->id, (int)c->shim.pid);
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
@@ -370,6 +373,8 @@ static void take_back(struct creation *c)
 	c->record->shim.pid = 0;
 	if (!cleanup_is_shared(c->record))
 		client_wait_gone(&c->record->monitor, MONITOR_END_TIMEOUT);
+	if (c->has_devices)
+		net_devices_give_back(c->spec, c->netns);
 	take_back_files(c);
 	if (c->launch.monitor_pid > 0)
 		waitpid(c->launch.monitor_pid, NULL, WNOHANG);

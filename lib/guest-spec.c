@@ -14,6 +14,10 @@ static void strip_host_parts(struct oci_spec *guest)
 	struct oci_hooks *h = guest->hooks;
 
 	oci_vm_freep(&guest->vm);
+	while (guest->linux_ && guest->linux_->n_net_devices > 0)
+		oci_spec_del_net_device(guest, guest->linux_->n_net_devices - 1);
+	if (guest->linux_)
+		auto_freep(&guest->linux_->net_devices);
 	if (guest->linux_) /* the guest gets it compiled */
 		oci_seccomp_freep(&guest->linux_->seccomp);
 	if (!h)

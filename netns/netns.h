@@ -129,6 +129,12 @@ int netns_scan(struct netns *ns, struct net_state **state, struct error *err);
  * -errno; -ENOENT: this kernel does not tell (CONFIG_INET_UDP_DIAG). */
 int netns_has_udp(struct netns *ns, uint32_t address, struct error *err);
 
+/* Take an interface of one namespace to another one, under a name that is free there. Like MTU and
+ * MAC, its permanent addresses of global scope are kept; it is set up. Only for what
+ * endpoint_check() lets have a NIC. A failure after the move leaves it in the other namespace. */
+int netns_move(struct netns *from, const char *name, struct netns *to, const char *as,
+               struct error *err);
+
 /* Call fn once things have been quiet for NET_QUIET_MS after a change of interfaces, addresses,
  * routes or permanent neighbours, at the latest NET_PATIENCE_MS after the first; also when changes
  * were too many for the kernel to tell them all. Our own changes are told as well: compare states.

@@ -136,6 +136,13 @@ void oci_spec_del_device(struct oci_spec *spec, size_t i)
 	remove_element(&oci_device_type, spec->linux_->devices, &spec->linux_->n_devices, i);
 }
 
+void oci_spec_del_net_device(struct oci_spec *spec, size_t i)
+{
+	struct oci_linux *l = spec->linux_;
+
+	remove_element(&oci_net_device_type, l->net_devices, &l->n_net_devices, i);
+}
+
 void oci_spec_del_namespace(struct oci_spec *spec, size_t i)
 {
 	struct oci_linux *l = spec->linux_;

@@ -126,7 +126,7 @@ OCI_TYPE(oci_device, .check = check_device);
 static const struct oci_field oci_net_device_fields[] = {
 	F_STR(oci_net_device, name, "name", .rule = &rule_interface),
 };
-static OCI_TYPE(oci_net_device);
+OCI_TYPE(oci_net_device);
 
 static const struct oci_field oci_intel_rdt_fields[] = {
 	F_STR(oci_intel_rdt, clos_id, "closID", .rule = &rule_clos),

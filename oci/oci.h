@@ -110,6 +110,7 @@ struct oci_namespace *oci_spec_add_namespace(struct oci_spec *spec, const char *
 /* Remove and free the element with index i; later ones move down. */
 void oci_spec_del_mount(struct oci_spec *spec, size_t i);
 void oci_spec_del_device(struct oci_spec *spec, size_t i);
+void oci_spec_del_net_device(struct oci_spec *spec, size_t i);
 void oci_hooks_del_create_container(struct oci_hooks *hooks, size_t i);
 void oci_spec_del_namespace(struct oci_spec *spec, size_t i);
 

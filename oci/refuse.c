@@ -34,8 +34,5 @@ int oci_spec_check_vm(const struct oci_spec *spec, struct error *err)
 		return refuse(err, "linux.intelRdt",
 		              "a VM cannot share out the caches and the memory bandwidth of the "
 		              "host's processors");
-	if (x->n_net_devices > 0)
-		return refuse(err, "linux.netDevices",
-		              "network devices of the host cannot be moved into a VM");
 	return 0;
 }

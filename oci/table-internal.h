@@ -140,7 +140,7 @@ extern const struct oci_type oci_spec_type, oci_process_type, oci_resources_type
 extern const struct oci_type oci_seccomp_type, oci_hooks_type, oci_linux_type, oci_vm_type,
 	oci_mount_type, oci_hook_type;
 extern const struct oci_type oci_block_io_type, oci_id_mapping_type, oci_device_type,
-	oci_namespace_type;
+	oci_net_device_type, oci_namespace_type;
 extern const struct oci_rule oci_rule_absolute, oci_rule_not_empty;
 
 /* Unaligned-safe and alias-safe access to the pointers that a table names. */

@@ -339,6 +339,15 @@ START_TEST(only_hooks_of_the_container_go_to_the_guest)
 }
 END_TEST
 
+START_TEST(interfaces_that_are_moved_are_nothing_for_the_guest)
+{
+	make(",\"linux\":{\"netDevices\":{\"eth0\":{},\"eth1\":{\"name\":\"lan\"}},"
+	     "\"namespaces\":[{\"type\":\"mount\"}]}");
+	ck_assert_ptr_null(json_get(json_get_object(guest, "linux"), "netDevices"));
+	ck_assert_uint_eq(spec->linux_->n_net_devices, 2);
+}
+END_TEST
+
 START_TEST(the_vm_object_stays_on_the_host)
 {
 	make(",\"vm\":{\"kernel\":{\"path\":\"/k\"}},\"annotations\":{\"a\":\"b\"},"
@@ -371,6 +380,7 @@ int main(void)
 	tcase_add_test(tc, a_remount_has_no_source_to_share);
 	tcase_add_test(tc, paths_of_namespaces_stay_on_the_host);
 	tcase_add_test(tc, only_hooks_of_the_container_go_to_the_guest);
+	tcase_add_test(tc, interfaces_that_are_moved_are_nothing_for_the_guest);
 	tcase_add_test(tc, the_vm_object_stays_on_the_host);
 	return scratch_run(tc);
 }

@@ -155,6 +155,32 @@ START_TEST(names_in_the_way_are_an_error_that_leaves_things_as_they_were)
 }
 END_TEST
 
+START_TEST(an_interface_moves_with_what_is_set_for_it)
+{
+	auto_error struct error err = { 0 };
+	auto_netns struct netns *to = NULL;
+	auto_free char *out = NULL;
+
+	box_run(box, "ip link set eth0 mtu 1400; ip addr add fd01::5/64 dev eth0 nodad; "
+	             "ip addr add 10.9.0.1/24 dev eth0 valid_lft 900 preferred_lft 900");
+	ck_assert_msg(netns_open(box_outside, -1, &to, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(netns_move(net, "nosuch", to, "lan0", &err), -ENODEV);
+	ck_assert_str_eq(err.msg, "no interface 'nosuch'");
+	ck_assert_int_eq(netns_move(net, "lo", to, "lan0", &err), -EOPNOTSUPP);
+	ck_assert_int_eq(netns_move(net, "eth0", to, "p0", &err), -EEXIST);
+	error_clear(&err);
+	ck_assert(box_has(box, "eth0"));
+	ck_assert_msg(netns_move(net, "eth0", to, "lan0", &err) == 0, "%s", err.msg);
+	ck_assert(!box_has(box, "eth0"));
+	out = box_output(box_outside,
+	                 "ip -o addr show dev lan0 | grep global | sort | "
+	                 "sed 's/.*inet6* //; s/ .*//'; "
+	                 "ip -o link show dev lan0 | grep -o 'UP,LOWER_UP.*mtu 1400' | "
+	                 "cut -c 1-2");
+	ck_assert_str_eq(out, FRAMES_GUEST_IP "/24\nfd01::5/64\nUP\n");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("others");
@@ -166,5 +192,6 @@ int main(void)
 	tcase_add_test(tc, what_another_monitor_uses_is_left_alone);
 	tcase_add_test(tc, queues_and_filters_of_others_stay);
 	tcase_add_test(tc, names_in_the_way_are_an_error_that_leaves_things_as_they_were);
+	tcase_add_test(tc, an_interface_moves_with_what_is_set_for_it);
 	return scratch_run(tc);
 }
