@@ -93,7 +93,7 @@ START_TEST(our_own_namespace_is_inherited_as_without_an_entry)
 }
 END_TEST
 
-/* A child in an IPC, a network and a user namespace of its own; ends with this process. */
+/* A child in an IPC, a network, a UTS and a user namespace of its own; ends with this process. */
 static pid_t other_process(void)
 {
 	int pair[2];
@@ -105,7 +105,8 @@ static pid_t other_process(void)
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		alarm(30);
-		if (unshare(CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUSER) < 0 ||
+		if (unshare(CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWUSER) < 0 ||
+		    sethostname("given", 5) < 0 || setdomainname("(none)", 6) < 0 ||
 		    write(pair[1], "x", 1) != 1)
 			_exit(1);
 		pause();
@@ -150,6 +151,28 @@ START_TEST(what_the_stand_in_can_have_it_joins)
 }
 END_TEST
 
+START_TEST(a_given_uts_namespace_is_told_with_its_names)
+{
+	auto_error struct error err = { 0 };
+	auto_json struct json *list = NULL;
+	auto_free char *path = NULL;
+	char before[65] = "", after[65] = "";
+	pid_t pid = other_process();
+
+	path = str_fmt("/proc/%d/ns/uts", (int)pid);
+	parse("uts", path);
+	ck_assert_int_eq(gethostname(before, sizeof(before) - 1), 0);
+	list = namespaces_describe(spec, pid, &err);
+	ck_assert_msg(list != NULL, "%s", err.msg);
+	ck_assert_int_eq(gethostname(after, sizeof(after) - 1), 0);
+	ck_assert_str_eq(before, after);
+	ck_assert_str_eq(json_get_string(json_at(list, 0), "hostname"), "given");
+	ck_assert_ptr_null(json_get_string(json_at(list, 0), "domainname"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+END_TEST
+
 START_TEST(others_are_refused)
 {
 	pid_t pid = other_process();
@@ -188,6 +211,7 @@ int main(void)
 	tcase_add_test(tc, a_path_must_be_a_namespace_of_that_type);
 	tcase_add_test(tc, our_own_namespace_is_inherited_as_without_an_entry);
 	tcase_add_test(tc, what_the_stand_in_can_have_it_joins);
+	tcase_add_test(tc, a_given_uts_namespace_is_told_with_its_names);
 	tcase_add_test(tc, others_are_refused);
 	tcase_add_test(tc, without_a_network_namespace_it_would_be_the_hosts_network);
 	return scratch_run(tc);
