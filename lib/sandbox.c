@@ -101,6 +101,8 @@ int sandbox_lock(const char *runtime_dir, struct error *err)
 	fd = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, "open the runtime directory '%s'", runtime_dir);
+	if (fs_check_private(fd, runtime_dir, err) < 0)
+		return error_wrap(err, "use the runtime directory");
 	e = fs_lock(fd, LOCK_TIMEOUT);
 	if (e < 0)
 		return error_set(err, -e, "lock the runtime directory '%s': %s", runtime_dir,
@@ -168,7 +170,9 @@ static struct sandbox *find_in(DIR *d, const char *runtime_dir, const struct ns_
 
 	while (d && (e = readdir(d))) {
 		auto_free char *dir = str_fmt("%s/%s", runtime_dir, e->d_name);
-		struct sandbox *s = *e->d_name == '.' ? NULL : sandbox_load(dir);
+		/* An id may begin with a dot. */
+		bool is_none = str_eq(e->d_name, ".") || str_eq(e->d_name, "..");
+		struct sandbox *s = is_none ? NULL : sandbox_load(dir);
 
 		if (s && ns_id_is_in(id, s->ns, s->n_ns))
 			return s;
@@ -208,6 +212,8 @@ int sandbox_add_member(const char *dir, const char *root, const char *id, struct
 
 	if (mkdir(members, 0700) < 0 && errno != EEXIST)
 		return error_sys(err, "make '%s'", members);
+	/* Of an earlier one with this id, whose state was removed by other means than delete. */
+	unlink(path);
 	if (symlink(target, path) < 0)
 		return error_sys(err, "register '%s' with its sandbox", id);
 	return 0;
@@ -229,7 +235,8 @@ char **sandbox_members(const char *dir)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		strv_push(&list, target);
+		if (fs_exists(target))
+			strv_push(&list, target);
 	}
 	if (d)
 		closedir(d);

@@ -4,7 +4,8 @@
  *                  [{type, dev, ino}]}. The namespaces of the host that its containers have, and
  *                  those that it was given; who brings one of them belongs into the same VM. The
  *                  verb that makes the sandbox writes it first, then the monitor.
- *   members/NAME   for each container that has not been deleted a link to its state directory.
+ *   members/NAME   for each container that has not been deleted a link to its state directory;
+ *                  one that leads nowhere does not count.
  *
  * Who looks for a sandbox to join, makes one or leaves one has RUNTIME_DIR locked meanwhile: of two
  * who bring the same namespace the second one finds the first, and nobody joins what is taken away.
@@ -44,7 +45,8 @@ struct sandbox {
 void sandbox_free(struct sandbox *s);
 void sandbox_freep(struct sandbox **s);
 
-/* Lock the directory, which is made if need be: a descriptor, unlocked by closing it, or -errno. */
+/* Lock the directory, which is made if need be: a descriptor, unlocked by closing it, or -errno.
+ * -EPERM: others may write there, so that nothing in it can be believed. */
 int sandbox_lock(const char *runtime_dir, struct error *err);
 
 /* The card of a sandbox that a verb makes. */
@@ -62,5 +64,6 @@ int sandbox_add_member(const char *dir, const char *root, const char *id, struct
 /* No member is left: who takes away the last one takes away the sandbox, which from then on nobody
  * finds. */
 bool sandbox_remove_member(const char *dir, const char *root, const char *id);
-/* The state directories of those that are members; NULL-terminated, owned by the caller. */
+/* The state directories, as far as they are there, of those that are members; NULL-terminated,
+ * owned by the caller. */
 char **sandbox_members(const char *dir);

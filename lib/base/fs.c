@@ -206,6 +206,17 @@ bool fs_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
+int fs_check_private(int fd, const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "stat '%s'", path);
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return error_set(err, EPERM, "other users can write to the directory '%s'", path);
+	return 0;
+}
+
 int fs_lock(int fd, unsigned timeout_ms)
 {
 	uint64_t end = loop_now_ms() + timeout_ms;

@@ -35,6 +35,10 @@ int fs_remove_tree_at(int dirfd, const char *path, struct error *err);
 
 bool fs_exists(const char *path);
 
+/* Can only we, and root, change what is in the directory fd? -EPERM: others can; path is for the
+ * message. */
+int fs_check_private(int fd, const char *path, struct error *err);
+
 /* Lock a file or directory against others who do (flock(2)), until fd is closed. 0 or -errno;
  * -ETIMEDOUT: somebody holds it for that long. */
 int fs_lock(int fd, unsigned timeout_ms);
