@@ -404,6 +404,8 @@ void container_ended(struct container *ct, int code)
 	process_close_io(ct->processes);
 	share_remove(ct->key);
 	container_publish_or_warn(ct, VCRT_STOPPED);
+	if (!ct->m->is_ending)
+		pod_publish(ct->m); /* before its namespaces go with its stand-in */
 	container_tell(ct, "end");
 	vm_phase(ct->m, "stopped", ct->id);
 	json_set(j, "exit", json_new_i64(code));

@@ -62,7 +62,7 @@ struct monitor {
 	struct call *calls;
 	struct network *network; /* NULL: none of the containers has one */
 	struct json *card;       /* sandbox.h */
-	struct ns_id *given;     /* namespaces of the host that the sandbox was given */
+	struct ns_id *given;     /* namespaces of the host that its first container brings */
 	size_t n_given;
 	struct ns_id net_id; /* whose network the VM has; flag 0: nobody's yet */
 	size_t logged;       /* bytes of the guest's own warnings in our log */

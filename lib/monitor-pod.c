@@ -7,6 +7,7 @@
 #include "agent/protocol.h"
 #include "lib/monitor-internal.h"
 #include "lib/sandbox.h"
+#include "lib/vcrt.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -22,7 +23,14 @@ static void add_once(struct json *list, struct ns_id *seen, size_t *n, const str
 	json_add(list, ns_id_to_json(id));
 }
 
-/* All namespaces by which a container can be found to belong here. */
+static bool has_ended(const struct container *ct)
+{
+	return ct->is_leaving || str_eq(ct->record->oci->status, VCRT_STOPPED);
+}
+
+/* All namespaces by which a container can be found to belong here: those that are sure to be there,
+ * because a stand-in is in them, or (the network) we have them open. The number of one that is gone
+ * may be that of a stranger's. */
 static struct json *namespaces_of(const struct monitor *m)
 {
 	struct json *list = json_new_array();
@@ -37,7 +45,7 @@ static struct json *namespaces_of(const struct monitor *m)
 	if (m->net_id.flag)
 		add_once(list, seen, &n, &m->net_id);
 	for (const struct container *ct = m->containers; ct; ct = ct->next)
-		for (size_t i = 0; i < ct->n_ns; i++)
+		for (size_t i = 0; i < ct->n_ns && !has_ended(ct); i++)
 			add_once(list, seen, &n, &ct->ns[i].id);
 	return list;
 }
@@ -107,6 +115,8 @@ int pod_add_container(struct container *ct, const struct json *namespaces, struc
 		if (ns->id.flag == CLONE_NEWNET && !m->net_id.flag)
 			m->net_id = ns->id;
 	}
+	/* From now on its stand-in has what was given. */
+	m->n_given = 0;
 	pod_publish(m);
 	return 0;
 }

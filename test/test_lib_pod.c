@@ -1,6 +1,9 @@
 /* Several containers in one sandbox, through the public functions. */
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "lib/base/json.h"
 #include "test/test_lib_life.h"
 
 #define MANY 20
@@ -305,6 +308,73 @@ START_TEST(a_create_that_fails_leaves_the_others_alone)
 }
 END_TEST
 
+/* Does the card of the only sandbox name a namespace? */
+static bool card_has(const char *type, const char *path)
+{
+	int n;
+	struct vcrt_sandbox *s = sandbox(&n);
+	auto_free char *name = str_fmt("run/%s/sandbox.json", s[0].id), *card = scratch_read(name);
+	auto_json struct json *j = json_parse(card, strlen(card), false, NULL);
+	const struct json *list = json_get_array(j, "namespaces");
+	bool has = false;
+	struct stat st;
+
+	ck_assert_int_eq(n, 1);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert(list != NULL);
+	for (size_t i = 0; i < json_len(list); i++)
+		has |= str_eq(json_get_string(json_at(list, i), "type"), type) &&
+		       json_get_i64(json_at(list, i), "ino", 0) == (int64_t)st.st_ino;
+	vcrt_sandboxes_free(s, (size_t)n);
+	return has;
+}
+
+/* A file for a new IPC namespace, which nobody is in; seen by this process and its children. */
+static char *pin_ipc(void)
+{
+	char *file = scratch_path("pinned");
+
+	scratch_unshare_mounts();
+	scratch_file("pinned", "");
+	ck_assert_int_eq(unshare(CLONE_NEWIPC), 0);
+	ck_assert_int_eq(mount("/proc/self/ns/ipc", file, NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(unshare(CLONE_NEWIPC), 0);
+	return file;
+}
+
+/* Later the kernel may give their numbers to namespaces of somebody else. */
+START_TEST(a_sandbox_is_not_found_by_namespaces_of_what_has_ended)
+{
+	auto_free char *own = NULL, *pinned = pin_ipc();
+	auto_free char *kept = scratch_path("kept");
+	pid_t b, c;
+
+	remove_it(true);
+	use_namespace("", "ipc", pinned);
+	standin = created();
+	use_pod("b", &cri);
+	b = created();
+	own = str_fmt("/proc/%d/ns/ipc", (int)b);
+	scratch_file("kept", "");
+	ck_assert_int_eq(mount(own, kept, NULL, MS_BIND, NULL), 0);
+	use_pod("c", &cri);
+	c = created();
+	ck_assert(card_has("ipc", pinned));
+	ck_assert(card_has("ipc", kept));
+	ck_assert_int_eq(vcrt_container_kill(v, first, SIGKILL, false, &err), 0);
+	ck_assert_int_eq(wait_exit(standin), 137);
+	ck_assert(!card_has("ipc", pinned));
+	use("b", "");
+	ck_assert_int_eq(vcrt_container_kill(v, id, SIGKILL, false, &err), 0);
+	ck_assert_int_eq(wait_exit(b), 137);
+	ck_assert(!card_has("ipc", kept));
+	use("c", "");
+	assert_status(VCRT_CREATED, c);
+	ck_assert_int_eq(umount(pinned), 0);
+	ck_assert_int_eq(umount(kept), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("pod");
@@ -320,5 +390,6 @@ int main(void)
 	tcase_add_test(tc, with_the_monitor_all_end);
 	tcase_add_test(tc, many_containers_come_and_go);
 	tcase_add_test(tc, a_create_that_fails_leaves_the_others_alone);
+	tcase_add_test(tc, a_sandbox_is_not_found_by_namespaces_of_what_has_ended);
 	return scratch_run(tc);
 }
