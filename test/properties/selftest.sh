@@ -29,6 +29,6 @@ must_say 'process.cwd: no case shows' 'map(select(.at != ["process.cwd"]))' case
 must_say 'hostnames: the schema has no such property' '.[0].at += ["hostnames"]' cases.json
 must_say "has the verdict 'ignored'" '.[0].is = "ignored"' cases.json
 must_say 'linux.netDevices: README says nothing' '/linux.netDevices/d' README.md
-must_say 'linux.netDevices: refused in the cases, applied in README' \
-	'/linux.netDevices/s/refused/applied/' README.md
+must_say 'linux.personality.flags: refused in the cases, applied in README' \
+	'/linux.personality.flags/s/refused/applied/' README.md
 must_say 'must stand there once each' '/<!-- properties -->/d' README.md
