@@ -77,8 +77,11 @@
  *                  hugetlb?: [{size ("2MB"), current, failures}]}
  *             Numbers of the container's cgroup, all unsigned; without a "max" there is no limit.
  *             cpu and memory.stat are cpu.stat and memory.stat as the guest's kernel has them.
- *   network   {interfaces?: [INTERFACE], routes?: [ROUTE], neighbours?: [NEIGHBOUR]} -> {changes}
- *             What the network of the VM is to be, all of it; see below.
+ *   network   {container?, interfaces?: [INTERFACE], routes?: [ROUTE], neighbours?: [NEIGHBOUR]}
+ *                                                                                  -> {changes}
+ *             What the network of the VM is to be, all of it; see below. container: in a namespace
+ *             of that one, which is made if need be: before the container is, whose document then
+ *             has PROTOCOL_NAMESPACES/(itself)/network as its path.
  *   resolver  {to, from: stream numbers} -> {}
  *             The host has a resolver: serve its address in the VM. Once. These streams exist from
  *             the answer on, if it is no error. Datagrams of programs flow in from, the answers to

@@ -437,3 +437,46 @@ refused() { # MESSAGE
 	same_network c "$ID"
 	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
 }
+
+@test "network: who joins a virtual machine by a PID namespace has a network of its own, that others can join" {
+	usual_wire
+	setup_network
+	run_detached "$ID"
+	new_namespace c2
+	wire c2 eth0 p p2
+	inside c2 ip addr add 10.2.0.2/24 dev eth0
+	inside c2 ip route add default via 10.2.0.1
+	inside p ip addr add 10.2.0.1/24 dev p2
+	use_namespace c2
+	edit --arg p "/proc/$(pid_of shim "$ID")/ns/pid" '(.linux.namespaces[] | select(.type == "pid")).path = $p
+		| .linux.sysctl = {"net.ipv4.ip_default_ttl": "99"}'
+	run_detached "$ID-b"
+	[ "$(pid_of vmm "$ID")" = "$(pid_of vmm "$ID-b")" ]
+	wait_until 20 is_same_network c "$ID"
+	wait_until 20 is_same_network c2 "$ID-b"
+	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
+	vcrt exec "$ID-b" ping -c 1 -W 10 10.2.0.1
+	[ "$(vcrt exec "$ID-b" cat /proc/sys/net/ipv4/ip_default_ttl)" = 99 ]
+	[ "$(vcrt exec "$ID" cat /proc/sys/net/ipv4/ip_default_ttl)" != 99 ]
+
+	# Changes are followed; a second interface of the same name as there comes and goes.
+	inside c2 ip addr add 10.2.0.3/24 dev eth0
+	wire c2 eth1 p p3
+	wait_until 20 is_same_network c2 "$ID-b"
+
+	# A third one is in the network of the second, which outlives that.
+	edit --arg p "/proc/$(pid_of shim "$ID-b")/ns/net" '(.linux.namespaces[] | select(.type == "network")).path = $p
+		| (.linux.namespaces[] | select(.type == "pid")) |= del(.path) | del(.linux.sysctl)'
+	run_detached "$ID-c"
+	wait_until 20 is_same_network c2 "$ID-c"
+	vcrt delete --force "$ID-b"
+	vcrt exec "$ID-c" ping -c 1 -W 10 10.2.0.1
+	inside c2 ip addr del 10.2.0.3/24 dev eth0
+	wait_until 20 is_same_network c2 "$ID-c"
+	vcrt delete --force "$ID-c"
+	[ -z "$(inside c2 ip -o link | grep vc)" ]
+	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
+	is_same_network c "$ID"
+	vcrt delete --force "$ID"
+	[ -z "$(inside c ip -o link | grep vc)" ]
+}

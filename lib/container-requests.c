@@ -94,7 +94,7 @@ void container_start(struct container *ct, struct client *c)
 	else if (!str_eq(status, VCRT_CREATED))
 		client_failf(client_ref(c), EINVAL, "cannot start an already running container");
 	else
-		network_sync(ct->m, on_network, waiter_new(ct, c, NULL));
+		network_sync(pod_network(ct), on_network, waiter_new(ct, c, NULL));
 }
 
 static void on_exec_started(void *arg, const struct json *result, const struct error *err)

@@ -69,6 +69,7 @@ void container_free(struct container *ct)
 	while (ct->processes)
 		process_free(ct->processes);
 	loop_remove(&ct->kill_timer);
+	pod_end_network(ct);
 	share_remove(ct->key);
 	if (ct->creator)
 		ct->creator->creating = NULL;
@@ -159,8 +160,7 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 	if (pod_add_container(ct, json_get_array(msg->json, "namespaces"), err) < 0 ||
 	    record_merge(ct->record, state, err) < 0 || take_trees(ct, msg, err) < 0)
 		return -err->code;
-	if (netns >= 0 && (pod_has_network(ct) ? network_join(ct->m, netns, err)
-	                                       : network_check_alone(netns, err)) < 0)
+	if (netns >= 0 && pod_add_network(ct, netns, err) < 0)
 		return -err->code;
 	process_new(ct, PROCESS_INIT, c, msg);
 	return container_publish(ct, VCRT_CREATING, err);
@@ -312,7 +312,7 @@ static void on_network(void *arg, const struct error *err)
 void container_send_create(struct container *ct)
 {
 	ct->is_syncing = true;
-	network_sync(ct->m, on_network, reply_new(ct));
+	network_sync(pod_network(ct), on_network, reply_new(ct));
 }
 
 void container_committed(struct container *ct)

@@ -60,7 +60,8 @@ struct monitor {
 	struct client *clients;
 	struct container *containers;
 	struct call *calls;
-	struct network *network; /* NULL: none of the containers has one */
+	struct network *network; /* of the VM; NULL: none of the containers has one */
+	unsigned last_nic;       /* number of the last one that was plugged */
 	struct json *card;       /* sandbox.h */
 	struct ns_id *given;     /* namespaces of the host that its first container brings */
 	size_t n_given;
@@ -147,6 +148,8 @@ struct container {
 	struct json *request;      /* of "create", until it is sent to the guest */
 	struct container_ns *ns;   /* of its stand-in, as far as its document names them */
 	size_t n_ns;
+	struct network
+		*network; /* of a namespace of its own, in the guest, too; NULL: it has none */
 	struct client *creator; /* waits for the answer to "create" */
 	struct error why;       /* what it will be told: it is being taken back */
 	struct client *deleter; /* waits for the container to be gone */
@@ -209,8 +212,11 @@ bool pod_is_expecting(const struct monitor *m);
 void pod_publish(struct monitor *m);
 /* Take what namespaces_describe() says of a new one. -EEXIST: there is one with its id. */
 int pod_add_container(struct container *ct, const struct json *namespaces, struct error *err);
-/* Its network is that of the VM. */
-bool pod_has_network(const struct container *ct);
+/* Its network, which may be another container's, too. fd: of its network namespace. */
+int pod_add_network(struct container *ct, int fd, struct error *err);
+struct network *pod_network(const struct container *ct);
+/* It is gone: what it had of a network is the next one's, or freed. */
+void pod_end_network(struct container *ct);
 /* A namespace that it shares is just being made. */
 bool pod_must_wait(const struct container *ct);
 /* Its document with linux.namespaces as the guest is to have them, owned by the caller. */

@@ -6,6 +6,7 @@
 
 #include "agent/protocol.h"
 #include "lib/monitor-internal.h"
+#include "lib/network.h"
 #include "lib/sandbox.h"
 #include "lib/vcrt.h"
 #include "lib/base/json.h"
@@ -129,11 +130,54 @@ static const struct container_ns *find_ns(const struct container *ct, int flag)
 	return NULL;
 }
 
-bool pod_has_network(const struct container *ct)
+/* Another one in the same network namespace. with_network: whose it is, as far as we know. */
+static struct container *find_neighbour(const struct container *ct, bool with_network)
+{
+	const struct container_ns *own = find_ns(ct, CLONE_NEWNET);
+
+	for (struct container *other = ct->m->containers; own && other; other = other->next) {
+		const struct container_ns *ns = find_ns(other, CLONE_NEWNET);
+
+		if (other != ct && !other->is_leaving && ns && ns_id_is(&ns->id, &own->id) &&
+		    (other->network || !with_network))
+			return other;
+	}
+	return NULL;
+}
+
+static bool has_vm_network(const struct container *ct)
 {
 	const struct container_ns *ns = find_ns(ct, CLONE_NEWNET);
 
 	return ns && ns_id_is(&ns->id, &ct->m->net_id);
+}
+
+struct network *pod_network(const struct container *ct)
+{
+	const struct container *owner = ct->network ? ct : find_neighbour(ct, true);
+
+	return has_vm_network(ct) ? ct->m->network : owner ? owner->network : NULL;
+}
+
+int pod_add_network(struct container *ct, int fd, struct error *err)
+{
+	struct network **network = has_vm_network(ct) ? &ct->m->network : &ct->network;
+
+	if (pod_network(ct))
+		return 0;
+	*network = network_new(ct->m, fd, has_vm_network(ct) ? NULL : ct->id, err);
+	return *network ? 0 : -err->code;
+}
+
+void pod_end_network(struct container *ct)
+{
+	struct container *next = ct->network ? find_neighbour(ct, false) : NULL;
+
+	if (next) {
+		next->network = steal_ptr(&ct->network);
+		network_pass(next->network, next->id);
+	}
+	network_free(steal_ptr(&ct->network));
 }
 
 /* Another one that has it, or (is_sent, not is_in_guest) is about to. */
@@ -182,6 +226,9 @@ static int place(const struct container *ct, const struct json *entry, struct js
 		                 "linux.namespaces: the container whose PID namespace is to be "
 		                 "joined has ended");
 	copy = json_copy(entry);
+	/* Its own network was set up before it. */
+	if (!holder && ct->network && ns && ns->id.flag == CLONE_NEWNET)
+		holder = ct;
 	if (holder) {
 		path = str_fmt(PROTOCOL_NAMESPACES "/%s/%s", holder->id, type);
 		json_set(copy, "path", json_new_string(path));

@@ -37,6 +37,7 @@ struct asker {
  * before which the namespace is read again. */
 struct network {
 	struct monitor *m;
+	char *container; /* whose namespace of the guest it is, NULL: the VM's */
 	struct netns *ns;
 	struct dns *dns; /* as long as the agent is there */
 	struct nic *nics;
@@ -44,12 +45,12 @@ struct network {
 	struct asker *askers;    /* of the request under way, or of the one that begins */
 	struct asker *late;      /* of the next one */
 	struct error problem;    /* of the request under way: something cannot be had */
-	unsigned last_id;
 	bool is_watched;
 	bool is_busy;   /* a request is under way */
 	bool is_stale;  /* something has changed since */
 	bool is_unsure; /* the guest may have something else than the state */
 	bool may_retry; /* what was in the way of an interface may be gone */
+	bool is_over;   /* to be freed when the request is answered */
 };
 
 static void sync_now(struct network *n, bool is_asked);
@@ -104,7 +105,7 @@ static int add_nic(struct network *n, const struct net_link *link, struct error 
 	nic = xzalloc(sizeof(*nic));
 	nic->ep = ep;
 	note_link(nic, link);
-	snprintf(nic->id, sizeof(nic->id), "net%u", n->last_id++);
+	snprintf(nic->id, sizeof(nic->id), "net%u", n->m->last_nic++);
 	nic->next = n->nics;
 	n->nics = nic;
 	return 0;
@@ -227,6 +228,7 @@ static bool remove_nics(struct network *n, bool all)
 static struct json *make_request(const struct network *n)
 {
 	auto_free struct network_nic *nics = NULL;
+	struct json *request;
 	size_t count = 0;
 
 	for (const struct nic *nic = n->nics; nic; nic = nic->next) {
@@ -237,7 +239,9 @@ static struct json *make_request(const struct network *n)
 			                              .pci = nic->pci,
 			                              .mac = nic->ep->mac };
 	}
-	return network_request(n->state, nics, count);
+	request = network_request(n->state, nics, count);
+	json_set(request, "container", json_new_string(n->container));
+	return request;
 }
 
 static void finish(struct network *n)
@@ -266,6 +270,11 @@ static void on_applied(void *arg, const struct json *result, const struct error 
 {
 	struct network *n = arg;
 
+	if (n->is_over) {
+		n->is_busy = false;
+		network_free(n);
+		return;
+	}
 	if (!result) {
 		auto_error struct error copy = { 0 };
 
@@ -284,8 +293,9 @@ static void on_applied(void *arg, const struct json *result, const struct error 
 static void on_change(void *arg)
 {
 	struct network *n = arg;
+	const struct container *ct = n->container ? container_find(n->m, n->container) : NULL;
 
-	if (n->m->is_ending || !n->m->is_ready)
+	if (n->m->is_ending || !n->m->is_ready || (ct && ct->is_leaving))
 		return;
 	if (n->is_busy)
 		n->is_stale = true;
@@ -306,6 +316,8 @@ static int read_namespace(struct network *n, bool *is_changed, struct error *err
 	*is_changed = !net_state_equal(n->state, state);
 	net_state_free(n->state);
 	n->state = steal_ptr(&state);
+	if (n->container) /* the forwarder is in the VM's namespace */
+		return 0;
 	if (!n->dns)
 		n->dns = dns_new(n->m->loop, n->m->agent, n->ns);
 	dns_look(n->dns);
@@ -347,9 +359,8 @@ static void sync_now(struct network *n, bool is_asked)
 		finish(n);
 }
 
-void network_sync(struct monitor *m, network_fn fn, void *arg)
+void network_sync(struct network *n, network_fn fn, void *arg)
 {
-	struct network *n = m->network;
 	struct asker *asker, **at;
 
 	if (!n) {
@@ -378,48 +389,29 @@ static int prepare(struct network *n, struct error *err)
 	return error_move(err, &n->problem);
 }
 
-int network_join(struct monitor *m, int fd, struct error *err)
+struct network *network_new(struct monitor *m, int fd, const char *container, struct error *err)
 {
-	struct network *n;
+	struct network *n = xzalloc(sizeof(*n));
 
-	if (m->network) {
-		if (netns_is(m->network->ns, fd))
-			return 0;
-		return error_set(err, ENOTSUP,
-		                 "the sandbox has another network namespace already, and its "
-		                 "virtual machine only one network");
-	}
-	n = xzalloc(sizeof(*n));
 	n->m = m;
-	if (netns_open(fd, -1, &n->ns, err) < 0 || prepare(n, err) < 0) {
-		network_free(n);
-		return error_wrap(err, "network");
-	}
-	m->network = n;
-	return 0;
+	n->container = str_dup(container);
+	if (netns_open(fd, -1, &n->ns, err) == 0 && prepare(n, err) == 0)
+		return n;
+	network_free(n);
+	error_wrap(err, "network");
+	return NULL;
+}
+
+void network_pass(struct network *n, const char *container)
+{
+	free(n->container);
+	n->container = str_dup(container);
 }
 
 void network_stop(struct network *n)
 {
 	if (n)
 		dns_free(steal_ptr(&n->dns));
-}
-
-int network_check_alone(int fd, struct error *err)
-{
-	auto_net_state struct net_state *state = NULL;
-	struct netns *ns = NULL;
-
-	if (netns_open(fd, -1, &ns, err) == 0)
-		netns_scan(ns, &state, err);
-	netns_free(ns);
-	for (size_t i = 0; state && i < state->n_links; i++)
-		if (net_state_wants_endpoint(state, &state->links[i]))
-			return error_set(err, ENOTSUP,
-			                 "interface '%s': the virtual machine has the network of "
-			                 "another container, and no second one",
-			                 state->links[i].name);
-	return -err->code;
 }
 
 void network_free(struct network *n)
@@ -437,5 +429,12 @@ void network_free(struct network *n)
 			*at = asker->next;
 			free(asker);
 		}
+	n->ns = NULL;
+	n->state = NULL;
+	n->askers = n->late = NULL;
+	n->is_over = true;
+	if (n->is_busy && !n->m->is_ending) /* its answer is still to come */
+		return;
+	free(n->container);
 	free(n);
 }

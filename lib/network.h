@@ -12,24 +12,24 @@ struct net_state;
 struct netns;
 struct network;
 
-/* A container of the sandbox is in the network namespace behind fd, which stays the caller's. The
- * first one's is the sandbox's, the others must be in the same. What cannot become a NIC is refused
- * here already. 0, or -errno. */
-int network_join(struct monitor *m, int fd, struct error *err);
-/* A container that joins the VM has a network namespace of its own, in the guest, too: nothing can
- * be plugged there, so its interfaces are refused. */
-int network_check_alone(int fd, struct error *err);
+/* The network of the namespace behind fd, which stays the caller's. container: whose namespace of
+ * the guest it is for; NULL: the VM's. What cannot become a NIC is refused here already. Owned by
+ * the caller; NULL with err. */
+struct network *network_new(struct monitor *m, int fd, const char *container, struct error *err);
+/* Another container of the same namespace outlives that one. */
+void network_pass(struct network *n, const char *container);
 /* The namespace; NULL: no container has brought one yet. */
 struct netns *network_namespace(const struct network *n);
 
 /* Make the guest's network what the namespace has now, and call fn (perhaps at once) when it is, or
- * with an error. The agent must be there. Afterwards changes are followed. */
+ * with an error. The agent must be there. Afterwards changes are followed. n NULL: there is nothing
+ * to do. */
 typedef void (*network_fn)(void *arg, const struct error *err);
-void network_sync(struct monitor *m, network_fn fn, void *arg);
+void network_sync(struct network *n, network_fn fn, void *arg);
 
 /* The agent is about to be closed. NULL is fine, here and below. */
 void network_stop(struct network *n);
-/* The VM is gone: take away what was made in the namespace. */
+/* The VM, or the container, is gone: take away what was made in the namespace. */
 void network_free(struct network *n);
 
 /* ---- network-request.c ---- */

@@ -90,7 +90,7 @@ static int find_by_namespaces(const struct launch *l, const struct oci_spec *spe
 	return 0;
 }
 
-/* What belongs to nobody: a file may be given to the sandbox; but a VM has one network. */
+/* What belongs to nobody: a file may be given to the sandbox. */
 static int check_others(const struct oci_spec *spec, const struct sandbox *s, struct error *err)
 {
 	for (size_t i = 0; i < spec->linux_->n_namespaces; i++) {
@@ -102,11 +102,6 @@ static int check_others(const struct oci_spec *spec, const struct sandbox *s, st
 			continue;
 		if (s && ns_id_of(n->path, flag, &id) == 0 && ns_id_is_in(&id, s->ns, s->n_ns))
 			continue;
-		if (s && flag == CLONE_NEWNET)
-			return error_set(err, ENOTSUP,
-			                 "linux.namespaces: '%s' is not the network of sandbox "
-			                 "'%s', whose virtual machine the container joins",
-			                 n->path, s->id);
 		if (flag == CLONE_NEWPID || !namespace_is_pinned(n))
 			return namespace_refuse(n, err);
 	}

@@ -114,7 +114,8 @@ static void join(void)
 {
 	auto_error struct error err = { 0 };
 
-	ck_assert_msg(network_join(&m, box, &err) == 0, "%s", err.msg);
+	m.network = network_new(&m, box, NULL, &err);
+	ck_assert_msg(m.network != NULL, "%s", err.msg);
 }
 
 static void on_synced(void *arg, const struct error *err)
@@ -129,7 +130,7 @@ static void on_synced(void *arg, const struct error *err)
 static int ask(void)
 {
 	told = 0;
-	network_sync(&m, on_synced, &m);
+	network_sync(m.network, on_synced, &m);
 	return told;
 }
 
@@ -268,8 +269,8 @@ START_TEST(who_asks_during_a_request_waits_for_the_next_one)
 	join();
 	ck_assert_int_eq(ask(), 0);
 	box_run(box, "ip addr add 10.1.0.2/24 dev eth0");
-	network_sync(&m, on_synced, &m);
-	network_sync(&m, on_synced, &m);
+	network_sync(m.network, on_synced, &m);
+	network_sync(m.network, on_synced, &m);
 	answer(0);
 	ck_assert_int_eq(told, 1);
 	ck_assert_int_eq(requests, 2);
@@ -326,7 +327,7 @@ START_TEST(a_later_interface_that_no_vm_can_have_is_left_out)
 	answer(0);
 	assert_quiet(); /* the attempts do not lead to each other */
 	told = 0;
-	network_sync(&m, on_synced, &m);
+	network_sync(m.network, on_synced, &m);
 	if (reply)
 		answer(0);
 	ck_assert_int_eq(told, 1);
@@ -340,7 +341,8 @@ START_TEST(one_that_no_vm_can_have_is_refused_at_the_beginning)
 
 	make_link("eth0", MAC);
 	box_run(box, "ip link add br9 type bridge; ip link set br9 up");
-	ck_assert_int_eq(network_join(&m, box, &err), -EOPNOTSUPP);
+	m.network = network_new(&m, box, NULL, &err);
+	ck_assert_int_eq(err.code, EOPNOTSUPP);
 	ck_assert_str_eq(err.msg, "network: interface 'br9' is of kind 'bridge', which is not "
 	                          "supported");
 	ck_assert_ptr_null(m.network);
@@ -348,16 +350,36 @@ START_TEST(one_that_no_vm_can_have_is_refused_at_the_beginning)
 }
 END_TEST
 
-START_TEST(a_sandbox_has_one_network_namespace)
+START_TEST(that_of_a_container_is_asked_for_in_its_name)
 {
 	auto_error struct error err = { 0 };
 
-	join();
-	join();
+	make_link("eth0", MAC);
+	m.network = network_new(&m, box, "one", &err);
+	ck_assert_msg(m.network != NULL, "%s", err.msg);
 	ck_assert(netns_is(network_namespace(m.network), box));
-	ck_assert_int_eq(network_join(&m, outside, &err), -ENOTSUP);
-	ck_assert_str_eq(err.msg, "the sandbox has another network namespace already, and its "
-	                          "virtual machine only one network");
+	ck_assert_int_eq(ask(), 0);
+	ck_assert_str_eq(json_get_string(request, "container"), "one");
+	answer(0);
+	network_pass(m.network, "two");
+	box_run(box, "ip addr add 10.1.0.2/24 dev eth0");
+	ck_assert_int_eq(ask(), 0);
+	ck_assert_str_eq(json_get_string(request, "container"), "two");
+	answer(0);
+}
+END_TEST
+
+START_TEST(one_that_ends_during_a_request_is_forgotten_with_the_answer)
+{
+	make_link("eth0", MAC);
+	join();
+	ck_assert_int_eq(ask(), 0);
+	network_stop(m.network);
+	network_free(m.network);
+	m.network = NULL;
+	ck_assert(!has_taps());
+	answer(0);
+	ck_assert_int_eq(told, 0);
 }
 END_TEST
 
@@ -402,7 +424,8 @@ int main(void)
 	tcase_add_test(tc, a_nic_that_cannot_be_plugged_is_told_and_tried_again_when_somebody_asks);
 	tcase_add_test(tc, a_later_interface_that_no_vm_can_have_is_left_out);
 	tcase_add_test(tc, one_that_no_vm_can_have_is_refused_at_the_beginning);
-	tcase_add_test(tc, a_sandbox_has_one_network_namespace);
+	tcase_add_test(tc, that_of_a_container_is_asked_for_in_its_name);
+	tcase_add_test(tc, one_that_ends_during_a_request_is_forgotten_with_the_answer);
 	tcase_add_test(tc, the_end_leaves_the_interfaces_as_they_were);
 	tcase_add_test(tc, routes_that_no_guest_can_have_are_left_out);
 	return scratch_run(tc);

@@ -151,8 +151,7 @@ static int container_prepare(struct container *ct, struct error *err)
 		return -err->code;
 	devices_leave_out(ct->spec);
 	if (shm_use(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
-	    namespaces_plan(&ct->ns, ct->guest, x, err) < 0 ||
-	    sysctl_apply(x->sysctl, x->n_sysctl, false, err) < 0)
+	    namespaces_plan(&ct->ns, ct->guest, x, err) < 0 || sysctl_apply(ct, false, err) < 0)
 		return -err->code;
 	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
 	                                             : str_fmt("/%s", ct->id);

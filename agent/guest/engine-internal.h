@@ -19,6 +19,7 @@ struct loop_source;
 struct network;
 struct network_change;
 struct notify;
+struct own_network;
 struct oci_capabilities;
 struct oci_device_cgroup;
 struct oci_id_mapping;
@@ -39,6 +40,7 @@ struct guest {
 	struct container *containers;
 	struct network *network;               /* what the host asked for last; NULL: nothing yet */
 	struct network_change *network_change; /* the one under way */
+	struct own_network *own_networks;      /* of containers */
 };
 
 /* A process that the agent started and will reap. */
@@ -94,6 +96,9 @@ struct container {
 };
 
 void guest_network_done(struct guest *g); /* frees what it has of it */
+/* The network namespace that the host had set up for a container, -1: none; not the caller's. */
+int network_of_container(struct guest *g, const char *container);
+void network_forget_container(struct guest *g, const char *container);
 
 struct container *container_find(struct guest *g, const char *id);
 struct process *process_find(struct container *ct, const char *name);
@@ -181,12 +186,14 @@ int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, st
 
 /* namespaces.c */
 /* ns: what linux.namespaces asks for; joined ones are those of other containers of g. */
-int namespaces_plan(struct ns_plan *ns, const struct guest *g, const struct oci_linux *linux_,
+int namespaces_plan(struct ns_plan *ns, struct guest *g, const struct oci_linux *linux_,
                     struct error *err);
 void namespaces_done(struct ns_plan *ns);
 /* Keep what others may join, also when its processes have ended. pid: the container's own. */
 void namespaces_keep(struct container *ct, pid_t pid);
 void namespaces_forget(struct container *ct);
+/* What it keeps, -1: nothing of that type; not the caller's. */
+int namespaces_shared(const struct guest *g, const char *container, int flag);
 unsigned namespaces_of_clone(const struct ns_plan *ns);                   /* flags for clone3 */
 int namespaces_join(const struct ns_plan *ns, struct error *err);         /* child */
 int namespaces_enter_late(const struct container *ct, struct error *err); /* child: cgroup, time */
@@ -275,7 +282,7 @@ int console_open(struct launch *l, bool on_dev_console, struct error *err);
 /* sysctl.c. namespaced: only those that belong to a namespace of the container, set by the child in
  * it (with the agent's /proc still visible); else only the others, which are the VM's and set by
  * the parent. */
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool namespaced, struct error *err);
+int sysctl_apply(const struct container *ct, bool namespaced, struct error *err);
 char *sysctl_path(const char *key);
 
 /* hooks.c, child */

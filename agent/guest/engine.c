@@ -114,6 +114,7 @@ void container_free(struct container *ct)
 	close_fd(&ct->oom_fd);
 	namespaces_done(&ct->ns);
 	namespaces_forget(ct);
+	network_forget_container(ct->guest, ct->id);
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
 	notify_free(ct->notify);

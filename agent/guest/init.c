@@ -46,8 +46,6 @@ static int set_names(const struct oci_spec *spec, struct error *err)
 
 static int init_namespaces(struct launch *l, struct error *err)
 {
-	const struct oci_linux *x = l->spec->linux_;
-
 	if (namespaces_join(&l->ct->ns, err) < 0 || keyring_join(l->ct, err) < 0)
 		return -err->code;
 	if ((l->clone_flags & CLONE_NEWNET) && network_loopback_up(err) < 0)
@@ -56,7 +54,7 @@ static int init_namespaces(struct launch *l, struct error *err)
 		return error_sys(err, "start a session");
 	if (set_names(l->spec, err) < 0)
 		return -err->code;
-	return sysctl_apply(x->sysctl, x->n_sysctl, true, err);
+	return sysctl_apply(l->ct, true, err);
 }
 
 static int init_filesystem(struct launch *l, struct mount_state *ms, struct error *err)

@@ -31,28 +31,40 @@ static const struct {
 	{ CLONE_NEWPID, "pid" },
 };
 
+int namespaces_shared(const struct guest *g, const char *container, int flag)
+{
+	const struct container *ct = g->containers;
+
+	while (ct && !str_eq(ct->id, container))
+		ct = ct->next;
+	for (size_t i = 0; ct && i < NS_SHARED; i++)
+		if (shared[i].flag == flag)
+			return ct->shared[i];
+	return -1;
+}
+
 /* The descriptor of what PROTOCOL_NAMESPACES/CONTAINER/TYPE names, kept by that container. */
-static int find_shared(const struct guest *g, const struct oci_namespace *n, int flag,
-                       struct error *err)
+static int find_shared(struct guest *g, const struct oci_namespace *n, int flag, struct error *err)
 {
 	const char *rest = str_starts(n->path, PROTOCOL_NAMESPACES "/")
 	                           ? n->path + strlen(PROTOCOL_NAMESPACES "/")
 	                           : "";
 	const char *slash = strchr(rest, '/');
 	auto_free char *id = slash ? str_ndup(rest, (size_t)(slash - rest)) : NULL;
-	const struct container *ct = g->containers;
+	int fd = -1;
 
-	while (id && ct && !str_eq(ct->id, id))
-		ct = ct->next;
-	for (size_t i = 0; id && ct && str_eq(slash + 1, n->type) && i < NS_SHARED; i++)
-		if (shared[i].flag == flag && ct->shared[i] >= 0)
-			return ct->shared[i];
+	if (id && str_eq(slash + 1, n->type))
+		fd = namespaces_shared(g, id, flag);
+	if (fd < 0 && id && str_eq(slash + 1, n->type) && flag == CLONE_NEWNET)
+		fd = network_of_container(g, id);
+	if (fd >= 0)
+		return fd;
 	return error_set(err, ENOENT, "linux.namespaces: '%s' is no %s namespace of a container",
 	                 n->path, n->type);
 }
 
-static int plan_join(struct ns_plan *ns, const struct guest *g, const struct oci_namespace *n,
-                     int flag, struct error *err)
+static int plan_join(struct ns_plan *ns, struct guest *g, const struct oci_namespace *n, int flag,
+                     struct error *err)
 {
 	int fd = find_shared(g, n, flag, err);
 
@@ -69,7 +81,7 @@ static int plan_join(struct ns_plan *ns, const struct guest *g, const struct oci
 	return 0;
 }
 
-int namespaces_plan(struct ns_plan *ns, const struct guest *g, const struct oci_linux *linux_,
+int namespaces_plan(struct ns_plan *ns, struct guest *g, const struct oci_linux *linux_,
                     struct error *err)
 {
 	for (size_t i = 0; linux_ && i < linux_->n_namespaces; i++) {

@@ -40,7 +40,8 @@ struct net_address {
 
 struct net_link {
 	char name[IFNAMSIZ];
-	char *pci;
+	char *pci;     /* its slot; NULL: it is known by its MAC address */
+	char *outside; /* its slot, while it may be in the agent's network namespace */
 	struct net_mac mac, nic;
 	uint32_t mtu;   /* 0: as it is */
 	unsigned flags; /* IFF_* */
@@ -80,6 +81,8 @@ struct network {
 /* A change under way. */
 struct net_run {
 	struct netlink netlink;
+	struct netlink outside; /* in the agent's network namespace, when that is another one */
+	int netns;              /* then: the one that is changed */
 	struct network *wish, *former;
 	unsigned changes; /* requests to the kernel that change something */
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define WISHED_FLAGS (IFF_UP | IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST)
 #define IPV6_CONF "/proc/sys/net/ipv6/conf"
 #define CARRIER_MS 200
+#define LOOK_MS 10           /* between looks at another namespace, of which nobody tells */
 #define HAS_CARRIER 0x10000u /* IFF_LOWER_UP of <linux/if.h>, which <net/if.h> rules out */
 
 /* An interface as it is. */
@@ -188,6 +190,34 @@ static int refuse_missing(const struct net_link *l, unsigned wait_ms, struct err
 	                 l->pci ? l->pci : net_mac_text(&l->nic, mac), wait_ms);
 }
 
+/* Devices come into the agent's network namespace first. Under the name there that of another one
+ * may be taken here: it gets one that nobody has. */
+static int bring(struct net_run *run, const struct net_link *l, struct error *err)
+{
+	auto_(presents_done) struct presents p = { 0 };
+	struct netlink_request r;
+	char name[IFNAMSIZ];
+
+	if (list_presents(&run->outside, &p, err) < 0)
+		return -err->code;
+	for (size_t i = 0; l->outside && i < p.n; i++) {
+		struct ifinfomsg body = { .ifi_index = p.list[i].index };
+		int ret;
+
+		if (!is_in_slot(&p.list[i], l->outside))
+			continue;
+		snprintf(name, sizeof(name), "vcrt%d", p.list[i].index);
+		netlink_begin(&r, RTM_NEWLINK, 0, &body, sizeof(body));
+		netlink_add_u32(&r, IFLA_NET_NS_FD, (uint32_t)run->netns);
+		netlink_add(&r, IFLA_IFNAME, name, strlen(name) + 1);
+		ret = netlink_do(&run->outside, &r);
+		if (ret < 0)
+			return error_set(err, -ret, "network: move the device of '%s': %s", l->name,
+			                 strerror(-ret));
+	}
+	return 0;
+}
+
 /* Tells of new interfaces, so that nothing that comes after the first look is missed. */
 static int wait_for(struct net_run *run, struct presents *p, unsigned wait_ms, struct error *err)
 {
@@ -209,7 +239,9 @@ static int wait_for(struct net_run *run, struct presents *p, unsigned wait_ms, s
 			return 0;
 		if (now >= deadline)
 			return refuse_missing(missing, wait_ms, err);
-		if (poll(&ready, 1, (int)(deadline - now)) > 0)
+		if (run->outside.fd >= 0 && bring(run, missing, err) < 0)
+			return -err->code;
+		if (poll(&ready, 1, run->outside.fd >= 0 ? LOOK_MS : (int)(deadline - now)) > 0)
 			(void)read(news, sink, sizeof(sink)); /* only that something came counts */
 	}
 }

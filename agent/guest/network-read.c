@@ -285,6 +285,7 @@ void network_free(struct network *n)
 
 		for (size_t i = 0; i < n->n_links; i++) {
 			free(n->links[i].pci);
+			free(n->links[i].outside);
 			free(n->links[i].addresses);
 		}
 		free(n->links);

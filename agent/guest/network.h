@@ -16,6 +16,10 @@ void network_free(struct network *n); /* NULL is fine; all that it is linked wit
  * many changes were made, or -errno: then something of either may be there. */
 int network_apply(struct network *wish, struct network *former, unsigned wait_ms,
                   struct error *err);
+/* The same for the network namespace netns, which becomes that of the calling process: devices that
+ * are still in the one before are moved there. */
+int network_apply_in(int netns, struct network *wish, struct network *former, unsigned wait_ms,
+                     struct error *err);
 
 /* Bring up the loopback interface of the calling process. */
 int network_loopback_up(struct error *err);

@@ -1,5 +1,6 @@
 /* linux.sysctl. */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "agent/guest/engine-internal.h"
@@ -25,9 +26,9 @@ char *sysctl_path(const char *key)
 	return str_fmt("/proc/sys/%s", name);
 }
 
-/* Of a namespace that a container may have of its own: ipc_namespaces(7), uts_namespaces(7). The
- * network's is the VM's. */
-static bool is_namespaced(const char *path)
+/* Of a namespace that a container has for its own: ipc_namespaces(7), uts_namespaces(7). Most have
+ * the VM's network. */
+static bool is_namespaced(const char *path, const struct ns_plan *ns)
 {
 	static const char *const prefixes[] = {
 		"/proc/sys/kernel/msg", "/proc/sys/kernel/sem",
@@ -38,17 +39,19 @@ static bool is_namespaced(const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
 		if (str_starts(path, prefixes[i]))
 			return true;
-	return false;
+	return ((ns->create | ns->join) & CLONE_NEWNET) && str_starts(path, "/proc/sys/net/");
 }
 
-int sysctl_apply(const struct oci_pair *sysctl, size_t n, bool namespaced, struct error *err)
+int sysctl_apply(const struct container *ct, bool namespaced, struct error *err)
 {
-	for (size_t i = 0; i < n; i++) {
+	const struct oci_pair *sysctl = ct->spec->linux_->sysctl;
+
+	for (size_t i = 0; i < ct->spec->linux_->n_sysctl; i++) {
 		auto_free char *path = sysctl_path(sysctl[i].key);
 
 		if (!path)
 			return error_set(err, EINVAL, "linux.sysctl: bad name '%s'", sysctl[i].key);
-		if (is_namespaced(path) != namespaced)
+		if (is_namespaced(path, &ct->ns) != namespaced)
 			continue;
 		if (!fs_exists(path))
 			return error_set(err, ENOTSUP, "linux.sysctl: the guest kernel has no '%s'",
