@@ -393,8 +393,11 @@ static void end_execs(struct container *ct)
 void container_ended(struct container *ct, int code)
 {
 	bool last = ct->m->is_ending || is_last(ct->m, ct);
-	struct json *j = json_new_object();
+	struct json *j;
 
+	if (ct->is_leaving) /* it is being taken back already */
+		return;
+	j = json_new_object();
 	ct->record->exit_code = code;
 	loop_remove(&ct->kill_timer);
 	/* Stand-ins of exec'd processes end first: clients wait for them before they believe that
