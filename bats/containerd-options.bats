@@ -106,7 +106,7 @@ teardown_file() {
 
 	# The guests share the host's processors, so each may take its time.
 	CLIENT_LIMIT=300
-	configure boot_timeout 240 request_timeout 120 memory 256
+	configure boot_timeout 240 request_timeout 120 memory 512
 	for i in {0..9}; do
 		CGROUP=c$i background run_in "$V2" --rm "$IMAGE" "c$i" sh -c "echo $i; exit $i" >"out.$i"
 		pids+=("$!")

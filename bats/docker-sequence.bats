@@ -10,7 +10,7 @@ NETWORK=bridge
 
 setup_file() {
 	docker_setup_file
-	configure memory 256
+	configure memory 512
 }
 
 teardown_file() {
