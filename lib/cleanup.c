@@ -2,19 +2,24 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/cgroup.h"
 #include "lib/sandbox.h"
+#include "lib/vcrt.h"
 #include "lib/verbs.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
+#include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define KILL_TIMEOUT 5000   /* ms for a process to be gone after SIGKILL */
-#define CGROUP_TIMEOUT 2000 /* ms for the kernel to empty a cgroup */
+#define KILL_TIMEOUT 5000    /* ms for a process to be gone after SIGKILL */
+#define CGROUP_TIMEOUT 2000  /* ms for the kernel to empty a cgroup */
+#define COMING_TIMEOUT 10000 /* ms for who joins a sandbox to have a cgroup */
+#define COMING_POLL_NS 10000000
 
 static int end_process(const struct proc_ref *p, const char *what, struct error *err)
 {
@@ -45,24 +50,37 @@ static struct record *load_member(const char *dir)
 	return slash ? record_load(root, slash + 1, NULL, &none) : NULL;
 }
 
+static bool has_cgroup(const struct record *r)
+{
+	bool has = r->cgroup_dirs && *r->cgroup_dirs;
+
+	for (char **dir = r->cgroup_dirs; dir && *dir; dir++)
+		has = has && fs_exists(*dir);
+	return has;
+}
+
 /* The VM goes on for others: where one of them is, which has room for it, as long as ours must not
- * be left there. Most likely of one that lives. */
+ * be left there. Most likely of one that lives. -EAGAIN: one that joins has no cgroup yet. */
 static int charge_another(const struct record *r, struct error *err)
 {
 	auto_strv char **members = sandbox_members(r->sandbox_dir);
 	auto_record struct record *to = NULL;
+	bool is_coming = false;
 
 	for (char **dir = members; *dir; dir++) {
 		struct record *other = load_member(*dir);
 
-		if (other && other->cgroup_dirs &&
+		is_coming |= other && str_eq(record_status(other), VCRT_CREATING);
+		if (other && has_cgroup(other) &&
 		    (!to || (!proc_ref_is_alive(&to->shim) && proc_ref_is_alive(&other->shim)))) {
 			record_free(to);
 			to = steal_ptr(&other);
 		}
 		record_free(other);
 	}
-	return to ? cgroup_move(r->cgroup_dirs, to->cgroup_dirs, err) : 0;
+	if (to)
+		return cgroup_move(r->cgroup_dirs, to->cgroup_dirs, err);
+	return is_coming ? -EAGAIN : 0;
 }
 
 /* The monitor's death takes VMM and file server with it; that they are listed as well covers a
@@ -86,20 +104,28 @@ bool cleanup_is_shared(const struct record *r)
 	return members && strv_len(members) > 1;
 }
 
-/* Whether the container was the last one. */
+/* Whether the container was the last one. Who is on the way needs the lock, too, to go back. */
 static int leave_sandbox(struct vcrt *v, struct record *r, bool *last, struct error *err)
 {
 	auto_free char *runtime_dir = str_dup(r->sandbox_dir);
-	auto_close int lock = -1;
+	uint64_t end = loop_now_ms() + COMING_TIMEOUT;
 
 	*strrchr(runtime_dir, '/') = '\0';
-	lock = sandbox_lock(runtime_dir, err);
-	if (lock < 0)
-		return lock;
-	*last = sandbox_remove_member(r->sandbox_dir, v->root, r->oci->id);
-	if (*last || !proc_ref_is_alive(&r->monitor))
-		return 0;
-	return charge_another(r, err);
+	for (;;) {
+		auto_close int lock = sandbox_lock(runtime_dir, err);
+		int n;
+
+		if (lock < 0)
+			return lock;
+		*last = sandbox_remove_member(r->sandbox_dir, v->root, r->oci->id);
+		if (*last || !proc_ref_is_alive(&r->monitor))
+			return 0;
+		n = charge_another(r, err);
+		if (n != -EAGAIN || loop_now_ms() >= end)
+			return -err->code;
+		close_fd(&lock);
+		nanosleep(&(struct timespec){ .tv_nsec = COMING_POLL_NS }, NULL);
+	}
 }
 
 int cleanup_sandbox(struct vcrt *v, struct record *r, struct error *err)

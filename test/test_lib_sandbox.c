@@ -2,15 +2,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/sandbox.h"
+#include "lib/verbs.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
+#include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "test/scratch.h"
 
@@ -131,6 +135,78 @@ START_TEST(a_directory_that_others_can_write_to_is_not_used)
 }
 END_TEST
 
+/* ---- leaving ---- */
+
+/* The record of one that is a member. In place of cgroups it has directories with a list. */
+static struct record *make_member(const char *id, const char *cgroup)
+{
+	struct record *r = record_new(id, "/");
+	auto_close int fd = -1;
+
+	r->sandbox_dir = str_dup(dir);
+	r->monitor = r->shim = proc_ref_of(getpid());
+	if (cgroup)
+		strv_take(&r->cgroup_dirs, scratch_path(cgroup));
+	fd = record_make(root, r, &err);
+	ck_assert_msg(fd >= 0, "%s", err.msg);
+	add(id);
+	return r;
+}
+
+/* In a process of its own, when "a" has left: "b" gets its cgroup. */
+static void get_cgroup_later(struct record *b)
+{
+	auto_free char *path = str_fmt("%s/b", root);
+	auto_free char *made = scratch_path("made"), *new = scratch_path("new");
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < 1000 && members() > 1; i++)
+		usleep(10000);
+	strv_push(&b->cgroup_dirs, new);
+	record_journal(fd, b, &err);
+	/* It is known before it is there. */
+	usleep(50000);
+	scratch_file("made/cgroup.procs", "");
+	_exit(rename(made, new) < 0 || err.code);
+}
+
+START_TEST(who_leaves_waits_until_the_vm_can_be_charged_to_who_comes)
+{
+	auto_record struct record *a = make_member("a", "old");
+	auto_record struct record *b = make_member("b", NULL);
+	struct vcrt v = { .root = root };
+	int status;
+	pid_t pid;
+
+	scratch_file("old/cgroup.procs", "4711\n");
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		get_cgroup_later(b);
+	ck_assert_msg(cleanup_sandbox(&v, a, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	scratch_expect("new/cgroup.procs", "4711");
+	ck_assert(fs_exists(dir));
+}
+END_TEST
+
+START_TEST(who_leaves_does_not_wait_for_a_create_that_was_killed)
+{
+	auto_record struct record *a = make_member("a", "old");
+	auto_record struct record *b = make_member("b", NULL);
+	auto_free char *path = str_fmt("%s/b", root);
+	uint64_t begun = loop_now_ms();
+	struct vcrt v = { .root = root };
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	b->creator.start++;
+	ck_assert_int_eq(record_journal(fd, b, &err), 0);
+	ck_assert_msg(cleanup_sandbox(&v, a, &err) == 0, "%s", err.msg);
+	ck_assert_uint_lt(loop_now_ms() - begun, 9000);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("sandbox");
@@ -140,5 +216,8 @@ int main(void)
 	tcase_add_test(tc, a_member_whose_state_was_removed_by_hand_counts_no_more);
 	tcase_add_test(tc, a_sandbox_is_found_by_its_namespaces_whatever_its_name);
 	tcase_add_test(tc, a_directory_that_others_can_write_to_is_not_used);
+	tcase_add_test(tc, who_leaves_waits_until_the_vm_can_be_charged_to_who_comes);
+	tcase_add_test(tc, who_leaves_does_not_wait_for_a_create_that_was_killed);
+	tcase_set_timeout(tc, 60);
 	return scratch_run(tc);
 }
