@@ -474,9 +474,9 @@ refused() { # MESSAGE
 	inside c2 ip addr del 10.2.0.3/24 dev eth0
 	wait_until 20 is_same_network c2 "$ID-c"
 	vcrt delete --force "$ID-c"
-	[ -z "$(inside c2 ip -o link | grep vc)" ]
+	run ! grep -q vc <(inside c2 ip -o link)
 	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
 	is_same_network c "$ID"
 	vcrt delete --force "$ID"
-	[ -z "$(inside c ip -o link | grep vc)" ]
+	run ! grep -q vc <(inside c ip -o link)
 }
