@@ -106,7 +106,7 @@ void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn f
 void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned more_seconds,
                   vm_reply_fn fn, void *arg);
 #define VM_LAUNCH_SECONDS                                                                          \
-	60 /* the guest's limit for making a process or a network, and for ending a container */
+	180 /* the guest's limit for making a process or a network, and for ending a container */
 /* A container goes on after a pause: what was asked about it has all of its time again. */
 void vm_rearm_calls(struct monitor *m, const char *container);
 /* The VM is gone or to be given up: everything ends with the reason. */

@@ -18,7 +18,7 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define SETUP_MS 30000   /* a launch that hangs (a dead share) must not hang the agent */
+#define SETUP_MS 120000  /* a launch that hangs (a dead share) must not hang the agent */
 #define MOUNT_MS 50      /* more for each mount */
 #define HOOK_MS 3600000  /* for hooks that have no timeout of their own, or a longer one */
 #define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */

@@ -14,8 +14,8 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
-#define WAIT_MS 40000  /* for a device that was plugged, in a VM that gets little time */
-#define LIMIT_MS 80000 /* for all of it */
+#define WAIT_MS 40000   /* for a device that was plugged, in a VM that gets little time */
+#define LIMIT_MS 200000 /* for all of it */
 /* Networks of which something may be left, because the change to the next one failed. */
 #define MAX_FORMER 16
 
