@@ -138,6 +138,9 @@ int verb_template_create(struct vcrt *v, char **key, struct error *err)
 		template_abort(&b);
 	else
 		template_commit(&b, hello, c->template_max_mib, err);
+	/* By itself vcrt does not try it again for each container. */
+	if (err->code && str_eq(c->template, CONFIG_TEMPLATE_AUTO))
+		template_note_failure(c->template_dir, identity);
 	if (err->code)
 		return error_wrap(err, "create a template");
 	*key = steal_ptr(&made);
@@ -187,8 +190,7 @@ void template_create_in_background(const struct vcrt *v, const struct config *c)
 	if (!str_eq(c->template, CONFIG_TEMPLATE_AUTO) || c->debug || !fs_exists(c->vmm_preload))
 		return;
 	identity = vm_identity(c, false, &err);
-	/* One that was set aside would fail again. */
-	if (identity && !template_exists(c->template_dir, identity) &&
+	if (identity && template_is_wanted(c->template_dir, identity) &&
 	    spawn_builder(v, c, &err) == 0)
 		log_debug("a template is made");
 	if (err.code)

@@ -17,6 +17,7 @@
 #include "lib/base/str.h"
 
 #define BUILD_PREFIX "@"
+#define RETRY_SECONDS 600 /* what could not be made is tried again after that */
 
 /* ---- looking ---- */
 
@@ -189,6 +190,13 @@ static int make_room(const char *store, const char *kept, uint64_t max, struct e
 
 /* ---- making ---- */
 
+static char *build_dir(const char *store, const char *identity)
+{
+	auto_free char *key = template_key(identity);
+
+	return str_fmt("%s/" BUILD_PREFIX "%s", store, key);
+}
+
 static void build_done(struct template_build *b)
 {
 	close_fd(&b->state);
@@ -200,14 +208,27 @@ static void build_done(struct template_build *b)
 	auto_freep(&b->memory);
 }
 
+static int empty_build(struct template_build *b, struct error *err)
+{
+	auto_strv char **names = names_in(b->dir, err);
+
+	for (char **name = names; name && *name; name++)
+		fs_remove_tree_at(b->dirfd, *name, err);
+	return -err->code;
+}
+
 /* The directory, empty and locked. */
 static int open_build(struct template_build *b, struct error *err)
 {
-	auto_strv char **names = NULL;
-	auto_close int memory = -1;
+	auto_close int memory = -1, store = -1;
 	bool is_new;
 
 	if (fs_mkdir_p(b->store, 0700, err) < 0)
+		return -err->code;
+	store = open(b->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store < 0)
+		return error_sys(err, "open the templates in '%s'", b->store);
+	if (fs_check_private(store, b->store, err) < 0)
 		return -err->code;
 	is_new = mkdir(b->dir, 0700) == 0;
 	if (!is_new && errno != EEXIST)
@@ -215,10 +236,7 @@ static int open_build(struct template_build *b, struct error *err)
 	b->dirfd = lock_build(b->dir, err);
 	if (b->dirfd < 0)
 		return b->dirfd;
-	names = is_new ? NULL : names_in(b->dir, err);
-	for (char **name = names; name && *name; name++)
-		fs_remove_tree_at(b->dirfd, *name, err);
-	if (err->code)
+	if (!is_new && empty_build(b, err) < 0)
 		return error_wrap(err, "remove what a builder has left");
 	b->state = openat(b->dirfd, "state", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	memory = openat(b->dirfd, "memory", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -236,7 +254,7 @@ int template_begin(struct template_build *b, const char *store, const char *iden
 	b->store = str_dup(store);
 	b->identity = str_dup(identity);
 	b->key = template_key(identity);
-	b->dir = str_fmt("%s/" BUILD_PREFIX "%s", store, b->key);
+	b->dir = build_dir(store, identity);
 	b->memory = str_fmt("%s/memory", b->dir);
 	whole = str_fmt("%s/%s", store, b->key);
 	if (open_build(b, err) == 0 && fs_exists(whole)) {
@@ -297,4 +315,33 @@ void template_abort(struct template_build *b)
 	if (b->dirfd >= 0 && remove_dir(b->store, strrchr(b->dir, '/') + 1, &err) < 0)
 		log_warn("remove a template that was not finished: %s, ignoring", err.msg);
 	build_done(b);
+}
+
+void template_note_failure(const char *store, const char *identity)
+{
+	auto_free char *dir = build_dir(store, identity);
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		log_warn("note that a template cannot be made, in '%s': %s, ignoring", dir,
+		         strerror(errno));
+}
+
+/* Then the directory is empty; a builder that was killed leaves more. */
+static bool has_just_failed(const char *dir)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **names = names_in(dir, &err);
+	struct stat st;
+
+	return !err.code && !names && stat(dir, &st) == 0 &&
+	       time(NULL) - st.st_mtime < RETRY_SECONDS;
+}
+
+bool template_is_wanted(const char *store, const char *identity)
+{
+	auto_free char *key = template_key(identity);
+	auto_free char *whole = str_fmt("%s/%s", store, key);
+	auto_free char *build = build_dir(store, identity);
+
+	return !fs_exists(whole) && !has_just_failed(build);
 }

@@ -139,7 +139,8 @@ int template_load(const char *store, const char *key, struct template *t, struct
 	t->dirfd = open(t->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (t->dirfd < 0)
 		error_sys(err, "open the template '%s'", t->dir);
-	else if (fs_read_at(t->dirfd, TEMPLATE_FILE, MAX_FILE, &text, &len, err) == 0)
+	else if (fs_check_private(t->dirfd, t->dir, err) == 0 &&
+	         fs_read_at(t->dirfd, TEMPLATE_FILE, MAX_FILE, &text, &len, err) == 0)
 		j = json_parse(text, len, false, err);
 	if (j && fstatat(t->dirfd, TEMPLATE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		t->identity = str_dup(json_get_string(j, "identity"));
@@ -175,14 +176,6 @@ struct template *template_find(const char *store, const char *identity)
 	if (utimensat(t->dirfd, TEMPLATE_FILE, NULL, AT_SYMLINK_NOFOLLOW) < 0)
 		log_debug("note the use of '%s': %s", t->dir, strerror(errno));
 	return t;
-}
-
-bool template_exists(const char *store, const char *identity)
-{
-	auto_free char *key = template_key(identity);
-	auto_free char *dir = str_fmt("%s/%s", store, key);
-
-	return fs_exists(dir);
 }
 
 char *template_memory(const struct template *t)

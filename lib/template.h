@@ -5,9 +5,10 @@
  *   KEY/state          the rest of the VM
  *   KEY/template.json  identity, hello of the agent, when it was made; its time of change is that
  *                      of the last use
- *   @KEY/              one that is being made, locked by its builder
+ *   @KEY/              one that is being made, locked by its builder; empty: it could not be made
  *
- * KEY is a hash of the identity, which is compared in full before use. */
+ * KEY is a hash of the identity, which is compared in full before use. Nobody else may be able to
+ * write to the store: what lies there becomes the memory of guests and the state of VMMs. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,8 +44,9 @@ void template_freep(struct template **t);
 
 /* The one with this identity, which counts as a use; NULL: there is none that can be used. */
 struct template *template_find(const char *store, const char *identity);
-/* Is there one at all, of use or not? */
-bool template_exists(const char *store, const char *identity);
+/* Should one be made? Not if there is one, of use or not, nor for some time after that has failed:
+ * it would fail again, and cost a VM's start for each container. */
+bool template_is_wanted(const char *store, const char *identity);
 /* Where clones find its memory; owned by the caller. */
 char *template_memory(const struct template *t);
 /* Open the rest of its state. A descriptor, or -errno. These two need no path to the store. */
@@ -78,3 +80,5 @@ int template_begin(struct template_build *b, const char *store, const char *iden
 int template_commit(struct template_build *b, const struct json *hello, uint64_t max_mib,
                     struct error *err);
 void template_abort(struct template_build *b);
+/* It cannot be made, for the time being; after template_abort(). */
+void template_note_failure(const char *store, const char *identity);

@@ -9,6 +9,7 @@
 
 #include "hypervisor/hypervisor.h"
 #include "lib/template.h"
+#include "lib/template-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
@@ -224,6 +225,53 @@ START_TEST(an_aborted_one_leaves_nothing)
 }
 END_TEST
 
+START_TEST(one_that_cannot_be_made_is_not_tried_again_at_once)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *id = identity(), *key = template_key(id);
+	auto_free char *dir = str_fmt("%s/@%s", store, key);
+	const struct timespec earlier[2] = { { .tv_sec = time(NULL) - 3600 },
+		                             { .tv_sec = time(NULL) - 3600 } };
+	struct template_build b;
+
+	ck_assert(template_is_wanted(store, id));
+	begin(&b, id);
+	fill(&b, 4);
+	template_abort(&b);
+	template_note_failure(store, id);
+	ck_assert(!template_is_wanted(store, id));
+	ck_assert_ptr_null(template_find(store, id));
+	ck_assert_int_eq(count(), 0);
+	/* But later, or when somebody has tidied up. */
+	ck_assert_int_eq(utimensat(AT_FDCWD, dir, earlier, 0), 0);
+	ck_assert(template_is_wanted(store, id));
+	ck_assert_int_eq(utimensat(AT_FDCWD, dir, NULL, 0), 0);
+	ck_assert(!template_is_wanted(store, id));
+	ck_assert_msg(template_prune(store, false, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(entries(), 0);
+	ck_assert(template_is_wanted(store, id));
+	leave_half(id);
+	ck_assert(template_is_wanted(store, id));
+	make(id, 4);
+	ck_assert(!template_is_wanted(store, id));
+}
+END_TEST
+
+START_TEST(a_store_that_others_can_write_to_is_not_used)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *id = identity(), *key = template_key(id);
+	auto_free char *dir = str_fmt("%s/%s", store, key);
+	struct template_build b;
+
+	make(id, 4);
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	ck_assert_ptr_null(template_find(store, id));
+	ck_assert_int_eq(chmod(store, 0777), 0);
+	ck_assert_int_eq(template_begin(&b, store, "another", &err), -EPERM);
+}
+END_TEST
+
 START_TEST(one_that_was_set_aside_is_listed_but_not_used_until_it_is_pruned)
 {
 	auto_error struct error err = { 0 };
@@ -378,6 +426,8 @@ int main(void)
 	tcase_add_test(tc, a_half_made_one_is_never_found_and_only_one_builder_is_at_work);
 	tcase_add_test(tc, what_a_killed_builder_leaves_is_used_by_the_next_and_pruned);
 	tcase_add_test(tc, an_aborted_one_leaves_nothing);
+	tcase_add_test(tc, one_that_cannot_be_made_is_not_tried_again_at_once);
+	tcase_add_test(tc, a_store_that_others_can_write_to_is_not_used);
 	tcase_add_test(tc, one_that_was_set_aside_is_listed_but_not_used_until_it_is_pruned);
 	tcase_add_test(tc, stale_ones_go_when_a_new_one_comes);
 	tcase_add_test(tc, one_of_another_version_is_stale);
