@@ -46,11 +46,12 @@ struct network {
 	struct asker *late;      /* of the next one */
 	struct error problem;    /* of the request under way: something cannot be had */
 	bool is_watched;
-	bool is_busy;   /* a request is under way */
-	bool is_stale;  /* something has changed since */
-	bool is_unsure; /* the guest may have something else than the state */
-	bool may_retry; /* what was in the way of an interface may be gone */
-	bool is_over;   /* to be freed when the request is answered */
+	bool is_busy;    /* a request is under way */
+	bool is_telling; /* those who asked are being told, which belongs to it */
+	bool is_stale;   /* something has changed since */
+	bool is_unsure;  /* the guest may have something else than the state */
+	bool may_retry;  /* what was in the way of an interface may be gone */
+	bool is_over;    /* to be freed when the request is answered, and all have been told */
 };
 
 static void sync_now(struct network *n, bool is_asked);
@@ -244,6 +245,7 @@ static struct json *make_request(const struct network *n)
 	return request;
 }
 
+/* Who is told may ask again, or free the network: both wait until all have been told. */
 static void finish(struct network *n)
 {
 	auto_error struct error problem = { 0 };
@@ -252,7 +254,7 @@ static void finish(struct network *n)
 
 	error_move(&problem, &n->problem);
 	n->askers = NULL;
-	n->is_busy = false;
+	n->is_telling = true;
 	if (problem.code && !is_asked && !n->m->is_ending)
 		log_warn("network: %s, ignoring", problem.msg);
 	while (askers) {
@@ -262,7 +264,10 @@ static void finish(struct network *n)
 		asker->fn(asker->arg, problem.code ? &problem : NULL);
 		free(asker);
 	}
-	if (!n->is_busy && (n->late || n->is_stale || n->may_retry) && !n->m->is_ending)
+	n->is_telling = n->is_busy = false;
+	if (n->is_over)
+		network_free(n);
+	else if ((n->late || n->is_stale || n->may_retry) && !n->m->is_ending)
 		sync_now(n, n->late != NULL);
 }
 
@@ -433,7 +438,8 @@ void network_free(struct network *n)
 	n->state = NULL;
 	n->askers = n->late = NULL;
 	n->is_over = true;
-	if (n->is_busy && !n->m->is_ending) /* its answer is still to come */
+	/* Its answer is still to come. */
+	if (n->is_telling || (n->is_busy && !n->m->is_ending))
 		return;
 	free(n->container);
 	free(n);

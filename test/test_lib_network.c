@@ -383,6 +383,37 @@ START_TEST(one_that_ends_during_a_request_is_forgotten_with_the_answer)
 }
 END_TEST
 
+static void on_refused(void *arg, const struct error *err)
+{
+	ck_assert_ptr_eq(arg, &m);
+	ck_assert_int_eq(err->code, EIO);
+	told++;
+	network_sync(m.network, on_synced, &m);
+	ck_assert_int_eq(requests, 1);
+	m.is_ending = told > 1;
+	network_free(m.network);
+	m.network = NULL;
+}
+
+/* As a container does whose interface the guest refuses. */
+START_TEST(one_that_ends_while_its_failure_is_told_is_forgotten_after_that)
+{
+	for (int i = 0; i < 2; i++) {
+		make_link("eth0", MAC);
+		join();
+		network_stop(m.network);
+		told = i;
+		requests = 0;
+		network_sync(m.network, on_refused, &m);
+		answer(EIO);
+		ck_assert_int_eq(told, i + 1);
+		ck_assert_int_eq(requests, 1);
+		ck_assert(!has_taps());
+		box_run(box, "ip link del eth0");
+	}
+}
+END_TEST
+
 START_TEST(the_end_leaves_the_interfaces_as_they_were)
 {
 	make_link("eth0", MAC);
@@ -426,6 +457,7 @@ int main(void)
 	tcase_add_test(tc, one_that_no_vm_can_have_is_refused_at_the_beginning);
 	tcase_add_test(tc, that_of_a_container_is_asked_for_in_its_name);
 	tcase_add_test(tc, one_that_ends_during_a_request_is_forgotten_with_the_answer);
+	tcase_add_test(tc, one_that_ends_while_its_failure_is_told_is_forgotten_after_that);
 	tcase_add_test(tc, the_end_leaves_the_interfaces_as_they_were);
 	tcase_add_test(tc, routes_that_no_guest_can_have_are_left_out);
 	return scratch_run(tc);
