@@ -390,7 +390,9 @@ static int prepare(struct network *n, struct error *err)
 	if (netns_scan(n->ns, &n->state, err) < 0)
 		return -err->code;
 	adjust_nics(n);
-	n->is_unsure = !is_plain(n);
+	/* A namespace of a container's own must be made, also if there is nothing to put into it.
+	 */
+	n->is_unsure = n->container || !is_plain(n);
 	return error_move(err, &n->problem);
 }
 
