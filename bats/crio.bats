@@ -127,7 +127,7 @@ has_exited() { # ID CODE
 	crio_exec_sync "$two" 60 true
 	pid=$(cat "$T/bundles/$two/pidfile")
 	until is_gone "$pid"; do
-		crio kill "$two" KILL || is_gone "$pid"
+		crio kill "$two" KILL || wait_until 60 is_gone "$pid"
 	done
 	wait_until 60 has_exited "$two" 137
 	crio delete --force "$two"
