@@ -179,6 +179,11 @@
 	256 /* conversations at a time; of more, the oldest are forgotten */
 #define PROTOCOL_RESOLVER_ACCEPTS 16
 
+/* The guest's limit for a step in the making of a process: its set-up, hooks and mounts left out,
+ * and, of an "exec", the way from there to its program. No request takes more than two of them,
+ * hooks left out. A VM that gets little time may need much of it. */
+#define PROTOCOL_STEP_SECONDS 120
+
 enum frame_type {
 	FRAME_HELLO = 1,
 	FRAME_CONTROL = 2,

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/protocol.h"
 #include "lib/ctl.h"
 #include "lib/fs-server.h"
 #include "lib/sandbox.h"
@@ -105,8 +106,9 @@ void vm_call(struct monitor *m, const char *op, struct json *args, vm_reply_fn f
  * first. */
 void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned more_seconds,
                   vm_reply_fn fn, void *arg);
-#define VM_LAUNCH_SECONDS                                                                          \
-	180 /* the guest's limit for making a process or a network, and for ending a container */
+/* The guest's limit for making a process or a network, and for ending a container, and what it
+ * needs to say so. */
+#define VM_LAUNCH_SECONDS (2 * PROTOCOL_STEP_SECONDS + 10)
 /* A container goes on after a pause: what was asked about it has all of its time again. */
 void vm_rearm_calls(struct monitor *m, const char *container);
 /* The VM is gone or to be given up: everything ends with the reason. */

@@ -18,7 +18,6 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define SETUP_MS 120000  /* a launch that hangs (a dead share) must not hang the agent */
 #define MOUNT_MS 50      /* more for each mount */
 #define HOOK_MS 3600000  /* for hooks that have no timeout of their own, or a longer one */
 #define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */
@@ -28,7 +27,7 @@
 
 static unsigned setup_time(const struct oci_spec *spec)
 {
-	uint64_t ms = SETUP_MS + spec->n_mounts * MOUNT_MS;
+	uint64_t ms = LAUNCH_MS + spec->n_mounts * MOUNT_MS;
 
 	for (size_t i = 0; spec->hooks && i < spec->hooks->n_create_container; i++) {
 		const struct oci_hook *h = &spec->hooks->create_container[i];

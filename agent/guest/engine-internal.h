@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/protocol.h"
 #include "agent/seccomp-filter.h"
 #include "agent/guest/guest.h"
 #include "lib/base/error.h"
@@ -115,6 +116,9 @@ int container_signal_all(struct container *ct, int signo, struct error *err);
 struct caps {
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 };
+
+#define LAUNCH_MS                                                                                  \
+	(PROTOCOL_STEP_SECONDS * 1000) /* what hangs (on a dead share) must not do so for ever */
 
 enum launch_phase {
 	LAUNCH_SETUP, /* until the process has reported that everything is applied */

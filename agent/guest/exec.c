@@ -12,8 +12,6 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define EXEC_SETUP_MS 30000
-
 static int exec_setup(struct launch *l, struct error *err)
 {
 	unsigned flags = (l->ct->ns.create | l->ct->ns.join) & ~(unsigned)CLONE_NEWPID;
@@ -114,7 +112,7 @@ void guest_exec(struct guest *g, const char *container, struct oci_process *proc
 		              .devices = -1,
 		              .sysfs = -1,
 		              .cgroup = o->cgroup ? str_dup(o->cgroup) : NULL,
-		              .wait_ms = EXEC_SETUP_MS,
+		              .wait_ms = LAUNCH_MS,
 		              .settled = exec_settled,
 		              .done = done,
 		              .arg = arg,

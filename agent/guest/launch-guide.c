@@ -14,7 +14,6 @@
 #include "oci/oci.h"
 
 #define KILL_WAIT_MS 2000
-#define EXEC_WAIT_MS 30000
 
 void launch_free(struct launch *l)
 {
@@ -85,7 +84,7 @@ static void on_ready(struct launch *l)
 	} else {
 		report_send(l->sock, REPORT_START, NULL, -1);
 		l->phase = LAUNCH_EXEC;
-		l->wait_ms = EXEC_WAIT_MS;
+		l->wait_ms = LAUNCH_MS;
 		loop_rearm(l->timer, l->wait_ms);
 	}
 }

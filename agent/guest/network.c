@@ -11,11 +11,12 @@
 #include "agent/guest/engine-internal.h"
 #include "agent/guest/network-internal.h"
 #include "agent/guest/work.h"
+#include "agent/protocol.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
-#define WAIT_MS 40000   /* for a device that was plugged, in a VM that gets little time */
-#define LIMIT_MS 200000 /* for all of it */
+#define WAIT_MS 40000 /* for a device that was plugged, in a VM that gets little time */
+#define LIMIT_MS (2 * PROTOCOL_STEP_SECONDS * 1000) /* for all of it */
 /* Networks of which something may be left, because the change to the next one failed. */
 #define MAX_FORMER 16
 
