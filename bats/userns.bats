@@ -130,3 +130,24 @@ refused() { # MESSAGE
 	[ "$(cat "$T/out")" = '/sys/class/mem/random
 77' ]
 }
+
+# As with Docker's remapped users and "--network container:OTHER".
+@test "userns: one of its own beside the namespaces of another container" {
+	local shim
+	edit '.hostname = "first"'
+	start_container "$ID" sleep 1000
+	shim=$(pid_of shim "$ID")
+	map_ids '0 100000 65536'
+	chown -R 100000:100000 "$B/rootfs"
+	namespaces mount pid ipc user "network=/proc/$shim/ns/net" "uts=/proc/$shim/ns/uts"
+	edit 'del(.hostname)'
+	start_container "$ID-b" sleep 1000
+	[ "$(vcrt exec "$ID-b" sh -c 'sed "s/  */ /g; s/^ //" /proc/self/uid_map')" = '0 100000 65536' ]
+	[ "$(vcrt exec "$ID-b" hostname)" = first ]
+	[ "$(vcrt exec "$ID-b" readlink /proc/self/ns/net)" = "$(vcrt exec "$ID" readlink /proc/self/ns/net)" ]
+	[ "$(vcrt exec "$ID-b" readlink /proc/self/ns/pid)" != "$(vcrt exec "$ID" readlink /proc/self/ns/pid)" ]
+	# What is the other's belongs to nobody of its own, and the agent is where it was.
+	run ! vcrt exec --cap CAP_SYS_ADMIN "$ID-b" hostname second
+	vcrt delete --force "$ID-b"
+	[ "$(vcrt exec "$ID" hostname)" = first ]
+}

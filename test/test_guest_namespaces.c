@@ -62,7 +62,7 @@ START_TEST(a_path_is_that_of_another_container)
 	ck_assert_int_eq(fstat(ns.joined[0].fd, &joined), 0);
 	ck_assert_uint_eq(ours.st_ino, joined.st_ino);
 	namespaces_done(&ns);
-	namespaces_forget(&holder);
+	namespaces_forget(holder.shared);
 	ck_assert_int_eq(plan("uts", "/run/vcrt/namespaces/holder/uts", &ns, &err), -ENOENT);
 }
 END_TEST
@@ -90,7 +90,7 @@ START_TEST(no_other_path_is_joined)
 		              paths[i][1]);
 		ck_assert_uint_eq(ns.n_joined, 0);
 	}
-	namespaces_forget(&holder);
+	namespaces_forget(holder.shared);
 }
 END_TEST
 

@@ -60,15 +60,6 @@ static void watch_oom(struct container *ct)
 	ct->oom_source = loop_add_fd(ct->guest->loop, ct->oom_fd, EPOLLPRI, oom_event, ct);
 }
 
-/* pid: of the namespace to be born in, which is one that is joined by its path. */
-static int joined_pidns(const struct ns_plan *ns)
-{
-	for (size_t i = 0; i < ns->n_joined; i++)
-		if (ns->joined[i].flag == CLONE_NEWPID)
-			return ns->joined[i].fd;
-	return -1;
-}
-
 /* Undo of guest_create(): the launch has cleaned up its process already, but a hook may have left
  * some. */
 static void container_rollback(struct container *ct)
@@ -122,7 +113,7 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 		              .io = *io,
 		              .child = init_child,
 		              .clone_flags = clone_flags,
-		              .pidns = joined_pidns(&ct->ns),
+		              .born = &ct->ns,
 		              .target = -1,
 		              .devices = devices,
 		              .sysfs = sysfs,

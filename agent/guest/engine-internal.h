@@ -32,12 +32,14 @@ struct oci_resources;
 
 /* ---- containers and processes (engine.c, container.c) ---- */
 
+#define NS_SHARED 4 /* types of namespaces that several containers may be in */
+
 struct guest {
 	struct loop *loop;
 	const struct guest_events *events;
 	void *arg;
 	char *cgroup_root;
-	int pidns; /* the agent's own, to come back to */
+	int own[NS_SHARED]; /* the agent's namespaces, to come back to (namespaces.c) */
 	struct container *containers;
 	struct network *network;               /* what the host asked for last; NULL: nothing yet */
 	struct network_change *network_change; /* the one under way */
@@ -69,8 +71,6 @@ struct ns_plan {
 	} joined[NS_MAX_JOIN];
 	size_t n_joined;
 };
-
-#define NS_SHARED 4
 
 struct container {
 	struct container *next;
@@ -136,11 +136,11 @@ struct launch {
 	struct caps caps;
 	void (*child)(struct launch *l); /* does not return */
 	unsigned clone_flags;
-	int pidns;    /* to be born in, -1: the agent's or a new one; not owned */
-	int target;   /* exec: pidfd of the container's process, else -1; not owned */
-	int devices;  /* see devices_store(), else -1; until the process is born */
-	int sysfs;    /* see mounts_sysfs(), else -1; until the process is born */
-	char *cgroup; /* exec: below the container's, NULL: that one itself */
+	const struct ns_plan *born; /* what is joined of it, see namespaces_enter(); not owned */
+	int target;                 /* exec: pidfd of the container's process, else -1; not owned */
+	int devices;                /* see devices_store(), else -1; until the process is born */
+	int sysfs;                  /* see mounts_sysfs(), else -1; until the process is born */
+	char *cgroup;               /* exec: below the container's, NULL: that one itself */
 	unsigned wait_ms;
 	/* The process runs or waits for its start, or why.code says what went wrong and it is
 	 * forgotten. What it needs of sock and master it takes. */
@@ -195,11 +195,16 @@ int namespaces_plan(struct ns_plan *ns, struct guest *g, const struct oci_linux 
 void namespaces_done(struct ns_plan *ns);
 /* Keep what others may join, also when its processes have ended. pid: the container's own. */
 void namespaces_keep(struct container *ct, pid_t pid);
-void namespaces_forget(struct container *ct);
+void namespaces_keep_own(struct guest *g);
+void namespaces_forget(int fds[NS_SHARED]);
 /* What it keeps, -1: nothing of that type; not the caller's. */
 int namespaces_shared(const struct guest *g, const char *container, int flag);
-unsigned namespaces_of_clone(const struct ns_plan *ns);                   /* flags for clone3 */
-int namespaces_join(const struct ns_plan *ns, struct error *err);         /* child */
+unsigned namespaces_of_clone(const struct ns_plan *ns); /* flags for clone3 */
+/* The agent, around a clone: be in what the child must be born in, and come back from there. After
+ * a failure it must come back, too. */
+int namespaces_enter(const struct ns_plan *ns, struct error *err);
+int namespaces_return(const struct guest *g, const struct ns_plan *ns, struct error *err);
+int namespaces_join(const struct ns_plan *ns, struct error *err);         /* child: the others */
 int namespaces_enter_late(const struct container *ct, struct error *err); /* child: cgroup, time */
 int idmap_write(pid_t pid, const struct oci_linux *linux_, struct error *err);
 /* The ID outside the user namespace; an ID that is not mapped (or no mapping at all) is returned

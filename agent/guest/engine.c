@@ -1,6 +1,5 @@
 /* Containers and processes: finding them, signals, and what happens when one ends. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,7 +25,7 @@ struct guest *guest_new(struct loop *loop, const char *cgroup_root,
 	g->events = events;
 	g->arg = arg;
 	g->cgroup_root = str_dup(cgroup_root);
-	g->pidns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	namespaces_keep_own(g);
 	return g;
 }
 
@@ -37,7 +36,7 @@ void guest_free(struct guest *g)
 	while (g->containers)
 		container_free(g->containers);
 	guest_network_done(g);
-	close_fd(&g->pidns);
+	namespaces_forget(g->own);
 	free(g->cgroup_root);
 	free(g);
 }
@@ -113,7 +112,7 @@ void container_free(struct container *ct)
 	close_fd(&ct->sync);
 	close_fd(&ct->oom_fd);
 	namespaces_done(&ct->ns);
-	namespaces_forget(ct);
+	namespaces_forget(ct->shared);
 	network_forget_container(ct->guest, ct->id);
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);

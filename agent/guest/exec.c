@@ -63,17 +63,20 @@ static void exec_settled(struct launch *l)
 static int exec_launch(struct launch *l, const char *name, const struct process *init,
                        struct error *err)
 {
-	auto_close int pidns = -1;
+	struct ns_plan born = { 0 };
 	int ret;
 
 	if ((l->ct->ns.create | l->ct->ns.join) & CLONE_NEWPID) {
-		pidns = open_pidns(init->pid, err);
-		if (pidns < 0)
-			return pidns;
+		born.joined[0].fd = open_pidns(init->pid, err);
+		born.joined[0].flag = CLONE_NEWPID;
+		if (born.joined[0].fd < 0)
+			return -err->code;
+		born.n_joined = 1;
 	}
-	l->pidns = pidns;
+	l->born = &born;
 	ret = launch_start(l, name, err);
-	l->pidns = -1;
+	l->born = NULL;
+	namespaces_done(&born);
 	return ret;
 }
 
@@ -107,7 +110,6 @@ void guest_exec(struct guest *g, const char *container, struct oci_process *proc
 		              .process = process_spec,
 		              .io = *io,
 		              .child = exec_child,
-		              .pidns = -1,
 		              .target = -1,
 		              .devices = -1,
 		              .sysfs = -1,

@@ -237,23 +237,21 @@ static pid_t clone_child(struct launch *l, int cgroup_fd, int *pidfd, const int 
 	child_main(l);
 }
 
-/* A process is born in the PID namespace that its parent has set for its children. */
-static pid_t clone_in_pidns(struct launch *l, int cgroup_fd, int *pidfd, const int pair[2],
-                            struct error *err)
+static pid_t clone_among_others(struct launch *l, int cgroup_fd, int *pidfd, const int pair[2],
+                                struct error *err)
 {
 	const struct guest *g = l->ct->guest;
-	pid_t pid;
+	auto_error struct error lost = { 0 };
+	pid_t pid = namespaces_enter(l->born, err);
 
-	if (l->pidns >= 0 && setns(l->pidns, CLONE_NEWPID) < 0)
-		return error_sys(err, "join the PID namespace");
-	pid = clone_child(l, cgroup_fd, pidfd, pair);
-	if (l->pidns >= 0 && setns(g->pidns, CLONE_NEWPID) < 0) {
-		error_sys(err, "return to the agent's PID namespace");
-		if (pid > 0) /* reaped as an orphan is */
-			syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
-		return -err->code;
-	}
-	return pid;
+	if (pid == 0)
+		pid = clone_child(l, cgroup_fd, pidfd, pair);
+	if (namespaces_return(g, l->born, &lost) == 0)
+		return pid;
+	if (pid > 0) /* reaped as an orphan is */
+		syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
+	error_clear(err);
+	return error_move(err, &lost);
 }
 
 static int fail_to_join(const struct launch *l, int code, struct error *err)
@@ -275,13 +273,13 @@ static pid_t clone_anywhere(struct launch *l, int *pidfd, const int pair[2], str
 
 	if (l->cgroup && (below = cgroup_open_below(own, l->cgroup, err)) < 0)
 		return fail_to_join(l, below, err);
-	pid = clone_in_pidns(l, below >= 0 ? below : own->fd, pidfd, pair, err);
+	pid = clone_among_others(l, below >= 0 ? below : own->fd, pidfd, pair, err);
 	/* The container has handed its controllers to child cgroups and lives in one of them. */
 	if (pid == -EBUSY && !err->code && l->target >= 0 && !l->cgroup) {
 		below = cgroup_open_of(own, l->ct->guest->cgroup_root, l->ct->processes->pid, err);
 		if (below < 0)
 			return below;
-		pid = clone_in_pidns(l, below, pidfd, pair, err);
+		pid = clone_among_others(l, below, pidfd, pair, err);
 	}
 	if (pid == -EBUSY && !err->code && l->cgroup)
 		return fail_to_join(l, pid, err);

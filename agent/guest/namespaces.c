@@ -96,25 +96,36 @@ int namespaces_plan(struct ns_plan *ns, struct guest *g, const struct oci_linux 
 	return 0;
 }
 
-void namespaces_keep(struct container *ct, pid_t pid)
+static void keep(pid_t pid, unsigned flags, int fds[NS_SHARED], const char *whose)
 {
 	for (size_t i = 0; i < NS_SHARED; i++) {
 		auto_free char *path = str_fmt("/proc/%d/ns/%s", (int)pid, shared[i].file);
 
-		if (!((ct->ns.create | ct->ns.join) & (unsigned)shared[i].flag))
+		fds[i] = -1;
+		if (!(flags & (unsigned)shared[i].flag))
 			continue;
 		/* Its process may be gone already, or the agent be out of descriptors. */
-		ct->shared[i] = open(path, O_RDONLY | O_CLOEXEC);
-		if (ct->shared[i] < 0)
-			log_warn("nobody can join '%s' of container '%s': %s, ignoring",
-			         shared[i].file, ct->id, strerror(errno));
+		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (fds[i] < 0)
+			log_warn("nobody can join '%s' of '%s': %s, ignoring", shared[i].file,
+			         whose, strerror(errno));
 	}
 }
 
-void namespaces_forget(struct container *ct)
+void namespaces_keep(struct container *ct, pid_t pid)
+{
+	keep(pid, ct->ns.create | ct->ns.join, ct->shared, ct->id);
+}
+
+void namespaces_keep_own(struct guest *g)
+{
+	keep(getpid(), ~0u, g->own, "the agent");
+}
+
+void namespaces_forget(int fds[NS_SHARED])
 {
 	for (size_t i = 0; i < NS_SHARED; i++)
-		close_fd(&ct->shared[i]);
+		close_fd(&fds[i]);
 }
 
 void namespaces_done(struct ns_plan *ns)
@@ -129,10 +140,39 @@ unsigned namespaces_of_clone(const struct ns_plan *ns)
 	return ns->create & ~(unsigned)LATE;
 }
 
+/* The PID namespace of a process is that which its parent has set for its children. A process in a
+ * user namespace of its own has no right to join what belongs to another one. */
+static bool is_born_in(const struct ns_plan *ns, size_t i)
+{
+	return ns->joined[i].flag == CLONE_NEWPID || (ns->create & CLONE_NEWUSER);
+}
+
+int namespaces_enter(const struct ns_plan *ns, struct error *err)
+{
+	for (size_t i = 0; i < ns->n_joined; i++)
+		if (is_born_in(ns, i) && setns(ns->joined[i].fd, ns->joined[i].flag) < 0)
+			return error_sys(err, "join the %s namespace of linux.namespaces",
+			                 oci_namespace_name(ns->joined[i].flag));
+	return 0;
+}
+
+int namespaces_return(const struct guest *g, const struct ns_plan *ns, struct error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < ns->n_joined; i++)
+		for (size_t j = 0; j < NS_SHARED && is_born_in(ns, i); j++)
+			if (shared[j].flag == ns->joined[i].flag &&
+			    setns(g->own[j], shared[j].flag) < 0)
+				ret = error_sys(err, "return to the agent's %s namespace",
+				                shared[j].file);
+	return ret;
+}
+
 int namespaces_join(const struct ns_plan *ns, struct error *err)
 {
 	for (size_t i = 0; i < ns->n_joined; i++) {
-		if (ns->joined[i].flag == CLONE_NEWPID) /* the process was born in it */
+		if (is_born_in(ns, i))
 			continue;
 		if (setns(ns->joined[i].fd, ns->joined[i].flag) < 0)
 			return error_sys(err, "join a namespace of linux.namespaces");
