@@ -279,12 +279,12 @@ test_sanitizers() {
 # What Debian 12's valgrind (3.19) cannot run, because it answers ENOSYS to system calls that these
 # are about. The sanitizers see all of them.
 valgrind_cannot=(
-	base_fs_root guest_root  # openat2
+	base_fs_root base_fs_make # openat2
 	base_child_kill          # pidfd_send_signal
-	hypervisor_mock lib_life lib_fs_server # pidfd_open
+	hypervisor_mock lib_life lib_fs_server lib_network lib_pod # pidfd_open
 	lib_share                # open_tree, move_mount
 	netns_macvtap netns_transfer # fsopen, fsmount
-	hypervisor_qemu          # pidfd_open, and waitid without a siginfo
+	hypervisor_qemu hypervisor_template # pidfd_open, and waitid without a siginfo
 )
 
 test_valgrind() {

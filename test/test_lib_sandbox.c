@@ -153,12 +153,12 @@ static struct record *make_member(const char *id, const char *cgroup)
 	return r;
 }
 
-/* In a process of its own, when "a" has left: "b" gets its cgroup. */
-static void get_cgroup_later(struct record *b)
+/* In a process of its own, when "a" has left: "b" gets its cgroup. Returns its exit status. */
+static int get_cgroup_later(struct record *b)
 {
 	auto_free char *path = str_fmt("%s/b", root);
 	auto_free char *made = scratch_path("made"), *new = scratch_path("new");
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	for (int i = 0; i < 1000 && members() > 1; i++)
 		usleep(10000);
@@ -167,7 +167,7 @@ static void get_cgroup_later(struct record *b)
 	/* It is known before it is there. */
 	usleep(50000);
 	scratch_file("made/cgroup.procs", "");
-	_exit(rename(made, new) < 0 || err.code);
+	return rename(made, new) < 0 || err.code;
 }
 
 START_TEST(who_leaves_waits_until_the_vm_can_be_charged_to_who_comes)
@@ -182,7 +182,7 @@ START_TEST(who_leaves_waits_until_the_vm_can_be_charged_to_who_comes)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
-		get_cgroup_later(b);
+		_exit(get_cgroup_later(b));
 	ck_assert_msg(cleanup_sandbox(&v, a, &err) == 0, "%s", err.msg);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
