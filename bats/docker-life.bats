@@ -56,6 +56,7 @@ restarted() { # COUNT
 
 @test "docker: a paused container is stopped, killed and removed" {
 	up -- "${PROGRAM[@]}"
+	wait_until 30 said_up 1
 	docker pause c-c >/dev/null
 	docker stop -t 30 c-c >/dev/null
 	is_now '{{.State.Status}} {{.State.ExitCode}}' 'exited 4'
@@ -75,9 +76,11 @@ restarted() { # COUNT
 	docker rm c-c >/dev/null
 
 	up --restart unless-stopped -- "${PROGRAM[@]}"
+	wait_until 30 said_up 1
 	kill -9 "$(inspect '{{.State.Pid}}')"
 	restarted 1
 	docker exec c-c true
+	wait_until 30 said_up 2
 	docker stop -t 30 c-c >/dev/null
 	is_now '{{.State.Status}} {{.State.ExitCode}}' 'exited 4'
 }
@@ -175,6 +178,7 @@ restarted() { # COUNT
 	docker run -d --name c-plain --network none busybox:test "${PROGRAM[@]}" >/dev/null
 	docker run -d --name c-stopped --restart unless-stopped --network none busybox:test \
 		"${PROGRAM[@]}" >/dev/null
+	wait_until 30 logs_have up c-stopped
 	docker stop -t 30 c-stopped >/dev/null
 	wait_until 30 logs_have up
 	wait_until 30 logs_have up c-plain
