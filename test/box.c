@@ -190,6 +190,6 @@ char *box_look(void)
 {
 	return box_output(box, "ip -d addr | sed -e 's/valid_lft.*//' -e 's/ promiscuity [0-9]*//' "
 	                       "-e 's/allmulti [0-9]*//' -e 's/state [A-Z]*//' "
-	                       "-e 's/tentative//' -e 's/noqueue//'\n"
+	                       "-e 's/ tentative//' -e 's/noqueue//'\n"
 	                       "ip route; tc qdisc; tc filter show dev eth0 ingress");
 }
