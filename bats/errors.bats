@@ -196,7 +196,7 @@ refused() {
 	assert_nothing_left
 
 	mkdir -p "$RUN"
-	mount -t tmpfs -o size=4k,nr_inodes=4 none "$RUN"
+	mount -t tmpfs -o size=4k,nr_inodes=4,mode=0700 none "$RUN"
 	run vcrt run --bundle "$B" "$ID"
 	find "$RUN" -mindepth 1 >"$T/left"
 	umount "$RUN"
