@@ -140,6 +140,7 @@ void oci_spec_del_net_device(struct oci_spec *spec, size_t i)
 {
 	struct oci_linux *l = spec->linux_;
 
+	free(l->net_devices[i].key); /* is none of its type's fields */
 	remove_element(&oci_net_device_type, l->net_devices, &l->n_net_devices, i);
 }
 
