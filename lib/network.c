@@ -425,6 +425,7 @@ void network_free(struct network *n)
 {
 	if (!n)
 		return;
+	network_stop(n);
 	remove_nics(n, true);
 	netns_free(n->ns);
 	net_state_free(n->state);
