@@ -74,18 +74,14 @@ void clone_give_up(struct monitor *m, const struct error *reason)
 
 struct json *clone_add_warning(struct monitor *m, struct json *answer)
 {
-	struct json *all = json_new_array();
-	const struct json *list = answer ? json_get_array(answer, "warnings") : NULL;
+	const struct json *before = answer ? json_get_array(answer, "warnings") : NULL;
+	struct json *all;
 
-	for (size_t i = 0; list && i < json_len(list); i++)
-		json_add(all, json_copy(json_at(list, i)));
-	if (m->clone.warning)
-		json_add(all, json_new_string(m->clone.warning));
-	auto_freep(&m->clone.warning);
-	if (json_len(all) == 0) {
-		json_free(all);
+	if (!m->clone.warning)
 		return answer;
-	}
+	all = before ? json_copy(before) : json_new_array();
+	json_add(all, json_new_string(m->clone.warning));
+	auto_freep(&m->clone.warning);
 	if (!answer)
 		answer = json_new_object();
 	json_set(answer, "warnings", all);

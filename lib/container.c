@@ -168,8 +168,7 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 
 /* Members: container, key, dir (descriptor of ROOT/ID), netns (of the network namespace), state
  * (its record), spec (document for the guest), namespaces (namespaces_describe()), no_pivot,
- * no_new_keyring, notify, trees: [{name, fd,
- * file}], and the process's (process.c). */
+ * no_new_keyring, notify, trees: [{name, fd, file}], and the process's (process.c). */
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 {
 	const char *id = json_get_string(msg->json, "container");

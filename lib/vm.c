@@ -181,7 +181,7 @@ static void on_boot_timeout(void *arg)
 
 /* ---- the agent ---- */
 
-/* From now on it does what containers ask for, so the monitor needs less. */
+/* Containers that wait for the guest are made now. */
 static void become_ready(struct monitor *m)
 {
 	m->is_ready = true;
