@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <stddef.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "agent/protocol.h"
 #include "hypervisor/hypervisor.h"
@@ -8,6 +10,7 @@
 #include "lib/template.h"
 #include "lib/vm-config.h"
 #include "lib/base/error.h"
+#include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "netns/netns.h"
 
@@ -75,4 +78,23 @@ char *vm_identity(const struct config *c, bool has_console, struct error *err)
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
 	cfg.console_fd = has_console ? 1 : -1;
 	return template_identity(ops, &cfg, err);
+}
+
+struct json *vm_first_request(const struct config *c)
+{
+	struct json *j = json_new_object(), *t = json_new_object();
+	unsigned char random[64];
+	auto_free char *entropy = NULL;
+	struct timespec now;
+
+	if (getrandom(random, sizeof(random), 0) == sizeof(random))
+		entropy = str_hex(random, sizeof(random));
+	clock_gettime(CLOCK_REALTIME, &now);
+	json_set(t, "sec", json_new_i64(now.tv_sec));
+	json_set(t, "nsec", json_new_i64(now.tv_nsec));
+	json_set(j, "entropy", json_new_string(entropy));
+	json_set(j, "time", t);
+	json_set(j, "share_type", json_new_string(c->shared_fs));
+	json_set(j, "share_tag", json_new_string(PROTOCOL_SHARE_TAG));
+	return j;
 }

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -209,25 +207,6 @@ static void on_sandbox_reply(void *arg, const struct json *result, const struct 
 	}
 }
 
-static struct json *sandbox_request(const struct config *c)
-{
-	struct json *j = json_new_object(), *t = json_new_object();
-	unsigned char random[64];
-	auto_free char *entropy = NULL;
-	struct timespec now;
-
-	if (getrandom(random, sizeof(random), 0) == sizeof(random))
-		entropy = str_hex(random, sizeof(random));
-	clock_gettime(CLOCK_REALTIME, &now);
-	json_set(t, "sec", json_new_i64(now.tv_sec));
-	json_set(t, "nsec", json_new_i64(now.tv_nsec));
-	json_set(j, "entropy", json_new_string(entropy));
-	json_set(j, "time", t);
-	json_set(j, "share_type", json_new_string(c->shared_fs));
-	json_set(j, "share_tag", json_new_string(PROTOCOL_SHARE_TAG));
-	return j;
-}
-
 static void on_ready(void *arg, const struct json *hello)
 {
 	struct monitor *m = arg;
@@ -242,7 +221,7 @@ static void on_ready(void *arg, const struct json *hello)
 	 * show first that it is in order. */
 	if (!m->clone.template)
 		loop_remove(&m->boot_timer);
-	vm_call(m, "sandbox", sandbox_request(m->config), on_sandbox_reply, m);
+	vm_call(m, "sandbox", vm_first_request(m->config), on_sandbox_reply, m);
 	if (!m->clone.template)
 		become_ready(m);
 }

@@ -2,7 +2,7 @@
 # Cold start against its floor. Usage: start.sh BUILD [CONFIG] [ROUNDS]
 #
 # Interleaved in one run, so that a slow moment of the machine hits both sides: the raw time of the
-# same VMM, kernel and initrd from start to the agent's hello (raw-boot), and the whole command
+# same VMM, kernel and initrd from start to the agent's hello (raw-vm), and the whole command
 # "vcrt run" of /bin/true. Prints both medians and their ratio, then the memory of the host
 # processes of one running container. Exit status 1 when a target is missed.
 set -euo pipefail
@@ -19,7 +19,7 @@ trap '"${vcrt[@]}" delete --force "$id" || true; rm -rf "$work"' EXIT
 make_bundle '["/bin/true"]'
 "${vcrt[@]}" run --bundle "$work" "$id" # caches are warm for both
 time_raw() {
-	"$build/test/bench/raw-boot" ${config:+"$config"} >>"$work/raw"
+	"$build/test/bench/raw-vm" boot ${config:+"$config"} | awk '/^reply/ { print $2 }' >>"$work/raw"
 }
 
 time_run() {
