@@ -281,7 +281,7 @@ test_sanitizers() {
 valgrind_cannot=(
 	base_fs_root base_fs_make # openat2
 	base_child_kill          # pidfd_send_signal
-	hypervisor_mock lib_life lib_fs_server lib_network lib_pod # pidfd_open
+	hypervisor_mock lib_life lib_template_build lib_fs_server lib_network lib_pod # pidfd_open
 	lib_share                # open_tree, move_mount
 	netns_macvtap netns_transfer # fsopen, fsmount
 	hypervisor_qemu hypervisor_template # pidfd_open, and waitid without a siginfo

@@ -102,7 +102,7 @@ static inline void setup(void)
 	config = scratch_path("config.json");
 	bundle = scratch_path("b");
 	text = str_fmt("{\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\","
-	               "\"runtime_dir\":\"%s/run\"}",
+	               "\"template\":\"off\",\"runtime_dir\":\"%s/run\"}",
 	               scratch_root());
 	scratch_file("config.json", text);
 	scratch_dir("b/rootfs/proc");

@@ -198,8 +198,10 @@ void json_del(struct json *object, const char *key)
 
 struct json *json_copy(const struct json *j)
 {
-	struct json *copy = json_new(j->type);
+	struct json *copy = j ? json_new(j->type) : NULL;
 
+	if (!j)
+		return NULL;
 	copy->line = j->line;
 	if (j->type == JSON_BOOL)
 		copy->boolean = j->boolean;

@@ -57,7 +57,7 @@ struct json *json_new_string(const char *s); /* NULL gives NULL */
 struct json *json_new_strv(char *const *v);
 struct json *json_new_array(void);
 struct json *json_new_object(void);
-struct json *json_copy(const struct json *j);
+struct json *json_copy(const struct json *j);                /* NULL gives NULL */
 bool json_equal(const struct json *a, const struct json *b); /* key order does not matter */
 void json_set(struct json *object, const char *key, struct json *value);
 void json_add(struct json *array, struct json *value);

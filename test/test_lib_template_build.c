@@ -1,0 +1,97 @@
+/* Making templates through the public functions, with a VMM and an agent that are not real. */
+#include <sys/resource.h>
+
+#include "lib/template.h"
+#include "test/test_lib_life.h"
+
+/* Keys whose files are in the scratch directory, which there is only after scratch_new(). */
+static void setup_templates(void)
+{
+	static const char *const files[] = { "vmm_path", "kernel", "initrd", "vmm_preload" };
+	struct vcrt_options o = { .binary = VCRT_PROGRAM };
+	auto_free char *root = NULL, *config = NULL, *text = NULL, *all = NULL;
+
+	setup();
+	vcrt_close(v);
+	root = scratch_path("root");
+	config = scratch_path("templates.json");
+	all = str_dup("");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		auto_free char *path = scratch_path(files[i]), *longer = NULL;
+
+		scratch_file(files[i], "x");
+		longer = str_fmt("%s,\"%s\":\"%s\"", all, files[i], path);
+		free(all);
+		all = steal_ptr(&longer);
+	}
+	text = str_fmt("{\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\","
+	               "\"runtime_dir\":\"%s/run\",\"template\":\"manual\","
+	               "\"template_dir\":\"%s/store\"%s}",
+	               scratch_root(), scratch_root(), all);
+	scratch_file("templates.json", text);
+	o.root = root;
+	o.config = config;
+	v = vcrt_open(&o, &err);
+	ck_assert_msg(v != NULL, "%s", err.msg);
+}
+
+START_TEST(one_is_made_once)
+{
+	auto_free char *key = NULL, *again = NULL;
+	struct vcrt_template *list = NULL;
+
+	ck_assert_msg(vcrt_template_create(v, &key, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(vcrt_template_create(v, &again, &err), -EEXIST);
+	vcrt_error_clear(&err);
+	ck_assert_int_eq(vcrt_template_list(v, &list, &err), 1);
+	ck_assert_str_eq(list[0].key, key);
+	ck_assert_ptr_null(list[0].problem);
+	vcrt_templates_free(list, 1);
+	ck_assert_uint_eq(count("store"), 1);
+}
+END_TEST
+
+/* Files of the monitor can have no bytes: the state cannot be written. */
+START_TEST(what_cannot_be_saved_is_told_and_leaves_nothing)
+{
+	struct rlimit before, none;
+	char *key = NULL;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	ck_assert_int_eq(vcrt_template_create(v, &key, &err), -EFBIG);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	ck_assert_str_eq(err.msg,
+	                 "create a template: write the state of the mock VMM: File too large");
+	vcrt_error_clear(&err);
+	ck_assert_ptr_null(key);
+	ck_assert_uint_eq(count("store"), 0);
+}
+END_TEST
+
+START_TEST(a_container_starts_as_a_clone)
+{
+	auto_free char *key = NULL;
+	pid_t pid;
+
+	ck_assert_msg(vcrt_template_create(v, &key, &err) == 0, "%s", err.msg);
+	pid = created();
+	start();
+	assert_status(VCRT_RUNNING, pid);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("template_build");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup_templates, teardown);
+	tcase_add_test(tc, one_is_made_once);
+	tcase_add_test(tc, what_cannot_be_saved_is_told_and_leaves_nothing);
+	tcase_add_test(tc, a_container_starts_as_a_clone);
+	return scratch_run(tc);
+}
