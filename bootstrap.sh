@@ -17,7 +17,6 @@ build_packages=(
 	git                                     # the format test asks it for the files
 	libyajl-dev libcap-dev libseccomp-dev   # linked in
 	libsystemd-dev                          # headers; the library is loaded for --systemd-cgroup
-	libnl-3-dev libnl-route-3-dev           # netlink: interfaces, addresses, routes, filters
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
 	kmod binutils xz-utils lz4              # take Debian's kernel apart for the guest
