@@ -1,4 +1,5 @@
 /* The start of a VM from a template (DESIGN section 6). */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,6 +44,16 @@ void clone_find(struct monitor *m)
 		clone_give_up(m, &err);
 }
 
+void clone_check(struct monitor *m)
+{
+	auto_error struct error err = { 0 };
+
+	if (!m->clone.template || fs_exists(m->clone.memory))
+		return;
+	error_set(&err, ENOENT, "its memory '%s' is missing", m->clone.memory);
+	clone_give_up(m, &err);
+}
+
 void clone_configure(const struct monitor *m, struct hv_config *cfg)
 {
 	if (!m->clone.template && !m->clone.is_template)
@@ -64,6 +75,12 @@ int clone_restore(struct monitor *m, struct error *err)
 
 void clone_give_up(struct monitor *m, const struct error *reason)
 {
+	/* That is nobody's fault, and there is nothing to set aside. */
+	if (template_is_gone(m->clone.template)) {
+		log_debug("template '%s' was removed, the VM boots", m->clone.template->key);
+		clone_done(m);
+		return;
+	}
 	free(m->clone.warning);
 	m->clone.warning = str_fmt("start from template '%s': %s; it is set aside, the VM boots",
 	                           m->clone.template->key, reason->msg);

@@ -120,11 +120,13 @@ void vm_stop(struct monitor *m);
 /* Find a template for the VM of m's configuration; that there is none is no failure. While the host
  * can be seen. */
 void clone_find(struct monitor *m);
+/* Nothing of the host can be seen any more: is the template still there? */
+void clone_check(struct monitor *m);
 /* The VM is to be a clone, if there is a template. */
 void clone_configure(const struct monitor *m, struct hv_config *cfg);
 /* Give the VM that was started the template's state. */
 int clone_restore(struct monitor *m, struct error *err);
-/* The template is of no use: say so once, and set it aside. */
+/* The template is of no use: say so once, and set it aside, unless it was just removed. */
 void clone_give_up(struct monitor *m, const struct error *reason);
 void clone_done(struct monitor *m); /* forget the template */
 /* The answer to a verb (taken, may be NULL) with the warning that is due, if there is one. */

@@ -246,7 +246,10 @@ static int start(struct monitor *m, struct error *err)
 	view.memory = m->clone.memory;
 	view.is_template = m->clone.is_template;
 	view.preload = m->clone.template ? m->config->vmm_preload : NULL;
-	if (share_enter(&view, err) < 0 || vm_start(m, err) < 0)
+	if (share_enter(&view, err) < 0)
+		return -err->code;
+	clone_check(m);
+	if (vm_start(m, err) < 0)
 		return -err->code;
 	/* A clone that turns out to be of no use is started anew, see vm.c. */
 	if (!m->clone.template && monitor_jail_enter(err) < 0)

@@ -117,6 +117,22 @@ static int show_file(const char *stage, const char *path, bool readonly, struct 
 	return 0;
 }
 
+/* A template may be removed at any moment: then its file is not there, as if there had never been
+ * one, and no empty one in its place either. */
+static int show_memory(const struct share_view *view, struct error *err)
+{
+	auto_free char *to = str_fmt("%s%s", view->stage, view->memory);
+
+	if (show_file(view->stage, view->memory, !view->is_template, err) == 0)
+		return 0;
+	if (view->is_template || err->code != ENOENT)
+		return -err->code;
+	error_clear(err);
+	if (unlink(to) < 0 && errno != ENOENT)
+		return error_sys(err, "remove '%s'", to);
+	return 0;
+}
+
 static int build_root(const struct share_view *view, struct error *err)
 {
 	static const char *const libraries[] = {
@@ -141,7 +157,7 @@ static int build_root(const struct share_view *view, struct error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (files[i] && show_file(view->stage, files[i], true, err) < 0)
 			return -err->code;
-	if (view->memory && show_file(view->stage, view->memory, !view->is_template, err) < 0)
+	if (view->memory && show_memory(view, err) < 0)
 		return -err->code;
 	if (mkdir(share, 0700) < 0)
 		return error_sys(err, "make '%s'", share);

@@ -34,7 +34,9 @@ struct share_view {
 	const char *stage; /* an empty directory of the host to build on; seen by nobody else */
 	/* Files of the host that stay visible, at their paths; NULL: none. */
 	const char *vmm, *kernel, *initrd, *fs_server, *preload;
-	const char *memory; /* of a template, or (is_template) of what becomes one */
+	/* Of a template, not there afterwards if that is removed meanwhile; or (is_template) of
+	 * what becomes one. */
+	const char *memory;
 	bool is_template;
 };
 /* Move this process to a mount namespace with a root of its own. */

@@ -94,11 +94,15 @@ static bool is_key(const char *key)
 static int remove_dir(const char *store, const char *name, struct error *err)
 {
 	auto_close int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *file = str_fmt("%s/" TEMPLATE_FILE, name);
 
 	if (dir < 0)
 		return error_sys(err, "open the templates in '%s'", store);
 	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(err, errno, "no template '%s'", name);
+	/* First, so that nobody takes the rest for a whole one, see template_is_gone(). */
+	if (unlinkat(dir, file, 0) < 0 && errno != ENOENT)
+		return error_sys(err, "remove the template '%s'", name);
 	return fs_remove_tree_at(dir, name, err);
 }
 

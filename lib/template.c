@@ -204,6 +204,11 @@ int template_write(int dirfd, const struct template *t, struct error *err)
 	return fs_write_atomic_at(dirfd, TEMPLATE_FILE, text, strlen(text), 0600, false, err);
 }
 
+bool template_is_gone(const struct template *t)
+{
+	return faccessat(t->dirfd, TEMPLATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
 void template_set_aside(const struct template *t, const char *reason)
 {
 	auto_error struct error err = { 0 };

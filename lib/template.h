@@ -51,6 +51,8 @@ bool template_is_wanted(const char *store, const char *identity);
 char *template_memory(const struct template *t);
 /* Open the rest of its state. A descriptor, or -errno. These two need no path to the store. */
 int template_open_state(const struct template *t, struct error *err);
+/* Was it removed since it was found? */
+bool template_is_gone(const struct template *t);
 /* It could not be restored: not to be used again, for this reason, until it is removed. */
 void template_set_aside(const struct template *t, const char *reason);
 /* Do its files no longer exist as they were, or is vcrt another? Then nobody will use it. */

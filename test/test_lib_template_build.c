@@ -84,6 +84,69 @@ START_TEST(a_container_starts_as_a_clone)
 }
 END_TEST
 
+/* A template whose directory has lost a file; its problem, when a container was created then. */
+static char *problem_without(const char *file)
+{
+	auto_free char *key = NULL, *path = NULL, *problem = NULL;
+	struct vcrt_template *list = NULL;
+
+	ck_assert_msg(vcrt_template_create(v, &key, &err) == 0, "%s", err.msg);
+	path = str_fmt("%s/store/%s/%s", scratch_root(), key, file);
+	ck_assert_int_eq(unlink(path), 0);
+	created();
+	ck_assert_int_eq(vcrt_template_list(v, &list, &err), 1);
+	problem = str_dup(list[0].problem);
+	vcrt_templates_free(list, 1);
+	return steal_ptr(&problem);
+}
+
+START_TEST(one_without_its_memory_is_set_aside)
+{
+	auto_free char *problem = problem_without("memory");
+
+	ck_assert_msg(problem && str_starts(problem, "its memory '"), "%s", problem);
+}
+END_TEST
+
+START_TEST(one_without_its_state_is_set_aside)
+{
+	auto_free char *problem = problem_without("state");
+
+	ck_assert_msg(problem && str_starts(problem, "open the state of the template"), "%s",
+	              problem);
+}
+END_TEST
+
+/* Whenever a template goes, a container that is just being created boots. */
+START_TEST(one_may_be_removed_at_any_moment)
+{
+	auto_free char *stop = scratch_path("stop");
+	pid_t tidier = fork();
+	char *key = NULL;
+	int status;
+
+	ck_assert_int_ge(tidier, 0);
+	while (tidier == 0 && !fs_exists(stop)) {
+		if (vcrt_template_create(v, &key, &err) == 0)
+			free(key);
+		usleep((useconds_t)(rand() % 30000));
+		if (vcrt_template_prune(v, true, &err) < 0)
+			_exit(1);
+	}
+	if (tidier == 0)
+		_exit(0);
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = created();
+
+		ck_assert_msg(vcrt_container_delete(v, id, true, &err) == 0, "%s", err.msg);
+		wait_exit(pid);
+	}
+	scratch_file("stop", "");
+	ck_assert_int_eq(waitpid(tidier, &status, 0), tidier);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("template_build");
@@ -93,5 +156,8 @@ int main(void)
 	tcase_add_test(tc, one_is_made_once);
 	tcase_add_test(tc, what_cannot_be_saved_is_told_and_leaves_nothing);
 	tcase_add_test(tc, a_container_starts_as_a_clone);
+	tcase_add_test(tc, one_without_its_memory_is_set_aside);
+	tcase_add_test(tc, one_without_its_state_is_set_aside);
+	tcase_add_test(tc, one_may_be_removed_at_any_moment);
 	return scratch_run(tc);
 }
