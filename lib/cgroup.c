@@ -225,6 +225,17 @@ int cgroup_plan(const char *path, char ***all, char ***missing, struct error *er
 	return -err->code;
 }
 
+const char *cgroup_unified(char *const *all)
+{
+	for (; all && *all; all++) {
+		auto_free char *tasks = str_fmt("%s/tasks", *all);
+
+		if (!fs_exists(tasks))
+			return *all;
+	}
+	return NULL;
+}
+
 static size_t count_processes(const char *dir)
 {
 	auto_free char *file = str_fmt("%s/cgroup.procs", dir), *text = NULL;
@@ -238,19 +249,25 @@ static size_t count_processes(const char *dir)
 }
 
 /* Of a cgroup that is not made yet, what it will be below. In version 2 a file says what was asked
- * of its own cgroup, and what was asked of any above holds, too. */
+ * of its own cgroup, and what was asked of any above holds, too; in version 1 what the one
+ * controller that can freeze says holds for all. */
 static bool is_frozen(const char *dir)
 {
 	auto_free char *at = str_dup(dir);
-	bool is_frozen = false;
 
-	for (char *slash; !is_frozen && (slash = strrchr(at, '/')); *slash = '\0') {
-		auto_strv char **v1 = words_of(at, "freezer.state");
-		auto_strv char **v2 = words_of(at, "cgroup.freeze");
+	for (char *slash; (slash = strrchr(at, '/')); *slash = '\0') {
+		auto_strv char **v1 = NULL, **v2 = NULL;
 
-		is_frozen = (v1 && !str_eq(v1[0], "THAWED")) || (v2 && str_eq(v2[0], "1"));
+		if (!fs_exists(at))
+			continue;
+		v2 = words_of(at, "cgroup.freeze");
+		if (v2 && str_eq(v2[0], "1"))
+			return true;
+		v1 = v2 ? NULL : words_of(at, "freezer.state");
+		if (!v2)
+			return v1 && !str_eq(v1[0], "THAWED");
 	}
-	return is_frozen;
+	return false;
 }
 
 int cgroup_check(char *const *all, struct error *err)
@@ -271,12 +288,18 @@ int cgroup_check(char *const *all, struct error *err)
 
 int cgroup_make(char *const *all, char *const *missing, struct error *err)
 {
+	const char *unified;
+
 	for (; missing && *missing; missing++)
 		if (mkdir(*missing, 0755) < 0 && errno != EEXIST)
 			return error_sys(err, "make the cgroup '%s'", *missing);
+	unified = cgroup_unified(all);
 	for (; all && *all; all++) {
-		hand_down_to(*all);
-		if (fill_cpusets(*all, err) < 0)
+		auto_free char *cpuset = str_fmt("%s/cpuset.cpus", *all);
+
+		if (*all == unified)
+			hand_down_to(*all);
+		else if (fs_exists(cpuset) && fill_cpusets(*all, err) < 0)
 			return -err->code;
 	}
 	return 0;
@@ -290,6 +313,44 @@ int cgroup_attach(char *const *all, pid_t pid, struct error *err)
 		auto_free char *procs = str_fmt("%s/cgroup.procs", *all);
 
 		if (fs_write_value(procs, number, err) < 0)
+			return error_wrap(err, "join the cgroup '%s'", *all);
+	}
+	return 0;
+}
+
+/* Are we in that cgroup of version 2? If what is mounted is not the root, which alone has no type,
+ * the names cannot be compared: then we may be, but are not sure. */
+static bool is_inside(const char *dir)
+{
+	auto_free char *text = NULL, *own = NULL, *type = NULL;
+	auto_error struct error none = { 0 };
+	const char *line;
+
+	if (fs_read("/proc/self/cgroup", MAX_PROC_FILE, &text, NULL, &none) < 0)
+		return false;
+	line = str_starts(text, "0::") ? text : strstr(text, "\n0::");
+	line = line ? strchr(line, '/') : NULL;
+	if (!line)
+		return false;
+	own = str_ndup(line, strcspn(line, "\n"));
+	if (!str_ends(dir, own))
+		return false;
+	type = str_fmt("%.*s/cgroup.type", (int)(strlen(dir) - strlen(own)), dir);
+	return !fs_exists(type);
+}
+
+int cgroup_enter(char *const *all, struct error *err)
+{
+	const char *unified = cgroup_unified(all);
+
+	for (; all && *all; all++) {
+		bool is_v2 = *all == unified;
+		auto_free char *file = str_fmt("%s/%s", *all, is_v2 ? "cgroup.procs" : "tasks");
+
+		if (is_v2 && is_inside(*all))
+			continue;
+		/* A thread that moves itself alone is the case without the wait. */
+		if (fs_write_value(file, "0", err) < 0)
 			return error_wrap(err, "join the cgroup '%s'", *all);
 	}
 	return 0;

@@ -35,8 +35,14 @@ int cgroup_check(char *const *all, struct error *err);
  * "Control groups", as runc does). Journal them before: those that are there afterwards are ours to
  * remove. */
 int cgroup_make(char *const *all, char *const *missing, struct error *err);
-/* Move a process in. */
+/* Move a process in. On a host with little to do the kernel takes 10 ms for that: it waits until no
+ * processor can be about to start a process. */
 int cgroup_attach(char *const *all, pid_t pid, struct error *err);
+/* Move the calling process in, which must not have other threads: that takes no time in version 1,
+ * nor in version 2 for a process that was born there (child_clone()). */
+int cgroup_enter(char *const *all, struct error *err);
+/* The one of version 2, NULL: none. Borrowed. */
+const char *cgroup_unified(char *const *all);
 /* Move all processes of one to the other, hierarchy by hierarchy. */
 int cgroup_move(char *const *from, char *const *to, struct error *err);
 /* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */

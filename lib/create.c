@@ -126,8 +126,11 @@ static int start_shim(struct creation *c, struct error *err)
 {
 	const struct oci_namespace *network = oci_namespace_find(c->spec, "network");
 	struct shim_namespaces ns = { 0 };
-	int r = namespaces_of_shim(c->spec, &ns, err);
+	int r = c->launch.is_joined ? launch_make_cgroup(&c->launch, c->spec, err) : 0;
 
+	if (r == 0)
+		r = namespaces_of_shim(c->spec, &ns, err);
+	ns.cgroup = c->record->cgroup_dirs;
 	if (r == 0)
 		r = shim_spawn(c->v->binary, &ns, c->spec->process->args, &c->shim, err);
 	for (size_t i = 0; i < ns.n_join; i++)
@@ -147,8 +150,7 @@ static int start_shim(struct creation *c, struct error *err)
 	log_debug("the stand-in of '%s' is process %d", c->o->id, (int)c->shim.pid);
 	if (record_journal(c->launch.dirfd, c->record, err) < 0)
 		return -err->code;
-	if ((c->launch.is_joined ? launch_cgroup(&c->launch, c->spec, c->shim.pid, err)
-	                         : cgroup_attach(c->record->cgroup_dirs, c->shim.pid, err)) < 0)
+	if (c->launch.is_joined && launch_start_scope(&c->launch, c->spec, c->shim.pid, err) < 0)
 		return -err->code;
 	c->namespaces = namespaces_describe(c->spec, c->shim.pid, err);
 	return -err->code;

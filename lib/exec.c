@@ -209,13 +209,12 @@ static int start_shim(struct execution *x, struct error *err)
 	auto_close int mntns = -1;
 	int r;
 
+	ns.cgroup = x->record->cgroup_dirs;
 	r = open_namespaces(x->record, &ns, &mntns, err);
 	if (r == 0)
 		r = shim_spawn(x->v->binary, &ns, x->process->args, &x->shim, err);
 	for (size_t i = 0; i < ns.n_join; i++)
 		close_fd(&ns.join[i]);
-	if (r == 0)
-		r = cgroup_attach(x->record->cgroup_dirs, x->shim.pid, err);
 	json_set(out.json, "args", json_new_strv(x->process->args));
 	if (r == 0)
 		r = ctl_out_fd(&out, NULL, "tty", x->tty_slave, err);

@@ -105,35 +105,41 @@ static int listen_in(const char *dir, struct error *err)
 	return steal_fd(&fd);
 }
 
-int launch_self(const struct vcrt *v, char *const *argv, int fd, launch_prepare_fn prepare,
+int launch_self(const struct vcrt *v, char *const *argv, int fd, const struct child_opts *more,
                 pid_t *pid, int *pidfd, struct error *err)
 {
 	auto_free char **env = child_small_env();
 	struct child_fd fds[] = { { .fd = fd, .as = 3 } };
-	struct child_opts opts = {
-		.path = v->binary,
-		.argv = argv,
-		.envp = env,
-		.cwd = "/",
-		.fds = fds,
-		.n_fds = 1,
-		.new_session = true,
-		.prepare = prepare,
-	};
+	struct child_opts opts = more ? *more : (struct child_opts){ 0 };
 
+	opts.path = v->binary;
+	opts.argv = argv;
+	opts.envp = env;
+	opts.cwd = "/";
+	opts.fds = fds;
+	opts.n_fds = 1;
+	opts.new_session = true;
 	return child_spawn(&opts, pid, pidfd, err);
 }
 
-int launch_monitor(const struct vcrt *v, const char *name, int *conn, pid_t *pid, int *pidfd,
-                   struct error *err)
+static int enter_cgroup(void *arg, struct error *err)
+{
+	return cgroup_enter(arg, err);
+}
+
+int launch_monitor(const struct vcrt *v, const char *name, char *const *cgroup, int *conn,
+                   pid_t *pid, int *pidfd, struct error *err)
 {
 	char *argv[] = { "vcrt", "monitor", (char *)name, NULL };
+	const struct child_opts born = { .cgroup = cgroup_unified(cgroup),
+		                         .prepare = enter_cgroup,
+		                         .prepare_arg = (void *)cgroup };
 	int pair[2];
 
 	if (ctl_pair(pair, err) < 0)
 		return -err->code;
 	*conn = pair[0];
-	if (launch_self(v, argv, pair[1], NULL, pid, pidfd, err) < 0)
+	if (launch_self(v, argv, pair[1], &born, pid, pidfd, err) < 0)
 		error_wrap(err, "start the monitor");
 	close(pair[1]);
 	return -err->code;
@@ -141,12 +147,13 @@ int launch_monitor(const struct vcrt *v, const char *name, int *conn, pid_t *pid
 
 static int spawn_monitor(struct launch *l, struct error *err)
 {
-	if (launch_monitor(l->v, l->record->sandbox, &l->monitor, &l->monitor_pid, NULL, err) < 0)
+	if (launch_monitor(l->v, l->record->sandbox, l->record->cgroup_dirs, &l->monitor,
+	                   &l->monitor_pid, NULL, err) < 0)
 		return -err->code;
 	l->record->monitor = proc_ref_of(l->monitor_pid);
 	log_debug("the monitor of sandbox '%s' is process %d", l->record->sandbox,
 	          (int)l->monitor_pid);
-	return record_journal(l->dirfd, l->record, err);
+	return 0;
 }
 
 /* The VM's size, and what it may cost on the host: the VMM needs memory of its own for requests
@@ -182,7 +189,8 @@ static int start_scope(struct launch *l, const struct oci_spec *spec, pid_t pid,
 	return cgroup_plan(l->cgroup_path, &r->cgroup_dirs, &r->cgroups, err);
 }
 
-int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err)
+/* pid: of a process that is moved there, 0: none. */
+static int make_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err)
 {
 	struct record *r = l->record;
 	struct cgroup_place place;
@@ -196,12 +204,22 @@ int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, stru
 	    record_journal(l->dirfd, r, err) < 0 ||
 	    cgroup_make(r->cgroup_dirs, r->cgroups, err) < 0)
 		return -err->code;
-	/* Into a cgroup without processes, which systemd might remove when it is told of limits. */
-	if (cgroup_attach(r->cgroup_dirs, pid, err) < 0)
+	/* systemd might remove a cgroup without processes when it is told of limits. */
+	if (pid && cgroup_attach(r->cgroup_dirs, pid, err) < 0)
 		return -err->code;
 	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
 	place = record_cgroup(r);
 	return cgroup_limit_space(&place, oci_resources_of(spec), &r->room, NULL, err);
+}
+
+int launch_make_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
+{
+	return l->v->systemd_cgroup ? 0 : make_cgroup(l, spec, 0, err);
+}
+
+int launch_start_scope(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err)
+{
+	return l->v->systemd_cgroup ? make_cgroup(l, spec, pid, err) : 0;
 }
 
 static int open_log(int dirfd, const char *name, struct error *err)
@@ -249,26 +267,36 @@ int launch_prepare(struct launch *l, const struct oci_spec *spec, struct error *
 	return 0;
 }
 
-int launch_make(struct launch *l, const struct ns_id *given, size_t n, struct error *err)
+static int publish_card(const struct launch *l, struct error *err)
 {
-	auto_close int dir = -1;
+	auto_close int dir = open(l->record->sandbox_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (make_directory(l, err) < 0)
-		return -err->code;
-	l->listener = listen_in(l->record->sandbox_dir, err);
-	if (l->listener < 0 || spawn_monitor(l, err) < 0)
-		return -err->code;
-	l->card = sandbox_card(l->record, given, n);
-	dir = open(l->record->sandbox_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return error_sys(err, "open '%s'", l->record->sandbox_dir);
 	return sandbox_publish(dir, l->card, err);
 }
 
+int launch_make(struct launch *l, const struct oci_spec *spec, const struct ns_id *given, size_t n,
+                struct error *err)
+{
+	if (make_directory(l, err) < 0)
+		return -err->code;
+	l->listener = listen_in(l->record->sandbox_dir, err);
+	/* The cgroup is first, so that all memory of the VMM is charged there. */
+	if (l->listener < 0 || launch_make_cgroup(l, spec, err) < 0 || spawn_monitor(l, err) < 0)
+		return -err->code;
+	l->card = sandbox_card(l->record, given, n);
+	/* Whatever else there is to do, the VM starts beside it. */
+	if (!l->v->systemd_cgroup && send_boot(l, err) < 0)
+		return -err->code;
+	return record_journal(l->dirfd, l->record, err) < 0 ? -err->code : publish_card(l, err);
+}
+
 int launch_boot(struct launch *l, const struct oci_spec *spec, struct error *err)
 {
-	/* Before the VMM is started, so that all its memory is charged there. */
-	if (launch_cgroup(l, spec, l->monitor_pid, err) < 0)
+	if (!l->v->systemd_cgroup)
+		return 0;
+	if (launch_start_scope(l, spec, l->monitor_pid, err) < 0)
 		return -err->code;
 	return send_boot(l, err);
 }

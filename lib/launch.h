@@ -31,21 +31,27 @@ struct launch {
 
 /* What can be said and found out before there is a sandbox. */
 int launch_prepare(struct launch *l, const struct oci_spec *spec, struct error *err);
-/* Make it, so that others find it: its directory, its monitor. given: namespaces of the host. */
-int launch_make(struct launch *l, const struct ns_id *given, size_t n, struct error *err);
-/* Its cgroup, and have it start the VM. That is under way when this returns. */
+/* Make it, so that others find it: its directory, its cgroup, its monitor, which starts the VM.
+ * given: namespaces of the host. */
+int launch_make(struct launch *l, const struct oci_spec *spec, const struct ns_id *given, size_t n,
+                struct error *err);
+/* The rest of that, which may take longer: the cgroup of a monitor that systemd has to make. The
+ * start of the VM is under way when this returns. */
 int launch_boot(struct launch *l, const struct oci_spec *spec, struct error *err);
-/* The container's cgroup, with this process in it. In that of one that joins a sandbox is room for
- * the VM, too, which comes there when those before it go. */
-int launch_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err);
+/* The container's cgroup: make it before there is a process, which is to be born there
+ * (cgroup_enter()), or with systemd have it made around this one. In that of a container that joins
+ * a sandbox is room for the VM, too, which comes there when those before it go. Each does nothing
+ * where it is the other's turn. */
+int launch_make_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err);
+int launch_start_scope(struct launch *l, const struct oci_spec *spec, pid_t pid, struct error *err);
 /* Start this program with that descriptor as its 3, in a session of its own, with nothing else of
- * ours. prepare (may be NULL) runs in it before. */
-typedef int (*launch_prepare_fn)(void *arg, struct error *err);
-int launch_self(const struct vcrt *v, char *const *argv, int fd, launch_prepare_fn prepare,
+ * ours. more: what else is to be done with it, NULL: nothing. */
+struct child_opts;
+int launch_self(const struct vcrt *v, char *const *argv, int fd, const struct child_opts *more,
                 pid_t *pid, int *pidfd, struct error *err);
 /* Start a monitor, which waits for its first message on *conn; that and *pidfd (may be NULL) are
- * the caller's. */
-int launch_monitor(const struct vcrt *v, const char *name, int *conn, pid_t *pid, int *pidfd,
-                   struct error *err);
+ * the caller's. cgroup: directories, NULL: the caller's own. */
+int launch_monitor(const struct vcrt *v, const char *name, char *const *cgroup, int *conn,
+                   pid_t *pid, int *pidfd, struct error *err);
 /* "auto" becomes "kvm" or "tcg". */
 int launch_resolve_accel(struct config *c, struct error *err);

@@ -225,7 +225,7 @@ static int try_once(struct launch *l, struct oci_spec *spec, bool may_make, stru
 	if (!may_make)
 		return 0;
 	given = given_namespaces(spec, &n);
-	return launch_make(l, given, n, err) < 0 ? -err->code : 1;
+	return launch_make(l, spec, given, n, err) < 0 ? -err->code : 1;
 }
 
 int pod_enter(struct launch *l, struct oci_spec *spec, struct error *err)

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/cgroup.h"
 #include "lib/shim.h"
 #include "lib/standin.h"
 #include "lib/base/child.h"
@@ -75,9 +76,15 @@ become_shim(const char *binary, int namespaces, int control, int setup, char *pa
 	_exit(1);
 }
 
-static pid_t raw_clone(unsigned long flags)
+static void enter_cgroup(char *const *cgroup, int setup)
 {
-	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+	auto_error struct error err = { 0 };
+
+	if (cgroup_enter(cgroup, &err) < 0) {
+		error_wrap(&err, "start the shim");
+		ctl_send_error(setup, &err);
+		_exit(1);
+	}
 }
 
 /* Namespaces are entered by a process in between, whose child (in the joined pid namespace) becomes
@@ -88,13 +95,14 @@ join_and_clone(const struct shim_namespaces *ns, const char *binary, int control
 {
 	pid_t pid;
 
+	enter_cgroup(ns->cgroup, setup);
 	for (size_t i = 0; i < ns->n_join; i++) {
 		if (setns(ns->join[i], 0) < 0) {
 			report(setup, "join a namespace");
 			_exit(1);
 		}
 	}
-	pid = raw_clone((unsigned long)ns->create | CLONE_PARENT);
+	pid = child_clone(ns->create | CLONE_PARENT, NULL, NULL);
 	if (pid == 0)
 		become_shim(binary, ns->create, control, setup, padding);
 	if (pid < 0)
@@ -110,7 +118,7 @@ static pid_t clone_in_joined(const struct shim_namespaces *ns, const char *binar
 
 	if (pipe2(result, O_CLOEXEC) < 0)
 		return -1;
-	between = raw_clone(0);
+	between = child_clone(0, cgroup_unified(ns->cgroup), NULL);
 	if (between == 0)
 		join_and_clone(ns, binary, control, setup, padding, result[1]);
 	close(result[1]);
@@ -157,9 +165,11 @@ int shim_spawn(const char *binary, const struct shim_namespaces *ns, char *const
 	if (ns->n_join) {
 		shim->pid = clone_in_joined(ns, binary, control[1], setup[1], padding);
 	} else {
-		shim->pid = raw_clone((unsigned long)ns->create);
-		if (shim->pid == 0)
+		shim->pid = child_clone(ns->create, cgroup_unified(ns->cgroup), NULL);
+		if (shim->pid == 0) {
+			enter_cgroup(ns->cgroup, setup[1]);
 			become_shim(binary, ns->create, control[1], setup[1], padding);
+		}
 	}
 	if (shim->pid < 0)
 		error_sys(err, "start the shim");

@@ -14,6 +14,8 @@ struct shim_namespaces {
 	int create;  /* CLONE_NEW* flags: made for the shim */
 	int join[8]; /* namespace descriptors to enter, n_join of them */
 	size_t n_join;
+	char *const
+		*cgroup; /* directories of a cgroup to be born in, NULL: the caller's; borrowed */
 };
 
 struct shim {

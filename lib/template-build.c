@@ -105,7 +105,7 @@ static struct json *boot_and_save(struct vcrt *v, const struct config *c,
 		error_sys(err, "make '" STAGE "' in '%s'", b->dir);
 		return NULL;
 	}
-	if (launch_monitor(v, "template", &monitor, &pid, &pidfd, err) < 0)
+	if (launch_monitor(v, "template", NULL, &monitor, &pid, &pidfd, err) < 0)
 		return NULL;
 	if (send_order(monitor, c, b, err) == 0)
 		answer = ctl_answer(monitor, -1, err); /* it has limits of its own */
@@ -172,11 +172,12 @@ static int spawn_builder(const struct vcrt *v, const struct config *c, struct er
 	auto_free char *text = json_print(j, false);
 	auto_close int file = memfd_create("config", MFD_CLOEXEC);
 	char *argv[] = { "vcrt", "--config", "/proc/self/fd/3", "template", "create", NULL };
+	const struct child_opts nice = { .prepare = be_nice };
 	pid_t pid;
 
 	if (file < 0 || fs_write_all(file, text, strlen(text)) < 0)
 		return error_sys(err, "write the configuration");
-	if (launch_self(v, argv, file, be_nice, &pid, NULL, err) < 0)
+	if (launch_self(v, argv, file, &nice, &pid, NULL, err) < 0)
 		return -err->code;
 	waitpid(pid, NULL, 0);
 	return 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/cgroup.h"
+#include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
@@ -410,6 +411,71 @@ START_TEST(a_process_is_moved_in_every_hierarchy)
 }
 END_TEST
 
+static void start_entering(const char *born_in)
+{
+	auto_error struct error err = { 0 };
+	int status;
+
+	child = child_clone(0, born_in, NULL);
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		alarm(30);
+		if (cgroup_enter(all, &err) < 0) {
+			fprintf(stderr, "%s\n", err.msg);
+			_exit(1);
+		}
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	ck_assert(WIFSTOPPED(status));
+}
+
+START_TEST(a_process_enters_every_hierarchy)
+{
+	make(name);
+	start_entering(NULL);
+	ck_assert_uint_eq(cgroups_ending(child, name), strv_len(all));
+	end_child();
+	start_entering(cgroup_unified(all));
+	ck_assert_uint_eq(cgroups_ending(child, name), strv_len(all));
+	end_child();
+	/* Who cannot be born there is born all the same. */
+	start_entering("/proc/self");
+	ck_assert_uint_eq(cgroups_ending(child, name), strv_len(all));
+}
+END_TEST
+
+START_TEST(a_process_is_born_in_the_cgroup_of_version_2)
+{
+	const char *unified;
+
+	make(name);
+	unified = cgroup_unified(all);
+	if (!unified)
+		return;
+	child = child_clone(0, unified, NULL);
+	if (child == 0) {
+		alarm(30);
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_gt(child, 0);
+	ck_assert_uint_eq(cgroups_ending(child, name), 1);
+}
+END_TEST
+
+START_TEST(what_cannot_be_entered_is_named)
+{
+	char *dirs[] = { "/proc/self", NULL };
+	auto_error struct error err = { 0 };
+
+	ck_assert_int_eq(cgroup_enter(NULL, &err), 0);
+	ck_assert_int_lt(cgroup_enter(dirs, &err), 0);
+	ck_assert_msg(str_starts(err.msg, "join the cgroup '/proc/self': "), "%s", err.msg);
+}
+END_TEST
+
 START_TEST(a_process_that_is_gone_cannot_be_moved)
 {
 	auto_error struct error err = { 0 };
@@ -496,6 +562,9 @@ int main(void)
 	tcase_add_test(tc, an_empty_cpuset_on_the_way_is_filled);
 	tcase_add_test(tc, a_process_is_moved_in_every_hierarchy);
 	tcase_add_test(tc, a_process_that_is_gone_cannot_be_moved);
+	tcase_add_test(tc, a_process_enters_every_hierarchy);
+	tcase_add_test(tc, a_process_is_born_in_the_cgroup_of_version_2);
+	tcase_add_test(tc, what_cannot_be_entered_is_named);
 	tcase_add_test(tc, removing_waits_for_processes_to_end);
 	tcase_add_test(tc, a_parent_that_others_use_stays_and_is_not_waited_for);
 	tcase_add_test(tc, removing_gives_up_in_time_when_somebody_stays);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -192,24 +193,43 @@ static int read_report(int fd, struct error *err)
 	return error_set(err, code, "%s", report + sizeof(code));
 }
 
-/* Like fork(), with a descriptor of the child from its first moment on. */
-static pid_t fork_quietly(int namespaces, int *pidfd)
+static long clone_into(const char *cgroup, unsigned long flags, int *pidfd)
+{
+	auto_close int dir = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP,
+		                   .pidfd = (uintptr_t)pidfd,
+		                   .exit_signal = SIGCHLD,
+		                   .cgroup = (uint64_t)dir };
+
+	return dir < 0 ? -1 : syscall(SYS_clone3, &args, sizeof(args));
+}
+
+pid_t child_clone(int namespaces, const char *cgroup, int *pidfd)
+{
+	unsigned long flags = (unsigned)namespaces | (pidfd ? CLONE_PIDFD : 0);
+	long pid = cgroup ? clone_into(cgroup, flags, pidfd) : -1;
+
+	return (pid_t)(pid >= 0 ? pid
+	                        : syscall(SYS_clone, flags | SIGCHLD, NULL, pidfd, NULL, NULL));
+}
+
+/* With a descriptor of the child from its first moment on. */
+static pid_t fork_quietly(const struct child_opts *opts, int *pidfd)
 {
 	sigset_t all, old;
-	long pid;
+	pid_t pid;
 	int saved;
 
 	/* No handler of the parent may run in the child. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	pid = syscall(SYS_clone, (unsigned long)(namespaces | CLONE_PIDFD | SIGCHLD), NULL, pidfd,
-	              NULL, NULL);
+	pid = child_clone(opts->namespaces, opts->cgroup, pidfd);
 	if (pid != 0) {
 		saved = errno;
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		errno = saved;
 	}
-	return (pid_t)pid;
+	return pid;
 }
 
 static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error *err)
@@ -224,7 +244,7 @@ static int spawn_planned(struct plan *plan, pid_t *pid, int *pidfd, struct error
 		return error_sys(err, "start '%s': pipe", plan->opts->path);
 	from_child = ends[0];
 	to_parent = ends[1];
-	child = fork_quietly(plan->opts->namespaces, &handle);
+	child = fork_quietly(plan->opts, &handle);
 	if (child < 0)
 		return error_sys(err, "start '%s': fork", plan->opts->path);
 	if (child == 0) {

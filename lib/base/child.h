@@ -26,7 +26,8 @@ struct child_opts {
 	/* Orphans among its descendants become its children, not those of somebody above: so
 	 * child_run() kills them all when the time is over. */
 	bool keeps_orphans;
-	int namespaces; /* CLONE_NEW* flags: the child is born in new ones */
+	int namespaces;     /* CLONE_NEW* flags: the child is born in new ones */
+	const char *cgroup; /* see child_clone() */
 	/* Runs in the child just before exec, after descriptors are in place; a failure is reported
 	 * to the parent as the error of child_spawn(). Only async-signal-safe habits, please. */
 	int (*prepare)(void *arg, struct error *err);
@@ -41,6 +42,11 @@ char **child_small_env(void);
 /* Returns 0 and sets *pid (and *pidfd when not NULL, owned by the caller), or -errno when fork,
  * prepare or exec failed: in that case no child is left. Returns after exec has succeeded. */
 int child_spawn(const struct child_opts *opts, pid_t *pid, int *pidfd, struct error *err);
+
+/* Like fork(), in new namespaces (CLONE_NEW* flags), and born in a cgroup of version 2, whose
+ * directory this is (NULL: the parent's). Where the kernel cannot do that, it is born in that of
+ * the parent: see cgroup_enter(). *pidfd (may be NULL) is the caller's. -1 and errno. */
+pid_t child_clone(int namespaces, const char *cgroup, int *pidfd);
 
 /* Run to completion with text on stdin and captured output (each capped at max bytes), killed after
  * timeout_ms (0: none). *status is the wait status. -ETIMEDOUT when it had to be killed. out and

@@ -174,6 +174,9 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 	char *p = part;
 	struct stat st;
 
+	/* Mostly it is there, or only its last part is not. */
+	if ((stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || mkdir(path, mode) == 0)
+		return 0;
 	do {
 		char c;
 
