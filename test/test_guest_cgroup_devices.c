@@ -189,6 +189,39 @@ START_TEST(the_letter_a_adds_no_access)
 }
 END_TEST
 
+START_TEST(what_changes_nothing_does_not_make_another_program)
+{
+	struct oci_device_cgroup docker[] = {
+		rule(false, NULL, -1, -1, "rwm"), rule(true, "c", 1, 5, "rwm"),
+		rule(true, "c", -1, -1, "m"),     rule(true, "c", 136, -1, "rwm"),
+		rule(true, "c", 5, 1, "rwm"),     rule(false, "c", 10, 229, "rwm"),
+	};
+	struct oci_device_cgroup console = rule(true, "c", 5, 1, "rwm");
+	auto_error struct error err = { 0 };
+	size_t len_docker, len_console;
+	auto_free struct bpf_insn *all = device_program(docker, 6, &len_docker, &err);
+	auto_free struct bpf_insn *one = device_program(&console, 1, &len_console, &err);
+
+	ck_assert_uint_eq(len_docker, len_console);
+	ck_assert_mem_eq(all, one, len_docker * sizeof(*all));
+}
+END_TEST
+
+START_TEST(a_denial_that_takes_back_a_part_of_an_earlier_rule_counts)
+{
+	struct oci_device_cgroup r[] = {
+		rule(true, "c", 10, -1, "rw"),
+		rule(false, NULL, -1, 229, "w"),
+		rule(false, "b", 10, -1, "rwm"),
+	};
+
+	ck_assert_int_eq(allows(r, 3, CHR, 10, 229, R), 1);
+	ck_assert_int_eq(allows(r, 3, CHR, 10, 229, W), 0);
+	ck_assert_int_eq(allows(r, 3, CHR, 10, 228, W), 1);
+	ck_assert_int_eq(allows(r, 3, BLK, 10, 228, R), 0);
+}
+END_TEST
+
 START_TEST(an_unknown_type_is_refused_with_its_place)
 {
 	struct oci_device_cgroup r[] = {
@@ -224,6 +257,8 @@ int main(void)
 	tcase_add_test(tc, a_partial_denial_refuses_the_whole_access);
 	tcase_add_test(tc, accesses_may_be_granted_by_several_rules);
 	tcase_add_test(tc, default_devices_stay_allowed_after_a_denial_of_everything);
+	tcase_add_test(tc, what_changes_nothing_does_not_make_another_program);
+	tcase_add_test(tc, a_denial_that_takes_back_a_part_of_an_earlier_rule_counts);
 	tcase_add_test(tc, an_unknown_type_is_refused_with_its_place);
 	tcase_add_test(tc, the_letter_a_adds_no_access);
 	tcase_add_test(tc, an_unknown_access_is_refused);

@@ -5,6 +5,7 @@
  * takes its bits away and grants when none is left; a matching "deny" that shares a bit refuses. */
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/guest/engine-internal.h"
@@ -14,6 +15,7 @@
 
 #define MAX_RULES 512
 #define INSNS_PER_RULE 7
+#define MAX_LOADED 8 /* programs kept for the next containers */
 #define ALL_ACCESS (BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE)
 
 struct rule {
@@ -133,49 +135,155 @@ static int parse_rule(const struct oci_device_cgroup *d, struct rule *r, struct 
 	return 0;
 }
 
+/* Every access of b is one of a. */
+static bool covers(const struct rule *a, const struct rule *b)
+{
+	return (!a->type || a->type == b->type) && (a->major < 0 || a->major == b->major) &&
+	       (a->minor < 0 || a->minor == b->minor) && (b->access & ~a->access) == 0;
+}
+
+static bool overlap(const struct rule *a, const struct rule *b)
+{
+	return (!a->type || !b->type || a->type == b->type) &&
+	       (a->major < 0 || b->major < 0 || a->major == b->major) &&
+	       (a->minor < 0 || b->minor < 0 || a->minor == b->minor) && (a->access & b->access);
+}
+
+/* What a default rule, which comes later, allows anyway, and what would be refused in the end
+ * without being denied. before: the rules that count so far. */
+static bool changes_nothing(const struct rule *r, const struct rule *before, size_t n)
+{
+	for (size_t i = 0; r->allow && i < ARRAY_SIZE(defaults); i++)
+		if (covers(&defaults[i], r))
+			return true;
+	for (size_t i = 0; i < n; i++)
+		if (before[i].allow && overlap(&before[i], r))
+			return false;
+	return !r->allow;
+}
+
+/* The rules that count, owned by the caller. The lists of the usual clients come down to the same
+ * few, so that their program is loaded once. */
+static struct rule *parse_rules(const struct oci_device_cgroup *rules, size_t *n, struct error *err)
+{
+	auto_free struct rule *list = xcalloc(*n + 1, sizeof(*list));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		if (parse_rule(&rules[i], &list[kept], err) < 0) {
+			error_wrap(err, "linux.resources.devices[%zu]", i);
+			return NULL;
+		}
+		if (!changes_nothing(&list[kept], list, kept))
+			kept++;
+	}
+	*n = kept;
+	return steal_ptr(&list);
+}
+
 struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n, size_t *len,
                                 struct error *err)
 {
-	auto_free struct bpf_insn *insns = NULL;
+	auto_free struct rule *list = NULL;
 	struct program p = { 0 };
 
 	if (n > MAX_RULES) {
 		error_set(err, E2BIG, "linux.resources.devices: more than %d rules", MAX_RULES);
 		return NULL;
 	}
-	insns = xcalloc((n + ARRAY_SIZE(defaults)) * INSNS_PER_RULE + 16, sizeof(*insns));
-	p.insns = insns;
+	list = parse_rules(rules, &n, err);
+	if (!list)
+		return NULL;
+	p.insns = xcalloc((n + ARRAY_SIZE(defaults)) * INSNS_PER_RULE + 16, sizeof(*p.insns));
 	emit_prologue(&p);
 	for (size_t i = ARRAY_SIZE(defaults); i > 0; i--)
 		emit_rule(&p, &defaults[i - 1]);
-	for (size_t i = n; i > 0; i--) {
-		struct rule r;
-
-		if (parse_rule(&rules[i - 1], &r, err) < 0) {
-			error_wrap(err, "linux.resources.devices[%zu]", i - 1);
-			return NULL;
-		}
-		emit_rule(&p, &r);
-	}
+	for (size_t i = n; i > 0; i--)
+		emit_rule(&p, &list[i - 1]);
 	emit_return(&p, false);
 	*len = p.n;
-	return steal_ptr(&insns);
+	return p.insns;
 }
 
-int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r, struct error *err)
-{
-	auto_free struct bpf_insn *insns = NULL;
-	auto_close int prog = -1;
-	union bpf_attr attr;
-	size_t n;
+/* ---- loaded programs ---- */
 
-	insns = device_program(r ? r->devices : NULL, r ? r->n_devices : 0, &n, err);
+/* The kernel takes a while to verify and compile one, and most containers have the same. */
+struct loaded {
+	struct bpf_insn *insns;
+	size_t n;
+	int fd;
+};
+
+static void forget(struct loaded *l)
+{
+	free(l->insns);
+	close_fd(&l->fd);
+}
+
+void device_programs_done(struct guest *g)
+{
+	while (g->n_device_programs > 0)
+		forget(&g->device_programs[--g->n_device_programs]);
+	free(g->device_programs);
+	g->device_programs = NULL;
+}
+
+/* The descriptor stays the cache's. The last place is that of the latest program that no other
+ * container had. */
+static int find_or_load(struct guest *g, const struct oci_resources *r, struct error *err)
+{
+	size_t n;
+	auto_free struct bpf_insn *insns =
+		device_program(r ? r->devices : NULL, r ? r->n_devices : 0, &n, err);
+	int fd;
+
 	if (!insns)
 		return -err->code;
-	prog = bpf_load(BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE, insns, n);
-	if (prog < 0)
-		return error_sys(err, "linux.resources.devices: load the BPF program");
+	for (size_t i = 0; i < g->n_device_programs; i++) {
+		const struct loaded *l = &g->device_programs[i];
 
+		if (l->n == n && memcmp(l->insns, insns, n * sizeof(*insns)) == 0)
+			return l->fd;
+	}
+	fd = bpf_load(BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE, insns, n);
+	if (fd < 0)
+		return error_sys(err, "linux.resources.devices: load the BPF program");
+	if (!g->device_programs)
+		g->device_programs = xcalloc(MAX_LOADED, sizeof(*g->device_programs));
+	if (g->n_device_programs == MAX_LOADED)
+		forget(&g->device_programs[--g->n_device_programs]);
+	g->device_programs[g->n_device_programs++] =
+		(struct loaded){ .insns = steal_ptr(&insns), .n = n, .fd = fd };
+	return fd;
+}
+
+int device_programs_warm(struct guest *g, struct error *err)
+{
+	struct oci_device_cgroup console = { .allow = true,
+		                             .type = (char *)"c",
+		                             .has_major = true,
+		                             .major = 5,
+		                             .has_minor = true,
+		                             .minor = 1 };
+	const struct oci_resources usual[] = {
+		{ .n_devices = 0 },                      /* "spec", Podman */
+		{ .devices = &console, .n_devices = 1 }, /* Docker, containerd */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+		if (find_or_load(g, &usual[i], err) < 0)
+			return -err->code;
+	return 0;
+}
+
+int cgroup_limit_devices(struct guest *g, const struct cgroup *cg, const struct oci_resources *r,
+                         struct error *err)
+{
+	int prog = find_or_load(g, r, err);
+	union bpf_attr attr;
+
+	if (prog < 0)
+		return prog;
 	memset(&attr, 0, sizeof(attr));
 	attr.target_fd = (uint32_t)cg->fd;
 	attr.attach_bpf_fd = (uint32_t)prog;

@@ -149,7 +149,7 @@ static int container_prepare(struct container *ct, struct error *err)
 	    cgroup_limit(&ct->cgroup, x->resources, NULL, err) < 0 ||
 	    cgroup_give(&ct->cgroup, ct->spec, ct->ns.create, err) < 0)
 		return -err->code;
-	return cgroup_limit_devices(&ct->cgroup, x->resources, err);
+	return cgroup_limit_devices(ct->guest, &ct->cgroup, x->resources, err);
 }
 
 static struct container *container_new(struct guest *g, const char *id, struct oci_spec *spec)

@@ -16,6 +16,7 @@
 
 struct changes;
 struct freeze;
+struct loaded;
 struct loop_source;
 struct network;
 struct network_change;
@@ -44,6 +45,8 @@ struct guest {
 	struct network *network;               /* what the host asked for last; NULL: nothing yet */
 	struct network_change *network_change; /* the one under way */
 	struct own_network *own_networks;      /* of containers */
+	struct loaded *device_programs;        /* loaded ones (cgroup-devices.c), NULL: none */
+	size_t n_device_programs;
 };
 
 /* A process that the agent started and will reap. */
@@ -375,4 +378,8 @@ int cgroup_update(const struct cgroup *cg, const struct oci_resources *r, struct
 struct bpf_insn;
 struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n, size_t *len,
                                 struct error *err);
-int cgroup_limit_devices(const struct cgroup *cg, const struct oci_resources *r, struct error *err);
+int cgroup_limit_devices(struct guest *g, const struct cgroup *cg, const struct oci_resources *r,
+                         struct error *err);
+/* Load what the containers of the usual clients need. */
+int device_programs_warm(struct guest *g, struct error *err);
+void device_programs_done(struct guest *g);

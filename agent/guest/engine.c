@@ -29,6 +29,11 @@ struct guest *guest_new(struct loop *loop, const char *cgroup_root,
 	return g;
 }
 
+int guest_warm(struct guest *g, struct error *err)
+{
+	return device_programs_warm(g, err);
+}
+
 void guest_free(struct guest *g)
 {
 	if (!g)
@@ -37,6 +42,7 @@ void guest_free(struct guest *g)
 		container_free(g->containers);
 	guest_network_done(g);
 	namespaces_forget(g->own);
+	device_programs_done(g);
 	free(g->cgroup_root);
 	free(g);
 }

@@ -56,6 +56,8 @@ typedef void (*guest_launched_fn)(void *arg, pid_t pid, int master, const struct
 struct guest *guest_new(struct loop *loop, const char *cgroup_root,
                         const struct guest_events *events, void *arg);
 void guest_free(struct guest *g); /* NULL is fine; leaves processes alone */
+/* Get ready what the first container will need: the VM is about to be saved as a template. */
+int guest_warm(struct guest *g, struct error *err);
 
 /* How a container is made, beside its document. */
 struct guest_options {

@@ -53,9 +53,8 @@ static int do_sandbox(struct server *s, struct request *r, struct error *err)
 
 static int do_warm(struct server *s, struct request *r, struct error *err)
 {
-	(void)s;
 	(void)r;
-	return sandbox_warm(err);
+	return sandbox_warm(err) < 0 ? -err->code : guest_warm(s->guest, err);
 }
 
 static void on_launched(void *arg, pid_t pid, int master, const struct error *err)
