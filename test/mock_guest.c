@@ -333,8 +333,15 @@ int guest_warm(struct guest *g, struct error *err)
 	return 0;
 }
 
-void sandbox_sync(void)
+bool sandbox_has_submounts(void)
 {
+	return false;
+}
+
+void sandbox_sync(int *share, bool has_submounts)
+{
+	(void)share;
+	(void)has_submounts;
 	poll(NULL, 0, sync_ms);
 }
 

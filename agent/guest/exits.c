@@ -2,13 +2,11 @@
 
 #include "agent/guest/exits.h"
 #include "agent/guest/sandbox.h"
-#include "agent/guest/work.h"
+#include "agent/guest/writer.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-
-#define SYNC_MS 30000 /* a share that hangs must not hide that a container has ended */
 
 /* One of both. */
 struct news {
@@ -18,22 +16,12 @@ struct news {
 };
 
 struct exits {
-	struct loop *loop;
 	struct exits_target target;
 	struct news *first; /* oldest first */
 	size_t n_syncing;   /* of these are told when the share is written back */
-	struct work *sync;
-	bool is_telling;
+	struct writer *writer;
+	bool is_syncing, is_telling;
 };
-
-struct exits *exits_new(struct loop *loop, const struct exits_target *target)
-{
-	struct exits *x = xzalloc(sizeof(*x));
-
-	x->loop = loop;
-	x->target = *target;
-	return x;
-}
 
 static void news_free(struct news *n)
 {
@@ -45,7 +33,7 @@ void exits_free(struct exits *x)
 {
 	if (!x)
 		return;
-	work_cancel(&x->sync);
+	writer_free(x->writer);
 	while (x->first) {
 		struct news *n = x->first;
 
@@ -86,55 +74,46 @@ static void tell(struct exits *x)
 	x->is_telling = false;
 }
 
-/* Child: what hangs here hangs alone. */
-static int write_back(void *in, struct buf *out, struct error *err)
+/* What came after a write-back had begun needs another one: its files may not be in the first. */
+static void go_on(struct exits *x)
 {
-	(void)in;
-	(void)out;
-	(void)err;
-	sandbox_sync();
-	return 0;
+	while (!x->is_syncing && !x->is_telling && x->first) {
+		auto_error struct error err = { 0 };
+		int share = -1;
+
+		for (const struct news *n = x->first; n; n = n->next)
+			x->n_syncing++;
+		x->is_syncing = writer_start(x->writer, &err) == 0;
+		if (x->is_syncing)
+			return;
+		log_warn("%s, ignoring", err.msg);
+		sandbox_sync(&share, sandbox_has_submounts());
+		close_fd(&share);
+		tell(x);
+	}
 }
 
-static void go_on(struct exits *x);
-
-static void on_synced(void *arg, const char *data, size_t len, const struct error *err)
+static void on_synced(void *arg)
 {
 	struct exits *x = arg;
 
-	(void)data;
-	(void)len;
-	x->sync = NULL;
-	if (err->code)
-		log_warn("%s, ignoring", err->msg);
+	x->is_syncing = false;
 	tell(x);
 	go_on(x);
 }
 
-/* What came after a write-back had begun needs another one: its files may not be in the first. */
-static void go_on(struct exits *x)
+struct exits *exits_new(struct loop *loop, const struct exits_target *target)
 {
-	const struct work_plan plan = {
-		.what = "write back the share",
-		.fn = write_back,
-		.keep = -1,
-		.limit_ms = SYNC_MS,
-		.done = on_synced,
-		.arg = x,
-	};
+	struct exits *x = xzalloc(sizeof(*x));
 
-	while (!x->sync && !x->is_telling && x->first) {
-		auto_error struct error err = { 0 };
+	x->target = *target;
+	x->writer = writer_new(loop, on_synced, x);
+	return x;
+}
 
-		for (const struct news *n = x->first; n; n = n->next)
-			x->n_syncing++;
-		x->sync = work_start(x->loop, &plan, &err);
-		if (x->sync)
-			return;
-		log_warn("%s, ignoring", err.msg);
-		sandbox_sync();
-		tell(x);
-	}
+int exits_prepare(struct exits *x, struct error *err)
+{
+	return writer_prepare(x->writer, err);
 }
 
 void exits_add(struct exits *x, struct json *event)
@@ -148,7 +127,7 @@ bool exits_hold(struct exits *x, void *request)
 	/* It comes right after the last event: with the same write-back if that is on its way. */
 	if (!x->first)
 		return false;
-	if (append(x, NULL, request) == x->n_syncing && x->sync)
+	if (append(x, NULL, request) == x->n_syncing && x->is_syncing)
 		x->n_syncing++;
 	return true;
 }

@@ -17,6 +17,8 @@ struct exits_target {
 };
 
 struct exits *exits_new(struct loop *loop, const struct exits_target *target);
+/* Get ready what the first one needs. */
+int exits_prepare(struct exits *x, struct error *err);
 void exits_free(struct exits *x); /* what has not been sent yet is not; NULL is fine */
 /* Send the event, which is taken, once the share is written back. One after the other. */
 void exits_add(struct exits *x, struct json *event);

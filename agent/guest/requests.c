@@ -54,7 +54,10 @@ static int do_sandbox(struct server *s, struct request *r, struct error *err)
 static int do_warm(struct server *s, struct request *r, struct error *err)
 {
 	(void)r;
-	return sandbox_warm(err) < 0 ? -err->code : guest_warm(s->guest, err);
+	if (sandbox_warm(err) < 0 || exits_prepare(s->exits, err) < 0 ||
+	    guest_warm(s->guest, err) < 0)
+		return -err->code;
+	return 0;
 }
 
 static void on_launched(void *arg, pid_t pid, int master, const struct error *err)

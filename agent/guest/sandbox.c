@@ -120,15 +120,19 @@ int sandbox_warm(struct error *err)
 	return 0;
 }
 
-void sandbox_sync(void)
+bool sandbox_has_submounts(void)
 {
-	auto_close int fd = -1;
+	return has_submounts;
+}
 
-	if (has_submounts) {
+void sandbox_sync(int *share, bool has_several)
+{
+	if (has_several) {
 		sync();
 		return;
 	}
-	fd = open(PROTOCOL_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		syncfs(fd);
+	if (*share < 0)
+		*share = open(PROTOCOL_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*share >= 0)
+		syncfs(*share);
 }
