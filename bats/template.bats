@@ -79,6 +79,39 @@ status_column() {
 	[ ! -e "/proc/$pid/root$(echo "$T"/templates/*)/state" ]
 }
 
+@test "template: a process waits in a clone for its first container, and goes when that wants another" {
+	local first=first~container
+	use_templates
+	vcrt template create
+	edit '.process.capabilities[] += ["CAP_SYS_ADMIN"]'
+	# The whole machine in sight: without a namespace for PIDs and cgroups.
+	namespaces network mount uts ipc
+	start_container "$ID" sh -c 'mkdir -p /mnt && mount -t cgroup2 none /mnt && exec sleep 1000'
+	is_clone "$ID"
+	[ "$(vcrt exec "$ID" cat /proc/self/cgroup)" = "0::/$ID" ]
+	wait_until 20 eval '[ "$(vcrt exec "$ID" ls -d "/mnt/$ID" "/mnt/'"$first"'")" = "/mnt/$ID" ]'
+	vcrt delete --force "$ID"
+
+	# With all of them the process is the container's own, and its cgroup goes with it.
+	namespaces network mount uts ipc pid cgroup
+	args sleep 1000
+	edit '.linux.resources.pids.limit = 77 | .hostname = "first"'
+	start_container "$ID-a" sleep 1000
+	is_clone "$ID-a"
+	[ "$(vcrt exec "$ID-a" cat /proc/1/cgroup /sys/fs/cgroup/pids.max)" = $'0::/\n77' ]
+	[ "$(vcrt exec "$ID-a" sh -c 'hostname; tr "\\0" " " </proc/1/cmdline; ls /proc/1/fd | wc -l')" = $'first\nsleep 1000 3' ]
+	namespaces network mount uts ipc
+	edit --arg id "$ID-a" '.annotations = {"io.kubernetes.cri.container-type": "container",
+		"io.kubernetes.cri.sandbox-id": $id} | .hostname = "second"'
+	start_container "$ID-b" sh -c 'mkdir -p /mnt && mount -t cgroup2 none /mnt && exec sleep 1000'
+	wait_until 20 eval 'vcrt exec "$ID-b" ls -d "/mnt/'"$first"'"'
+	[ "$(vcrt exec "$ID-a" hostname)" = first ]
+	vcrt delete --force "$ID-a"
+	run vcrt exec "$ID-b" ls -d "/mnt/$first"
+	[ "$status" -ne 0 ]
+	[ "$(vcrt exec "$ID-b" hostname)" = second ]
+}
+
 @test "template: one that cannot be restored is set aside with one warning, and VMs boot" {
 	use_templates
 	vcrt template create

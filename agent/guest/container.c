@@ -132,10 +132,18 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 	return 0;
 }
 
-static int container_prepare(struct container *ct, struct error *err)
+static int make_cgroup(struct container *ct, struct error *err)
+{
+	const char *wanted = ct->spec->linux_->cgroups_path;
+	auto_free char *path = wanted && wanted[0] ? str_dup(wanted) : str_fmt("/%s", ct->id);
+
+	return cgroup_create(&ct->cgroup, ct->guest->cgroup_root, path, err);
+}
+
+static int container_prepare(struct container *ct, const struct guest_options *options,
+                             const struct guest_io *io, struct error *err)
 {
 	const struct oci_linux *x = ct->spec->linux_;
-	auto_free char *path = NULL;
 
 	if (modules_for(ct->spec, err) < 0)
 		return -err->code;
@@ -143,10 +151,9 @@ static int container_prepare(struct container *ct, struct error *err)
 	if (shm_use(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
 	    namespaces_plan(&ct->ns, ct->guest, x, err) < 0 || sysctl_apply(ct, false, err) < 0)
 		return -err->code;
-	path = x->cgroups_path && x->cgroups_path[0] ? str_dup(x->cgroups_path)
-	                                             : str_fmt("/%s", ct->id);
-	if (cgroup_create(&ct->cgroup, ct->guest->cgroup_root, path, err) < 0 ||
-	    cgroup_limit(&ct->cgroup, x->resources, NULL, err) < 0 ||
+	if (!spare_take(ct, options, io) && make_cgroup(ct, err) < 0)
+		return -err->code;
+	if (cgroup_limit(&ct->cgroup, x->resources, NULL, err) < 0 ||
 	    cgroup_give(&ct->cgroup, ct->spec, ct->ns.create, err) < 0)
 		return -err->code;
 	return cgroup_limit_devices(ct->guest, &ct->cgroup, x->resources, err);
@@ -200,7 +207,7 @@ void guest_create(struct guest *g, const char *container, struct oci_spec *spec,
 		ct->bundle = str_dup(options->bundle ? options->bundle : "/");
 		if (seccomp_filter_from_json(options->seccomp, &ct->seccomp, &err) == 0 &&
 		    (!options->notify || make_notify(ct, &err) == 0))
-			container_prepare(ct, &err);
+			container_prepare(ct, options, io, &err);
 	}
 	if (!err.code && container_launch(ct, io, done, arg, &err) == 0)
 		return;

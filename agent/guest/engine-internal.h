@@ -30,6 +30,7 @@ struct oci_memory_policy;
 struct oci_mount;
 struct oci_pair;
 struct oci_resources;
+struct spare;
 
 /* ---- containers and processes (engine.c, container.c) ---- */
 
@@ -47,6 +48,7 @@ struct guest {
 	struct own_network *own_networks;      /* of containers */
 	struct loaded *device_programs;        /* loaded ones (cgroup-devices.c), NULL: none */
 	size_t n_device_programs;
+	struct spare *spare; /* NULL: none */
 };
 
 /* A process that the agent started and will reap. */
@@ -86,6 +88,7 @@ struct container {
 	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
+	char *text; /* of the request, for a process that waits for it (spare.c), else NULL */
 	struct notify *notify; /* NULL: nobody wants to know that it is ready */
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
@@ -176,11 +179,23 @@ void launch_exited(struct launch *l); /* its process was reaped; settles it */
 void launch_rearm(struct launch *l);  /* all of its time again: it stood still */
 void launch_free(struct launch *l);   /* NULL is fine */
 
+/* Child: arrange the descriptors and go on with l->child. */
+void launch_child(struct launch *l) __attribute__((noreturn));
 /* Child, right before execve(): what the program gets beyond 0-2 stays open in it. */
 int launch_release_fds(const struct launch *l, struct error *err);
 
 void init_child(struct launch *l) __attribute__((noreturn));
 void exec_child(struct launch *l) __attribute__((noreturn));
+
+/* spare.c: the process of the first container, made before there is one. */
+int spare_make(struct guest *g, struct error *err);
+/* Whether ct gets it: then it has its cgroup, and launch_clone() sends it its orders. Asked once,
+ * before ct has a cgroup; one that is not wanted goes away. */
+bool spare_take(struct container *ct, const struct guest_options *o, const struct guest_io *io);
+/* As launch_clone(), for a container that got it. */
+pid_t spare_order(struct launch *l, int *pidfd, int *sync, struct error *err);
+void spare_exited(struct guest *g, pid_t pid);
+void spare_free(struct spare *s); /* NULL is fine; it ends by itself */
 
 /* The socket between both: SOCK_SEQPACKET, one message per report. */
 enum report_type { REPORT_GO = 1, REPORT_READY, REPORT_START, REPORT_ERROR };

@@ -31,7 +31,7 @@ struct guest *guest_new(struct loop *loop, const char *cgroup_root,
 
 int guest_warm(struct guest *g, struct error *err)
 {
-	return device_programs_warm(g, err);
+	return device_programs_warm(g, err) < 0 ? -err->code : spare_make(g, err);
 }
 
 void guest_free(struct guest *g)
@@ -43,6 +43,7 @@ void guest_free(struct guest *g)
 	guest_network_done(g);
 	namespaces_forget(g->own);
 	device_programs_done(g);
+	spare_free(g->spare);
 	free(g->cgroup_root);
 	free(g);
 }
@@ -120,6 +121,7 @@ void container_free(struct container *ct)
 	namespaces_done(&ct->ns);
 	namespaces_forget(ct->shared);
 	network_forget_container(ct->guest, ct->id);
+	free(ct->text);
 	seccomp_filter_done(&ct->seccomp);
 	cgroup_done(&ct->cgroup);
 	notify_free(ct->notify);
@@ -181,8 +183,10 @@ void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 		launch_exited(p->launch);
 		ct = find_pid(g, pid, &p); /* gone if its program has never run */
 	}
-	if (!ct)
+	if (!ct) {
+		spare_exited(g, pid);
 		return;
+	}
 	if (!p->name[0])
 		kill_rest(ct);
 	container_read_oom(ct); /* before the exit that it explains */

@@ -65,6 +65,7 @@ struct guest_options {
 	bool no_new_keyring;        /* no session keyring of its own */
 	bool notify;                /* it gets a NOTIFY_SOCKET, for ready() */
 	const char *bundle;         /* what hooks are told; NULL: "/" */
+	const struct json *request; /* it was read from; NULL: unknown */
 	const struct json *seccomp; /* see agent/seccomp-filter.h; NULL: no filter */
 };
 

@@ -201,14 +201,11 @@ static void child_close(struct launch *l)
 	fs_close_from(3, keep, n);
 }
 
-static void __attribute__((noreturn)) child_main(struct launch *l)
+void launch_child(struct launch *l)
 {
 	auto_error struct error err = { 0 };
-	int ret;
+	int ret = child_fds(l);
 
-	prctl(PR_SET_DUMPABLE, 0); /* out of reach for ptrace and /proc/PID/exe */
-	reset_signals();
-	ret = child_fds(l);
 	if (ret < 0) {
 		error_set(&err, -ret, "arrange the descriptors: %s", strerror(-ret));
 		report_send(l->sync, REPORT_ERROR, &err, -1);
@@ -234,7 +231,9 @@ static pid_t clone_child(struct launch *l, int cgroup_fd, int *pidfd, const int 
 	if (pid != 0)
 		return pid < 0 ? -errno : (pid_t)pid;
 	l->sync = pair[1];
-	child_main(l);
+	prctl(PR_SET_DUMPABLE, 0); /* out of reach for ptrace and /proc/PID/exe */
+	reset_signals();
+	launch_child(l);
 }
 
 static pid_t clone_among_others(struct launch *l, int cgroup_fd, int *pidfd, const int pair[2],
@@ -315,6 +314,8 @@ pid_t launch_clone(struct launch *l, int *pidfd, int *sync, struct error *err)
 
 	if (!l->process->terminal && give_stdio(l, err) < 0)
 		return -err->code;
+	if (l->ct->text)
+		return spare_order(l, pidfd, sync, err);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_sys(err, "create a socket pair");
 	ours = pair[0];

@@ -114,6 +114,7 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 		.no_new_keyring = json_get_bool(r->args, "no_new_keyring", false),
 		.notify = json_get_bool(r->args, "notify", false),
 		.bundle = json_get_string(r->args, "bundle"),
+		.request = r->args,
 		.seccomp = json_get_object(r->args, "seccomp"),
 	};
 	guest_create(s->guest, id, steal_ptr(&spec), &options, &gio, on_launched, r);
