@@ -15,7 +15,8 @@ failed=0
 build_packages=(
 	gcc libc6-dev pkgconf meson ninja-build # the compiler and the build
 	git                                     # the format test asks it for the files
-	libyajl-dev libcap-dev libseccomp-dev   # linked in
+	libyajl-dev libcap-dev                  # linked in; the latter into the agent
+	libseccomp-dev                          # headers; the library is loaded for a profile
 	libsystemd-dev                          # headers; the library is loaded for --systemd-cgroup
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p

@@ -30,9 +30,17 @@ struct ctl_in {
 	struct ctl_header header;
 	size_t got_header;
 	struct buf text;
-	int fds[CTL_MAX_FDS];
+	int *fds;
 	size_t n_fds;
 };
+
+/* Room is made for twice as many when the number is a power of two. */
+static void push_fd(int **fds, size_t *n, int fd)
+{
+	if ((*n & (*n - 1)) == 0)
+		*fds = xreallocarray(*fds, *n ? *n * 2 : 1, sizeof(**fds));
+	(*fds)[(*n)++] = fd;
+}
 
 void ctl_msg_free(struct ctl_msg *m)
 {
@@ -40,6 +48,7 @@ void ctl_msg_free(struct ctl_msg *m)
 		return;
 	for (size_t i = 0; i < m->n_fds; i++)
 		close_fd(&m->fds[i]);
+	free(m->fds);
 	json_free(m->json);
 	free(m);
 }
@@ -70,13 +79,14 @@ int ctl_out_fd(struct ctl_out *o, struct json *object, const char *key, int fd, 
 		return error_set(err, E2BIG, "more than %d descriptors and bind mounts",
 		                 CTL_MAX_FDS);
 	json_set(object ? object : o->json, key, json_new_u64(o->n_fds));
-	o->fds[o->n_fds++] = fd;
+	push_fd(&o->fds, &o->n_fds, fd);
 	return 0;
 }
 
 void ctl_out_done(struct ctl_out *o)
 {
 	json_free(o->json);
+	free(o->fds);
 	*o = (struct ctl_out){ 0 };
 }
 
@@ -199,6 +209,7 @@ static void in_done(struct ctl_in *in)
 {
 	for (size_t i = 0; i < in->n_fds; i++)
 		close_fd(&in->fds[i]);
+	free(in->fds);
 	buf_done(&in->text);
 	*in = (struct ctl_in){ 0 };
 }
@@ -214,7 +225,7 @@ static void in_take_fds(struct ctl_in *in, struct msghdr *msg)
 		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
 		for (size_t i = 0; i < n; i++) {
 			if (in->n_fds < CTL_MAX_FDS)
-				in->fds[in->n_fds++] = fds[i];
+				push_fd(&in->fds, &in->n_fds, fds[i]);
 			else
 				close_fd(&fds[i]);
 		}
@@ -270,7 +281,7 @@ static struct ctl_msg *in_finish(struct ctl_in *in, struct error *err)
 	struct ctl_msg *m = xzalloc(sizeof(*m));
 
 	m->n_fds = in->n_fds;
-	memcpy(m->fds, in->fds, in->n_fds * sizeof(int));
+	m->fds = steal_ptr(&in->fds);
 	in->n_fds = 0;
 	m->json = json_parse(in->text.len ? in->text.data : "", in->text.len, false, err);
 	if (m->json && json_type(m->json) != JSON_OBJECT)

@@ -17,7 +17,7 @@ struct loop;
 
 struct ctl_msg {
 	struct json *json; /* an object */
-	int fds[CTL_MAX_FDS];
+	int *fds;
 	size_t n_fds;
 };
 #define auto_ctl_msg auto_(ctl_msg_freep)
@@ -33,7 +33,7 @@ int ctl_msg_take_fd_at(struct ctl_msg *m, size_t index);
 /* A request under construction: descriptors stay the caller's. */
 struct ctl_out {
 	struct json *json;
-	int fds[CTL_MAX_FDS];
+	int *fds;
 	size_t n_fds;
 };
 /* Add a descriptor and set key to its index in object (json itself when NULL); -1 is skipped. */

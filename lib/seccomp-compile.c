@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/seccomp-filter.h"
+#include "lib/library.h"
 #include "lib/seccomp-compile.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -25,6 +27,28 @@
 #define X32_BIT 0x40000000u
 #define API_LEVEL 4   /* of libseccomp: all of it that we use */
 #define BINARY_TREE 2 /* of SCMP_FLTATR_CTL_OPTIMIZE */
+
+#define LIBRARY "libseccomp.so.2"
+#define FUNCTIONS(X)                                                                               \
+	X(seccomp_api_set)                                                                         \
+	X(seccomp_arch_add)                                                                        \
+	X(seccomp_arch_resolve_name)                                                               \
+	X(seccomp_attr_set)                                                                        \
+	X(seccomp_export_bpf)                                                                      \
+	X(seccomp_init)                                                                            \
+	X(seccomp_release)                                                                         \
+	X(seccomp_rule_add_array)                                                                  \
+	X(seccomp_syscall_resolve_name)                                                            \
+	X(seccomp_syscall_resolve_name_arch)
+
+/* libseccomp, as far as it is used, and its filter. */
+struct compiler {
+	struct {
+		FUNCTIONS(LIBRARY_FIELD)
+	} f;
+	void *library;
+	scmp_filter_ctx ctx;
+};
 
 static const struct {
 	const char *name;
@@ -110,7 +134,7 @@ static int parse_flags(char *const *flags, unsigned *out, struct error *err)
 }
 
 /* "SCMP_ARCH_X86_64" is "x86_64" to libseccomp. 0: unknown. */
-static uint32_t arch_token(const char *name)
+static uint32_t arch_token(const struct compiler *c, const char *name)
 {
 	const char *prefix = "SCMP_ARCH_";
 	auto_free char *lower = NULL;
@@ -118,23 +142,23 @@ static uint32_t arch_token(const char *name)
 	if (!str_starts(name, prefix))
 		return 0;
 	lower = str_dup(name + strlen(prefix));
-	for (char *c = lower; *c; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	return seccomp_arch_resolve_name(lower);
+	for (char *at = lower; *at; at++)
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at - 'A' + 'a');
+	return c->f.seccomp_arch_resolve_name(lower);
 }
 
-static int add_archs(scmp_filter_ctx ctx, char *const *archs, struct error *err)
+static int add_archs(const struct compiler *c, char *const *archs, struct error *err)
 {
 	for (size_t i = 0; archs && archs[i]; i++) {
-		uint32_t token = arch_token(archs[i]);
+		uint32_t token = arch_token(c, archs[i]);
 		int ret;
 
 		if (!token)
 			return error_set(err, EINVAL,
 			                 "linux.seccomp.architectures: unknown architecture '%s'",
 			                 archs[i]);
-		ret = seccomp_arch_add(ctx, token);
+		ret = c->f.seccomp_arch_add(c->ctx, token);
 		if (ret < 0 && ret != -EEXIST)
 			return error_set(err, -ret, "linux.seccomp.architectures: add '%s': %s",
 			                 archs[i], strerror(-ret));
@@ -142,17 +166,17 @@ static int add_archs(scmp_filter_ctx ctx, char *const *archs, struct error *err)
 	return 0;
 }
 
-static int add_rule(scmp_filter_ctx ctx, uint32_t action, const char *name, unsigned n,
+static int add_rule(const struct compiler *c, uint32_t action, const char *name, unsigned n,
                     const struct scmp_arg_cmp *cmp, struct error *err)
 {
-	int nr = seccomp_syscall_resolve_name(name);
+	int nr = c->f.seccomp_syscall_resolve_name(name);
 	int ret;
 
 	if (nr == __NR_SCMP_ERROR) {
 		log_debug("linux.seccomp: system call '%s' is unknown", name);
 		return 0;
 	}
-	ret = seccomp_rule_add_array(ctx, action, nr, n, cmp);
+	ret = c->f.seccomp_rule_add_array(c->ctx, action, nr, n, cmp);
 	if (ret < 0)
 		return error_set(err, -ret, "linux.seccomp: rule for '%s': %s", name,
 		                 strerror(-ret));
@@ -161,7 +185,7 @@ static int add_rule(scmp_filter_ctx ctx, uint32_t action, const char *name, unsi
 
 /* Conditions on different arguments must all hold; several on one argument are alternatives, as
  * libseccomp cannot express that in one rule and other runtimes do it so. */
-static int add_conditions(scmp_filter_ctx ctx, uint32_t action,
+static int add_conditions(const struct compiler *c, uint32_t action,
                           const struct oci_seccomp_syscall *call, const char *name,
                           struct error *err)
 {
@@ -184,9 +208,9 @@ static int add_conditions(scmp_filter_ctx ctx, uint32_t action,
 		cmp[i] = (struct scmp_arg_cmp){ a->index, op, a->value, a->value_two };
 	}
 	if (!alternatives)
-		return add_rule(ctx, action, name, (unsigned)call->n_args, cmp, err);
+		return add_rule(c, action, name, (unsigned)call->n_args, cmp, err);
 	for (size_t i = 0; i < call->n_args; i++)
-		if (add_rule(ctx, action, name, 1, &cmp[i], err) < 0)
+		if (add_rule(c, action, name, 1, &cmp[i], err) < 0)
 			return -err->code;
 	return 0;
 }
@@ -196,7 +220,7 @@ static int too_many(struct error *err)
 	return error_set(err, E2BIG, "linux.seccomp: the filter has too many rules");
 }
 
-static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp *sc, uint32_t dflt,
+static int add_rules(const struct compiler *c, const struct oci_seccomp *sc, uint32_t dflt,
                      struct error *err)
 {
 	for (size_t i = 0; i < sc->n_syscalls; i++) {
@@ -210,7 +234,7 @@ static int add_rules(scmp_filter_ctx ctx, const struct oci_seccomp *sc, uint32_t
 		if (action == dflt)
 			continue;
 		for (size_t k = 0; call->names && call->names[k]; k++)
-			if (add_conditions(ctx, action, call, call->names[k], err) < 0)
+			if (add_conditions(c, action, call, call->names[k], err) < 0)
 				return -err->code;
 	}
 	return 0;
@@ -239,13 +263,13 @@ static const struct arch {
 };
 
 /* The highest number of a call that the rules name, without X32_BIT; -1: there is none. */
-static int last_call(const struct oci_seccomp *sc, uint32_t token)
+static int last_call(const struct compiler *c, const struct oci_seccomp *sc, uint32_t token)
 {
 	int last = -1;
 
 	for (size_t i = 0; i < sc->n_syscalls; i++)
 		for (char *const *name = sc->syscalls[i].names; name && *name; name++) {
-			int nr = seccomp_syscall_resolve_name_arch(token, *name);
+			int nr = c->f.seccomp_syscall_resolve_name_arch(token, *name);
 
 			if (nr == __NR_SCMP_ERROR || nr < 0)
 				continue;
@@ -281,23 +305,24 @@ static void emit_arch(struct seccomp_filter *f, const struct arch *a, int last, 
 	f->code[start].jf = (uint8_t)(f->n - start - 1);
 }
 
-static bool is_listed(const struct oci_seccomp *sc, uint32_t token)
+static bool is_listed(const struct compiler *c, const struct oci_seccomp *sc, uint32_t token)
 {
 	for (char *const *name = sc->architectures; token && name && *name; name++)
-		if (arch_token(*name) == token)
+		if (arch_token(c, *name) == token)
 			return true;
 	return false;
 }
 
 /* Makes the beginning of a filter, in front of what libseccomp makes; as with runc, only for
  * architectures that are listed. */
-static void emit_newer(const struct oci_seccomp *sc, struct seccomp_filter *f)
+static void emit_newer(const struct compiler *c, const struct oci_seccomp *sc,
+                       struct seccomp_filter *f)
 {
 	emit(f, BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, arch));
 	for (size_t i = 0; i < ARRAY_SIZE(known_archs); i++) {
 		const struct arch *a = &known_archs[i];
-		int last = is_listed(sc, a->token) ? last_call(sc, a->token) : -1;
-		int x32_last = is_listed(sc, a->x32) ? last_call(sc, a->x32) : -1;
+		int last = is_listed(c, sc, a->token) ? last_call(c, sc, a->token) : -1;
+		int x32_last = is_listed(c, sc, a->x32) ? last_call(c, sc, a->x32) : -1;
 
 		if (last >= 0)
 			emit_arch(f, a, last, x32_last);
@@ -318,8 +343,8 @@ static bool denies(const struct oci_seccomp *sc)
 
 /* ---- the whole ---- */
 
-static int export(scmp_filter_ctx ctx, const struct oci_seccomp *sc, struct seccomp_filter *out,
-                  struct error *err)
+static int export(const struct compiler *c, const struct oci_seccomp *sc,
+                  struct seccomp_filter *out, struct error *err)
 {
 	auto_close int fd = memfd_create("seccomp", MFD_CLOEXEC);
 	struct stat st;
@@ -327,14 +352,14 @@ static int export(scmp_filter_ctx ctx, const struct oci_seccomp *sc, struct secc
 
 	if (fd < 0)
 		return error_sys(err, "create a memory file");
-	ret = seccomp_export_bpf(ctx, fd);
+	ret = c->f.seccomp_export_bpf(c->ctx, fd);
 	if (ret < 0)
 		return error_set(err, -ret, "linux.seccomp: compile: %s", strerror(-ret));
 	if (fstat(fd, &st) < 0)
 		return error_sys(err, "examine the seccomp filter");
 	out->code = xmalloc((size_t)st.st_size + MAX_NEWER * sizeof(*out->code));
 	if (denies(sc))
-		emit_newer(sc, out);
+		emit_newer(c, sc, out);
 	if (pread(fd, out->code + out->n, (size_t)st.st_size, 0) != st.st_size)
 		return error_sys(err, "read the seccomp filter");
 	out->n += (size_t)st.st_size / sizeof(*out->code);
@@ -342,20 +367,32 @@ static int export(scmp_filter_ctx ctx, const struct oci_seccomp *sc, struct secc
 }
 
 /* In place of what libseccomp would find out about this host's kernel. */
-static scmp_filter_ctx start(uint32_t dflt, struct error *err)
+static int start(struct compiler *c, uint32_t dflt, struct error *err)
 {
-	scmp_filter_ctx ctx = seccomp_api_set(API_LEVEL) < 0 ? NULL : seccomp_init(dflt);
+	static const char *const names[] = { FUNCTIONS(LIBRARY_NAME) NULL };
 
-	if (!ctx)
-		error_set(err, EINVAL, "linux.seccomp: cannot start a filter");
-	else /* calls are found by halving; without it the filter is only slower */
-		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE);
-	return ctx;
+	c->library = library_load(LIBRARY, names, &c->f, err);
+	if (!c->library)
+		return error_wrap(err, "linux.seccomp");
+	c->ctx = c->f.seccomp_api_set(API_LEVEL) < 0 ? NULL : c->f.seccomp_init(dflt);
+	if (!c->ctx)
+		return error_set(err, EINVAL, "linux.seccomp: cannot start a filter");
+	/* Calls are found by halving; without it the filter is only slower. */
+	c->f.seccomp_attr_set(c->ctx, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE);
+	return 0;
+}
+
+static void end(struct compiler *c)
+{
+	if (c->ctx)
+		c->f.seccomp_release(c->ctx);
+	if (c->library)
+		dlclose(c->library);
 }
 
 int seccomp_compile(const struct oci_seccomp *sc, struct seccomp_filter *out, struct error *err)
 {
-	scmp_filter_ctx ctx;
+	struct compiler c = { 0 };
 	uint32_t dflt;
 	int ret;
 
@@ -369,16 +406,15 @@ int seccomp_compile(const struct oci_seccomp *sc, struct seccomp_filter *out, st
 	                 sc->has_default_errno_ret ? sc->default_errno_ret : DEFAULT_ERRNO, &dflt,
 	                 err) < 0)
 		return -err->code;
-	ctx = start(dflt, err);
-	if (!ctx)
-		return -err->code;
+	ret = start(&c, dflt, err);
 	/* A process of an architecture that is not listed is killed, as libseccomp has it. */
-	ret = add_archs(ctx, sc->architectures, err);
 	if (ret == 0)
-		ret = add_rules(ctx, sc, dflt, err);
+		ret = add_archs(&c, sc->architectures, err);
 	if (ret == 0)
-		ret = export(ctx, sc, out, err);
-	seccomp_release(ctx);
+		ret = add_rules(&c, sc, dflt, err);
+	if (ret == 0)
+		ret = export(&c, sc, out, err);
+	end(&c);
 	if (ret < 0)
 		seccomp_filter_done(out);
 	return ret;

@@ -17,11 +17,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "lib/caps.h"
 #include "lib/ctl.h"
 #include "lib/hooks.h"
 #include "lib/shim-view.h"
@@ -54,16 +54,8 @@ static void set_title(int argc, char **argv, const struct json *msg)
 
 static int drop_privileges(struct error *err)
 {
-	cap_t none;
-	int r;
-
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap);
-	none = cap_init();
-	r = cap_set_proc(none);
-	cap_free(none);
-	if (r < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_sys(err, "drop the shim's privileges");
+	if (caps_bound(0, err) < 0 || caps_limit(0, err) < 0)
+		return error_wrap(err, "drop the shim's privileges");
 	return 0;
 }
 

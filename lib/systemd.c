@@ -1,10 +1,10 @@
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "lib/library.h"
 #include "lib/systemd.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
@@ -42,9 +42,7 @@
 
 /* libsystemd, as far as it is used. */
 struct functions {
-#define FIELD(name) __typeof__(name) *name;
-	FUNCTIONS(FIELD)
-#undef FIELD
+	FUNCTIONS(LIBRARY_FIELD)
 };
 
 struct systemd {
@@ -65,15 +63,10 @@ bool systemd_is_running(void)
 
 static int load(struct systemd *s, struct error *err)
 {
-	s->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!s->library)
-		return error_set(err, ENOTSUP, "load '" LIBRARY "': %s", dlerror());
-#define LOAD(name)                                                                                 \
-	if (!(*(void **)&s->f.name = dlsym(s->library, #name)))                                    \
-		return error_set(err, ENOTSUP, "'" LIBRARY "' is too old: it has no " #name);
-	FUNCTIONS(LOAD)
-#undef LOAD
-	return 0;
+	static const char *const names[] = { FUNCTIONS(LIBRARY_NAME) NULL };
+
+	s->library = library_load(LIBRARY, names, &s->f, err);
+	return s->library ? 0 : -err->code;
 }
 
 /* Microseconds that are left, 0: none. */

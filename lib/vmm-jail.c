@@ -1,14 +1,11 @@
 #include <errno.h>
-#include <sys/capability.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "lib/caps.h"
 #include "lib/share.h"
 #include "lib/vmm-jail.h"
 #include "lib/base/error.h"
 #include "lib/base/mem.h"
-
-#define CAP_BIT(cap) (1ull << (cap))
 
 /* QEMU's 9p server acts on the host for root in the guest: owners, modes, special files, any file
  * whatever its permissions. It runs as root, whose capabilities come back at exec, so the bounding
@@ -22,16 +19,6 @@
 	(SERVE_CAPS | CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SYS_CHROOT) |        \
 	 CAP_BIT(CAP_SETPCAP))
 
-static int keep_caps(unsigned long long kept, struct error *err)
-{
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-		if (!(kept & CAP_BIT(cap)) && prctl(PR_CAPBSET_DROP, cap) < 0)
-			return error_sys(err, "drop a capability");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_sys(err, "deny new privileges");
-	return 0;
-}
-
 int vmm_jail_enter(void *arg, struct error *err)
 {
 	const struct vmm_jail *jail = arg;
@@ -41,29 +28,18 @@ int vmm_jail_enter(void *arg, struct error *err)
 		kept |= CAP_BIT(CAP_IPC_LOCK);
 	if (share_prepare_vmm(jail->serves_share, err) < 0)
 		return -err->code;
-	return keep_caps(kept, err);
+	return caps_bound(kept, err);
 }
 
 int monitor_jail_enter(struct error *err)
 {
-	static const cap_value_t kept[] = { CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_KILL,
-		                            CAP_NET_ADMIN, CAP_MKNOD };
-	unsigned long long bits = 0;
-	cap_t caps;
-	int r;
+	const unsigned long long kept = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_OVERRIDE) |
+	                                CAP_BIT(CAP_KILL) | CAP_BIT(CAP_NET_ADMIN) |
+	                                CAP_BIT(CAP_MKNOD);
 
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		bits |= CAP_BIT(kept[i]);
-	if (keep_caps(bits, err) < 0)
-		return -err->code;
-	caps = cap_init();
-	r = cap_set_flag(caps, CAP_PERMITTED, ARRAY_SIZE(kept), kept, CAP_SET);
-	if (r == 0)
-		r = cap_set_flag(caps, CAP_EFFECTIVE, ARRAY_SIZE(kept), kept, CAP_SET);
-	if (r == 0)
-		r = cap_set_proc(caps);
-	cap_free(caps);
-	return r < 0 ? error_sys(err, "drop the monitor's privileges") : 0;
+	if (caps_bound(kept, err) < 0 || caps_limit(kept, err) < 0)
+		return error_wrap(err, "drop the monitor's privileges");
+	return 0;
 }
 
 static int set_max_files(unsigned max, struct error *err)
@@ -87,5 +63,5 @@ int file_jail_enter(void *arg, struct error *err)
 
 	if (share_prepare_server(err) < 0 || set_max_files(jail->max_files, err) < 0)
 		return -err->code;
-	return keep_caps(VIRTIOFSD_CAPS, err);
+	return caps_bound(VIRTIOFSD_CAPS, err);
 }
