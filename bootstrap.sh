@@ -42,6 +42,7 @@ test_packages=(
 	systemd cpio                        # the lab: another host with systemd, in a VM
 	iproute2                            # network namespaces
 	iptables                            # leads to a name server, as Docker does
+	gnuplot-nox                         # draws the figures of the benchmark
 	procps python3
 )
 
@@ -387,23 +388,25 @@ test_bats() {
 	count "$ok" "$bad"
 }
 
+# Each target is a test. Every kernel that there is an image of is measured.
 test_bench() {
-	local script ok=0 bad=0
+	local result=$PWD/$logs/bench.json image name
+	local -a kernels=()
 
-	if ! compgen -G 'test/bench/*.sh' >/dev/null; then
-		absent 'no scripts in test/bench'
-		return
-	fi
-	for script in test/bench/*.sh; do
-		say "    $script"
-		if PATH=$PWD/build/cmd:$PATH timeout 900 "$script" build </dev/null; then
-			ok=$((ok + 1))
-		else
-			say "    $script failed"
-			bad=$((bad + 1))
-		fi
+	for image in build/image*/; do
+		[ -e "$image/image.json" ] || continue
+		name=$(jq -r .flavour "$image/image.json")
+		jq -n --arg dir "$(realpath "$image")" '{ kernel: "\($dir)/vmlinux", initrd: "\($dir)/initrd.img" }' \
+			>"$logs/bench-$name.config.json"
+		kernels+=(--kernel "$name=$logs/bench-$name.config.json")
 	done
-	count "$ok" "$bad"
+	rm -f "$result"
+	timeout 1500 test/bench/bench.py build --quick "${kernels[@]}" --json "$result" \
+		--pictures "$logs" </dev/null >"$logs/bench.log" || true
+	cat "$logs/bench.log"
+	[ -s "$result" ] || return 1
+	count "$(jq '[.rows[].targets[] | select(.met)] | length' "$result")" \
+		"$(jq '[.rows[].targets[] | select(.met | not)] | length' "$result")"
 }
 
 known_tests() { # [NAME...]

@@ -1,5 +1,5 @@
 /* Traffic between a container and the other end of its network, for network.bats and
- * test/bench/network.sh.
+ * test/bench.
  *
  *   traffic echo PORT                    TCP and UDP, IPv4 and IPv6: what comes goes back
  *   traffic tcp ADDRESS PORT BYTES       send so many; all of them must come back as they are

@@ -1,0 +1,50 @@
+"""The start of a container against the floor of its virtual machine, and the phases of a start."""
+import os
+import re
+
+import stats
+from table import Target, make_row
+
+PHASE = re.compile(r"timeline: +([a-z]+) +([a-z-]+) +([0-9.]+) +([0-9.]+)")
+
+
+def measure(bench, flavour):
+    bundle = bench.bundle("true", ["true"])
+
+    def whole_run(runtime):
+        return lambda: runtime.container(bundle).do("run").wall_ms
+
+    cold = stats.take_turns({"floor": flavour.raw_boot.reply_ms,
+                             "run": whole_run(flavour.cold)}, bench.rounds, "ms")
+    restored = stats.take_turns({"floor": flavour.raw_restore.reply_ms,
+                                 "run": whole_run(flavour.restored),
+                                 "runc": whole_run(bench.runc)}, bench.rounds, "ms", warm_up=3)
+    flavour.boot_floor = cold["floor"]
+    bench.add(flavour, make_row(
+        "run-cold", "`run true`, cold", cold["run"], cold["floor"],
+        "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 1.15)]))
+    bench.add(flavour, make_row(
+        "run-restored", "`run true`, restored", restored["run"], restored["floor"],
+        "raw QEMU, restore to the first reply", [Target("ratio", "<=", 1.5)]))
+    bench.add(flavour, make_row(
+        "run-restored-cold", "`run true`, restored", restored["run"], cold["floor"],
+        "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 0.4)]))
+    bench.add(flavour, make_row(
+        "run-runc", "`run true`, restored", restored["run"], restored["runc"], "runc"))
+
+
+def phases(bench, flavour):
+    """Where the time of a start goes: the run of middle length, as its debug log tells it."""
+    bundle = bench.bundle("true", ["true"])
+    for way, runtime in flavour.ways.items():
+        runs = []
+        for number in range(3 if bench.quick else 9):
+            log = os.path.join(bench.work, f"log-{flavour.name}-{way}-{number}")
+            container = runtime.container(bundle)
+            wall = runtime.call("--debug", "--log", log, *container.arguments("run")).wall_ms
+            with open(log, encoding="utf-8", errors="replace") as f:
+                found = PHASE.findall(f.read())
+            runs.append((wall, [{"process": process, "phase": phase, "begin": float(begin),
+                                 "end": float(end)} for process, phase, begin, end in found]))
+        wall, steps = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
+        bench.phases.append({"flavour": flavour.name, "way": way, "wall": wall, "steps": steps})
