@@ -7,11 +7,12 @@ BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 def circumstances(result):
     """Where and when, and how quiet it was: what a reader needs to judge the figures."""
     where, noise = result["machine"], result["noise"]
+    repeated = f" Measured twice: {', '.join(result['repeated'])}." if result["repeated"] else ""
     return (f"Measured {result['made']}: {where['processors']} processors ({where['model']}), "
             f"{where['memory_mib'] // 1024} GiB, Linux {where['kernel']}, acceleration "
             f"{result['acceleration']}, {'; '.join(result['versions'])}. {result['rounds']} rounds. "
             f"Others kept the processors {noise['median']:.0%} busy (at most "
-            f"{max(noise['samples']):.0%}, looked at between the parts).")
+            f"{max(noise['samples']):.0%}, looked at between the parts).{repeated}")
 
 
 def rewritten(text, result):

@@ -7,7 +7,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import growth  # noqa: E402
 import readme  # noqa: E402
+import start  # noqa: E402
 import stats  # noqa: E402
 import table  # noqa: E402
 
@@ -21,7 +23,7 @@ def row(ours, peer=None, targets=(), name="a"):
 
 
 def result(rows):
-    return {"made": "2020-01-01T00:00:00Z", "rounds": 10, "acceleration": "tcg",
+    return {"made": "2020-01-01T00:00:00Z", "rounds": 10, "repeated": [], "acceleration": "tcg",
             "versions": ["one 1", "two 2"], "rows": rows,
             "noise": Series("", [0.01, 0.02, 0.5]).describe(),
             "machine": {"processors": 2, "model": "some", "memory_mib": 4096, "kernel": "6.1"}}
@@ -51,6 +53,17 @@ class Statistics(unittest.TestCase):
         calls = iter(range(100))
         series = stats.take_turns({"a": lambda: next(calls)}, 3, "ms", warm_up=2)
         self.assertEqual(series["a"].samples, [2, 3, 4])
+
+    def test_points_of_growth_begin_and_end_where_they_should(self):
+        self.assertEqual(growth.points(20, 5), [1, 4, 8, 12, 16, 20])
+        self.assertEqual(growth.points(50, 2), [1, 25, 50])
+
+    def test_phases_are_found_in_a_debug_log(self):
+        log = ('time="..." level=debug msg="+345.1 ms: timeline: verb     launch    2.1     14.9"\n'
+               'time="..." level=debug msg="something else"\n'
+               'time="..." level=debug msg="+345.1 ms: timeline: monitor  qmp-ready  31.0  48.2"\n')
+        self.assertEqual(start.PHASE.findall(log), [("verb", "launch", "2.1", "14.9"),
+                                                    ("monitor", "qmp-ready", "31.0", "48.2")])
 
     def test_increments(self):
         self.assertEqual(stats.increments([10, 13, 17]), [3, 4])

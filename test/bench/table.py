@@ -66,7 +66,7 @@ def cells(row):
     peer = row["peer"]
     return [row["title"], row["flavour"], spread(row),
             f"{peer['title']}: {number(peer['value'])} {row['unit']}" if peer else "",
-            f"{row['ratio']:.2f}" if peer else "",
+            f"{row['ratio']:.{2 if row['ratio'] >= 0.1 else 3}f}" if peer else "",
             "; ".join(target_text(row, t) for t in row["targets"])]
 
 
