@@ -99,11 +99,17 @@ int hv_save(struct hv *hv, int fd, struct error *err)
 	return hv->ops->save(hv, fd, err);
 }
 
-int hv_restore(struct hv *hv, int fd, struct error *err)
+int hv_restore(struct hv *hv, int fd, int *progress, struct error *err)
 {
+	*progress = -1;
 	if (need(hv, hv->ops->restore, "restore a VM", err) < 0)
 		return -err->code;
-	return hv->ops->restore(hv, fd, err);
+	return hv->ops->restore(hv, fd, progress, err);
+}
+
+int hv_restored(struct hv *hv, unsigned timeout_ms, struct error *err)
+{
+	return hv->ops->restored ? hv->ops->restored(hv, timeout_ms, err) : 1;
 }
 
 int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err)

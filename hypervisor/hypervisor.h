@@ -98,7 +98,8 @@ struct hv_ops {
 	int (*pause)(struct hv *hv, struct error *err);
 	int (*resume)(struct hv *hv, struct error *err);
 	int (*save)(struct hv *hv, int fd, struct error *err);
-	int (*restore)(struct hv *hv, int fd, struct error *err);
+	int (*restore)(struct hv *hv, int fd, int *progress, struct error *err);
+	int (*restored)(struct hv *hv, unsigned timeout_ms, struct error *err);
 	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
 	int (*del_device)(struct hv *hv, const char *id, struct error *err);
 	int (*drop_device)(struct hv *hv, const char *id, struct error *err);
@@ -126,13 +127,16 @@ char *hv_identity(const struct hv_ops *ops, const struct hv_config *cfg);
 int hv_start(struct hv *hv, const struct hv_config *cfg, struct error *err);
 int hv_pause(struct hv *hv, struct error *err);
 int hv_resume(struct hv *hv, struct error *err);
-/* Pause a VM with HV_MEMORY_SHARED and write its state without its memory to fd, an empty file.
- * After it the two files are a template, and the VM is to be ended. */
+/* Stop a running VM with HV_MEMORY_SHARED and write its state without its memory to fd, an empty
+ * file. After it the two files are a template, and the VM is to be ended. */
 int hv_save(struct hv *hv, int fd, struct error *err);
-/* Give a VM with HV_MEMORY_PRIVATE, which waits since its start, the state that hv_save() wrote,
- * and let it run. fd is read from its offset on. The VM must have the template's configuration, but
- * for name, descriptors and the path of its share. After a failure it is of no use. */
-int hv_restore(struct hv *hv, int fd, struct error *err);
+/* Have a VM with HV_MEMORY_PRIVATE, just started, take the state that hv_save() wrote, and then
+ * run. fd is read from its offset on. The VM must have the template's configuration, but for name,
+ * descriptors and the path of its share. Does not wait: hv_restored() says how it went, to be asked
+ * when *progress is readable (borrowed; -1: now). Commands to the VM wait until it runs. */
+int hv_restore(struct hv *hv, int fd, int *progress, struct error *err);
+/* Wait for that, at most timeout_ms: 1 it runs, 0 not yet, -errno: the VM is of no use. */
+int hv_restored(struct hv *hv, unsigned timeout_ms, struct error *err);
 int hv_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
 /* Returns once the guest has let go of it. */
 int hv_del_device(struct hv *hv, const char *id, struct error *err);

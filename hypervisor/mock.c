@@ -170,10 +170,11 @@ static int mock_save(struct hv *hv, int fd, struct error *err)
 	return 0;
 }
 
-static int mock_restore(struct hv *hv, int fd, struct error *err)
+static int mock_restore(struct hv *hv, int fd, int *progress, struct error *err)
 {
 	char text[8];
 
+	(void)progress;
 	if (record(to_mock(hv), "restore", NULL, err) < 0)
 		return -err->code;
 	if (read(fd, text, sizeof(text)) <= 0)

@@ -195,5 +195,7 @@ char *qemu_identity(const struct hv_config *cfg)
 	if (shape.share_path)
 		shape.share_path = "";
 	v = qemu_build_args(&shape);
+	/* Clones of one that was paused would not run by themselves. */
+	strv_push(&v, "saved while it runs");
 	return strv_join(v, "\n");
 }

@@ -13,6 +13,8 @@
 /* Measured with Debian's kernel, whose image alone takes 51 MiB, and an initrd of 12 MB: 96 MiB
  * panics, 112 MiB boots. */
 #define QEMU_MIN_MEMORY_MIB 128
+/* The state is less than a megabyte; it takes about 10 ms. */
+#define QEMU_MIGRATION_LIMIT_MS 10000
 #define QEMU_MAX_MEMORY_MIB (16u << 20) /* 16 TiB: beyond any host, and far from overflows */
 
 /* Descriptors as QEMU finds them. 0 is /dev/null, 1 the guest's console or the log, 2 the log. */
@@ -29,6 +31,7 @@ struct qemu {
 	struct hv hv; /* first member: struct hv * converts back with to_qemu() */
 	struct qmp *qmp;
 	int log_fd;          /* a duplicate, to quote from */
+	bool is_restoring;   /* it was told to, and has not said that it runs */
 	unsigned release_ms; /* how long a guest may take to let go of a device */
 	unsigned n_ports;
 	struct qemu_port ports[QEMU_MAX_PORTS];
@@ -45,7 +48,8 @@ char *qemu_identity(const struct hv_config *cfg);
 int qemu_check(const struct hv_config *cfg, struct error *err);
 
 int qemu_save(struct hv *hv, int fd, struct error *err);
-int qemu_restore(struct hv *hv, int fd, struct error *err);
+int qemu_restore(struct hv *hv, int fd, int *progress, struct error *err);
+int qemu_restored(struct hv *hv, unsigned timeout_ms, struct error *err);
 
 int qemu_add_device(struct hv *hv, struct hv_device *dev, struct error *err);
 int qemu_del_device(struct hv *hv, const char *id, struct error *err);
@@ -61,8 +65,8 @@ int qemu_add_nic(struct qemu *q, int port, const struct hv_device *dev, struct e
 /* The NIC stays, without a carrier. */
 int qemu_del_nic_backend(struct qemu *q, const char *id, struct error *err);
 
-/* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message. *ret
- * may be NULL. */
+/* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message, once a
+ * VM that is being restored runs. */
 int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
                  struct error *err);
 /* Add to err that QEMU is dead, if it is, and the end of its log. Returns -err->code. */

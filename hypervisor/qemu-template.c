@@ -11,11 +11,7 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-enum {
-	MIGRATION_LIMIT_MS = 10000, /* the state is less than a megabyte; it takes about 10 ms */
-	MIGRATION_POLL_MS = 1,
-};
-
+#define POLL_MS 1
 #define FD_NAME "template"
 
 /* The status that a query tells, "" when there is none yet. NULL on failure. */
@@ -36,7 +32,7 @@ static char *query(struct qemu *q, const char *command, struct error *err)
 static char *wait_until(struct qemu *q, const char *command, bool (*is_over)(const char *status),
                         struct error *err)
 {
-	uint64_t deadline = loop_now_ms() + MIGRATION_LIMIT_MS;
+	uint64_t deadline = loop_now_ms() + QEMU_MIGRATION_LIMIT_MS;
 
 	for (;;) {
 		auto_free char *status = query(q, command, err);
@@ -45,10 +41,10 @@ static char *wait_until(struct qemu *q, const char *command, bool (*is_over)(con
 			return steal_ptr(&status);
 		if (loop_now_ms() > deadline) {
 			error_set(err, ETIMEDOUT, "QEMU is '%.32s' after %d ms", status,
-			          MIGRATION_LIMIT_MS);
+			          QEMU_MIGRATION_LIMIT_MS);
 			return NULL;
 		}
-		poll(NULL, 0, MIGRATION_POLL_MS);
+		poll(NULL, 0, POLL_MS);
 	}
 }
 
@@ -58,42 +54,35 @@ static bool is_saved(const char *status)
 	       str_eq(status, "cancelled");
 }
 
-static bool is_restored(const char *status)
-{
-	return *status && !str_eq(status, "inmigrate");
-}
-
-static int hand_over(struct qemu *q, int fd, struct error *err)
+static struct json *capabilities(void)
 {
 	struct json *capability = json_new_object(), *list = json_new_array();
-	struct json *args = json_new_object(), *name = json_new_object();
+	struct json *args = json_new_object();
 
 	json_set(capability, "capability", json_new_string("x-ignore-shared"));
 	json_set(capability, "state", json_new_bool(true));
 	json_add(list, capability);
 	json_set(args, "capabilities", list);
-	json_set(name, "fdname", json_new_string(FD_NAME));
-	if (qemu_command(q, "migrate-set-capabilities", args, NULL, 0, err) < 0) {
-		json_free(name);
-		return -err->code;
-	}
-	return qemu_command(q, "getfd", name, &fd, 1, err);
+	return args;
 }
 
-static int migrate(struct qemu *q, const char *command, struct error *err)
+static struct json *one(const char *key, const char *value)
 {
 	struct json *args = json_new_object();
 
-	json_set(args, "uri", json_new_string("fd:" FD_NAME));
-	return qemu_command(q, command, args, NULL, 0, err);
+	json_set(args, key, json_new_string(value));
+	return args;
 }
 
+/* It is saved while it runs, and stopped for it by QEMU: so clones run without being told to. */
 int qemu_save(struct hv *hv, int fd, struct error *err)
 {
 	struct qemu *q = to_qemu(hv);
 	auto_free char *status = NULL;
 
-	if (hv_pause(hv, err) == 0 && hand_over(q, fd, err) == 0 && migrate(q, "migrate", err) == 0)
+	if (qemu_command(q, "migrate-set-capabilities", capabilities(), NULL, 0, err) == 0 &&
+	    qemu_command(q, "getfd", one("fdname", FD_NAME), &fd, 1, err) == 0 &&
+	    qemu_command(q, "migrate", one("uri", "fd:" FD_NAME), NULL, 0, err) == 0)
 		status = wait_until(q, "query-migrate", is_saved, err);
 	if (!status)
 		return error_wrap(err, "save the VM");
@@ -102,17 +91,38 @@ int qemu_save(struct hv *hv, int fd, struct error *err)
 	return 0;
 }
 
-int qemu_restore(struct hv *hv, int fd, struct error *err)
+/* All is said at once, before QEMU is even there, and the last of it is the event that the guest
+ * runs. */
+int qemu_restore(struct hv *hv, int fd, int *progress, struct error *err)
 {
 	struct qemu *q = to_qemu(hv);
-	auto_free char *status = NULL;
 
-	if (hand_over(q, fd, err) == 0 && migrate(q, "migrate-incoming", err) == 0)
-		status = wait_until(q, "query-status", is_restored, err);
-	if (!status)
+	qmp_expect_event(q->qmp, "RESUME", NULL);
+	if (qmp_post(q->qmp, "migrate-set-capabilities", capabilities(), NULL, 0, err) < 0 ||
+	    qmp_post(q->qmp, "getfd", one("fdname", FD_NAME), &fd, 1, err) < 0 ||
+	    qmp_post(q->qmp, "migrate-incoming", one("uri", "fd:" FD_NAME), NULL, 0, err) < 0) {
+		qemu_explain(q, err);
 		return error_wrap(err, "restore the VM");
-	if (!str_eq(status, "paused"))
-		return error_set(err, EIO, "restore the VM: QEMU is '%.32s' instead of paused",
-		                 status);
-	return hv_resume(hv, err);
+	}
+	q->is_restoring = true;
+	*progress = qmp_fd(q->qmp);
+	return 0;
+}
+
+int qemu_restored(struct hv *hv, unsigned timeout_ms, struct error *err)
+{
+	struct qemu *q = to_qemu(hv);
+
+	if (!q->is_restoring)
+		return 1;
+	if (qmp_wait_event(q->qmp, timeout_ms, err) == 0) {
+		q->is_restoring = false;
+		return 1;
+	}
+	if (err->code == ETIMEDOUT) {
+		error_clear(err);
+		return 0;
+	}
+	qemu_explain(q, err);
+	return error_wrap(err, "restore the VM");
 }

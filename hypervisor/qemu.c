@@ -116,6 +116,12 @@ int qemu_explain(struct qemu *q, struct error *err)
 int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
                  struct error *err)
 {
+	/* The template had none of what is added now. */
+	if (q->is_restoring && qemu_restored(&q->hv, QEMU_MIGRATION_LIMIT_MS, err) <= 0) {
+		json_free(args);
+		return err->code ? -err->code
+		                 : error_set(err, ETIMEDOUT, "the VM is still being restored");
+	}
 	if (qmp_command(q->qmp, name, args, fds, n_fds, NULL, err) < 0)
 		return qemu_explain(q, err);
 	return 0;
@@ -152,6 +158,7 @@ const struct hv_ops hv_qemu_ops = {
 	.resume = qemu_resume,
 	.save = qemu_save,
 	.restore = qemu_restore,
+	.restored = qemu_restored,
 	.add_device = qemu_add_device,
 	.del_device = qemu_del_device,
 	.drop_device = qemu_drop_device,

@@ -19,6 +19,7 @@ struct qmp {
 	bool is_dead;  /* out of step or gone: nothing more can be asked */
 	unsigned timeout_ms;
 	unsigned serial;      /* of the last command; its answer carries it as "id" */
+	unsigned posted;      /* of the last one that nobody has waited for; 0: none */
 	struct buf in;        /* bytes read, not yet a whole line */
 	size_t scanned;       /* bytes of in known to hold no newline */
 	char *event, *device; /* expected, NULL: none */
@@ -54,6 +55,11 @@ void qmp_free(struct qmp *qmp)
 void qmp_set_timeout(struct qmp *qmp, unsigned msec)
 {
 	qmp->timeout_ms = msec;
+}
+
+int qmp_fd(const struct qmp *qmp)
+{
+	return qmp->fd;
 }
 
 bool qmp_is_dead(const struct qmp *qmp)
@@ -216,46 +222,73 @@ static bool is_not_found(const struct json *fault)
 	return str_eq(json_get_string(fault, "class"), "DeviceNotFound");
 }
 
+/* What QEMU has against a command, if that is what the message says: -errno, else 0. */
+static int read_fault(const struct json *msg, struct error *err)
+{
+	const struct json *fault = json_get(msg, "error");
+	const char *text = json_get_string(fault, "desc");
+
+	if (!fault)
+		return 0;
+	if (!text || json_get(msg, "return"))
+		return error_set(err, EPROTO, "QEMU sent an answer without a result");
+	return error_set(err, is_not_found(fault) ? ENODEV : EIO, "%.512s", text);
+}
+
+/* What is not the answer that is waited for. */
+static int pass_over(struct qmp *qmp, const struct json *msg, struct error *err)
+{
+	int64_t id = json_get_i64(msg, "id", 0);
+
+	if (!take_event(qmp, msg) && id > 0 && id <= qmp->posted)
+		return read_fault(msg, err);
+	return 0;
+}
+
 /* The answer to the command with this id: 0 and *ret, or what QEMU says is wrong. */
 static int read_answer(struct qmp *qmp, uint64_t id, uint64_t deadline, struct json **ret,
                        struct error *err)
 {
 	for (unsigned skipped = 0; skipped < QMP_MAX_SKIPPED; skipped++) {
 		auto_json struct json *msg = read_message(qmp, deadline, err);
-		const struct json *value, *fault;
-		const char *text;
+		const struct json *value;
 
 		if (!msg)
 			return -err->code;
-		if (take_event(qmp, msg) || json_get_i64(msg, "id", -1) != (int64_t)id)
+		if (json_get(msg, "event") || json_get_i64(msg, "id", -1) != (int64_t)id) {
+			if (pass_over(qmp, msg, err) < 0)
+				return -err->code;
 			continue;
-		value = json_get(msg, "return");
-		fault = json_get(msg, "error");
-		if (value && !fault) {
-			if (ret)
-				*ret = json_copy(value);
-			return 0;
 		}
-		text = json_get_string(fault, "desc");
-		if (value || !text)
+		if (read_fault(msg, err) < 0)
+			return -err->code;
+		value = json_get(msg, "return");
+		if (!value)
 			return error_set(err, EPROTO, "QEMU sent an answer without a result");
-		return error_set(err, is_not_found(fault) ? ENODEV : EIO, "%.512s", text);
+		if (ret)
+			*ret = json_copy(value);
+		return 0;
 	}
 	return error_set(err, EPROTO, "QEMU sent %d messages but no answer", QMP_MAX_SKIPPED);
+}
+
+static int send_named(struct qmp *qmp, const char *name, struct json *args, const int *fds,
+                      size_t n_fds, uint64_t deadline, struct error *err)
+{
+	auto_json struct json *command = json_new_object();
+
+	json_set(command, "execute", json_new_string(name));
+	json_set(command, "arguments", args);
+	json_set(command, "id", json_new_u64(++qmp->serial));
+	return send_command(qmp, command, fds, n_fds, deadline, err);
 }
 
 static int exchange(struct qmp *qmp, const char *name, struct json *args, const int *fds,
                     size_t n_fds, uint64_t deadline, struct json **ret, struct error *err)
 {
-	auto_json struct json *command = json_new_object();
-	uint64_t id = ++qmp->serial;
-
-	json_set(command, "execute", json_new_string(name));
-	json_set(command, "arguments", args);
-	json_set(command, "id", json_new_u64(id));
-	if (send_command(qmp, command, fds, n_fds, deadline, err) < 0)
+	if (send_named(qmp, name, args, fds, n_fds, deadline, err) < 0)
 		return -err->code;
-	return read_answer(qmp, id, deadline, ret, err);
+	return read_answer(qmp, qmp->serial, deadline, ret, err);
 }
 
 static int shake_hands(struct qmp *qmp, uint64_t deadline, struct error *err)
@@ -291,6 +324,26 @@ int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int 
 	return 0;
 }
 
+int qmp_post(struct qmp *qmp, const char *name, struct json *args, const int *fds, size_t n_fds,
+             struct error *err)
+{
+	auto_json struct json *owned = args;
+	uint64_t deadline = loop_now_ms() + qmp->timeout_ms;
+
+	if (qmp->is_dead)
+		return error_set(err, EPIPE, "QMP '%s': the control connection is lost", name);
+	/* The greeting is passed over when it comes. */
+	if ((!qmp->is_ready &&
+	     send_named(qmp, "qmp_capabilities", NULL, NULL, 0, deadline, err) < 0) ||
+	    send_named(qmp, name, steal_ptr(&owned), fds, n_fds, deadline, err) < 0) {
+		qmp->is_dead = true;
+		return error_wrap(err, "QMP '%s'", name);
+	}
+	qmp->is_ready = true;
+	qmp->posted = qmp->serial;
+	return 0;
+}
+
 void qmp_expect_event(struct qmp *qmp, const char *name, const char *device)
 {
 	if (str_eq(qmp->event, name) && str_eq(qmp->device, device))
@@ -314,7 +367,8 @@ int qmp_wait_event(struct qmp *qmp, unsigned timeout_ms, struct error *err)
 			qmp->is_dead = err->code != ETIMEDOUT;
 			return -err->code;
 		}
-		take_event(qmp, msg);
+		if (pass_over(qmp, msg, err) < 0)
+			return -err->code;
 	}
 	forget_event(qmp);
 	return 0;

@@ -28,9 +28,16 @@ void qmp_set_timeout(struct qmp *qmp, unsigned msec);
 int qmp_command(struct qmp *qmp, const char *name, struct json *args, const int *fds, size_t n_fds,
                 struct json **ret, struct error *err);
 
+/* Send a command without waiting, not even for QEMU to be there. That it was refused is the failure
+ * of whatever is waited for next. 0 or as qmp_command(). */
+int qmp_post(struct qmp *qmp, const char *name, struct json *args, const int *fds, size_t n_fds,
+             struct error *err);
+int qmp_fd(const struct qmp *qmp); /* readable when there is an answer or an event; borrowed */
+
 /* Events are dropped, but for the one that is expected: name with "device" in its data. Say so
  * before the command that causes it, then wait for it. To say the same again keeps what came. */
 void qmp_expect_event(struct qmp *qmp, const char *name, const char *device);
-/* 0 when it came, else as qmp_command(); ETIMEDOUT here leaves the connection alive. */
+/* device NULL: without one. 0 when it came, else as qmp_command(); ETIMEDOUT here leaves the
+ * connection alive. */
 int qmp_wait_event(struct qmp *qmp, unsigned timeout_ms, struct error *err);
 bool qmp_is_dead(const struct qmp *qmp);

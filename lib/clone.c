@@ -1,6 +1,7 @@
 /* The start of a VM from a template (DESIGN section 6). */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor.h"
@@ -63,13 +64,40 @@ void clone_configure(const struct monitor *m, struct hv_config *cfg)
 	cfg->preload = m->config->vmm_preload;
 }
 
+int clone_has_failed(struct monitor *m, struct error *err)
+{
+	int r = m->clone.restoring ? hv_restored(m->hv, 0, err) : 0;
+
+	return r < 0 ? r : 0;
+}
+
+static void on_progress(int fd, uint32_t events, void *arg)
+{
+	struct monitor *m = arg;
+	auto_error struct error err = { 0 };
+	int r = hv_restored(m->hv, 0, &err);
+
+	(void)fd;
+	(void)events;
+	if (r == 0)
+		return;
+	loop_remove(&m->clone.restoring);
+	if (r < 0)
+		vm_lost(m, &err);
+	else
+		vm_phase(m, "restored", m->clone.template ? m->clone.template->key : "");
+}
+
 int clone_restore(struct monitor *m, struct error *err)
 {
+	int progress;
+
 	if (!m->clone.template)
 		return 0;
-	if (hv_restore(m->hv, m->clone.state, err) < 0)
+	if (hv_restore(m->hv, m->clone.state, &progress, err) < 0)
 		return -err->code;
-	vm_phase(m, "restored", m->clone.template->key);
+	if (progress >= 0)
+		m->clone.restoring = loop_add_fd(m->loop, progress, EPOLLIN, on_progress, m);
 	return 0;
 }
 

@@ -36,12 +36,13 @@ struct template;
 /* The template that the VM is a clone of, until the guest has shown that it is in order; or that it
  * becomes, and then there is no container. */
 struct clone {
-	struct template *template; /* NULL: a VM that boots, or one that has shown it */
-	char *memory;              /* path */
-	int state;                 /* -1: none */
-	bool is_template;          /* it becomes one */
-	struct json *hello;        /* of its agent */
-	char *warning;             /* that the next verb is told, NULL: none */
+	struct template *template;     /* NULL: a VM that boots, or one that has shown it */
+	char *memory;                  /* path */
+	int state;                     /* -1: none */
+	bool is_template;              /* it becomes one */
+	struct loop_source *restoring; /* until the VM runs */
+	struct json *hello;            /* of its agent */
+	char *warning;                 /* that the next verb is told, NULL: none */
 };
 
 struct monitor {
@@ -124,8 +125,10 @@ void clone_find(struct monitor *m);
 void clone_check(struct monitor *m);
 /* The VM is to be a clone, if there is a template. */
 void clone_configure(const struct monitor *m, struct hv_config *cfg);
-/* Give the VM that was started the template's state. */
+/* Have the VM that was started take the template's state, which goes on beside. */
 int clone_restore(struct monitor *m, struct error *err);
+/* It has failed to: -errno, else 0. */
+int clone_has_failed(struct monitor *m, struct error *err);
 /* The template is of no use: say so once, and set it aside, unless it was just removed. */
 void clone_give_up(struct monitor *m, const struct error *reason);
 void clone_done(struct monitor *m); /* forget the template */

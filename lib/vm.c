@@ -57,6 +57,7 @@ void vm_stop(struct monitor *m)
 	loop_remove(&m->vmm_death);
 	loop_remove(&m->fs_server_death);
 	loop_remove(&m->boot_timer);
+	loop_remove(&m->clone.restoring);
 	log_cap_free(m->log_cap);
 	m->log_cap = NULL;
 	network_stop(m->network);
@@ -129,7 +130,8 @@ static void lost_vmm(struct monitor *m)
 	auto_error struct error err = { 0 };
 
 	/* Each ends with the other. */
-	if (!fs_server_has_failed(&m->fs_server, MUTUAL_END_MS, &err))
+	if (!fs_server_has_failed(&m->fs_server, MUTUAL_END_MS, &err) &&
+	    clone_has_failed(m, &err) == 0)
 		error_set(&err, EIO, "the virtual machine has ended%s%s%s",
 		          m->is_ready ? "" : " before its agent answered", *tail ? ": " : "", tail);
 	vm_lost(m, &err);

@@ -162,14 +162,16 @@ END_TEST
 START_TEST(a_state_is_saved_and_restored)
 {
 	auto_error struct error err = { 0 };
-	int pair[2];
+	int pair[2], progress;
 
 	start();
 	ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
 	ck_assert_msg(hv_save(hv, pair[1], &err) == 0, "%s", err.msg);
-	ck_assert_msg(hv_restore(hv, pair[0], &err) == 0, "%s", err.msg);
+	ck_assert_msg(hv_restore(hv, pair[0], &progress, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(progress, -1);
+	ck_assert_int_eq(hv_restored(hv, 0, &err), 1);
 	close(pair[1]);
-	ck_assert_int_eq(hv_restore(hv, pair[0], &err), -EIO);
+	ck_assert_int_eq(hv_restore(hv, pair[0], &progress, &err), -EIO);
 	hv_mock_fail(hv, "save", ENOSPC);
 	ck_assert_int_eq(hv_save(hv, pair[0], &err), -ENOSPC);
 	close(pair[0]);

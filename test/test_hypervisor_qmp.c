@@ -86,6 +86,50 @@ START_TEST(the_first_command_shakes_hands)
 }
 END_TEST
 
+/* Before the other end has said anything. */
+static void post(void)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *text = NULL;
+
+	qmp_expect_event(qmp, "RESUME", NULL);
+	ck_assert_int_eq(qmp_post(qmp, "migrate-incoming", NULL, NULL, 0, &err), 0);
+	text = heard();
+	ck_assert_str_eq(text, "{\"execute\":\"qmp_capabilities\",\"id\":1}\n"
+	                       "{\"execute\":\"migrate-incoming\",\"id\":2}\n");
+}
+
+START_TEST(what_is_posted_is_not_waited_for)
+{
+	auto_error struct error err = { 0 };
+
+	post();
+	say("posted");
+	ck_assert_msg(qmp_wait_event(qmp, 3000, &err) == 0, "%s", err.msg);
+	assert_command(0, "");
+}
+END_TEST
+
+START_TEST(a_posted_command_that_is_refused_fails_what_comes_next)
+{
+	auto_error struct error err = { 0 };
+
+	post();
+	say("posted-refused");
+	ck_assert_int_eq(qmp_wait_event(qmp, 3000, &err), -EIO);
+	ck_assert_str_eq(err.msg, "'-incoming' was not specified on the command line");
+	assert_command(0, "");
+}
+END_TEST
+
+START_TEST(a_command_after_a_posted_one_tells_of_its_refusal)
+{
+	post();
+	say("posted-refused");
+	assert_command(EIO, "QMP 'stop': '-incoming' was not specified on the command line");
+}
+END_TEST
+
 START_TEST(events_in_between_are_skipped)
 {
 	auto_error struct error err = { 0 };
@@ -327,6 +371,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 20);
 	tcase_add_test(tc, the_first_command_shakes_hands);
+	tcase_add_test(tc, what_is_posted_is_not_waited_for);
+	tcase_add_test(tc, a_posted_command_that_is_refused_fails_what_comes_next);
+	tcase_add_test(tc, a_command_after_a_posted_one_tells_of_its_refusal);
 	tcase_add_test(tc, events_in_between_are_skipped);
 	tcase_add_test(tc, the_answer_to_another_command_is_skipped);
 	tcase_add_test(tc, an_error_is_quoted_and_the_next_command_works);

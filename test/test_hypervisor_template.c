@@ -97,13 +97,24 @@ static void make_template(void)
 	hv_free(hv);
 }
 
-static struct hv *clone_vm(void)
+static struct hv *start_restore(void)
 {
 	auto_error struct error err = { 0 };
 	struct hv *hv = start(HV_MEMORY_PRIVATE);
+	int progress;
 
 	ck_assert_int_eq(lseek(state, 0, SEEK_SET), 0);
-	ck_assert_msg(hv_restore(hv, state, &err) == 0, "%s", err.msg);
+	ck_assert_msg(hv_restore(hv, state, &progress, &err) == 0, "%s", err.msg);
+	ck_assert_int_ge(progress, 0);
+	return hv;
+}
+
+static struct hv *clone_vm(void)
+{
+	auto_error struct error err = { 0 };
+	struct hv *hv = start_restore();
+
+	ck_assert_msg(hv_restored(hv, 20000, &err) == 1, "%s", err.msg);
 	return hv;
 }
 
@@ -161,6 +172,18 @@ START_TEST(a_clone_opens_the_memory_only_for_reading)
 }
 END_TEST
 
+START_TEST(a_command_waits_until_the_clone_runs)
+{
+	struct hv *hv;
+
+	make_template();
+	hv = start_restore();
+	ck_assert_uint_ge(counter_of(hv), counter_in(memory, COUNTER));
+	ck_assert_int_eq(hv_restored(hv, 0, &(struct error){ 0 }), 1);
+	hv_free(hv);
+}
+END_TEST
+
 START_TEST(the_state_has_none_of_the_memory)
 {
 	struct stat st;
@@ -179,9 +202,8 @@ START_TEST(a_damaged_state_is_an_error)
 
 	make_template();
 	ck_assert_int_eq(ftruncate(state, 100), 0);
-	hv = start(HV_MEMORY_PRIVATE);
-	ck_assert_int_eq(lseek(state, 0, SEEK_SET), 0);
-	ck_assert_int_lt(hv_restore(hv, state, &err), 0);
+	hv = start_restore();
+	ck_assert_int_lt(hv_restored(hv, 20000, &err), 0);
 	ck_assert_msg(str_starts(err.msg, "restore the VM: QEMU "), "%s", err.msg);
 	hv_free(hv);
 }
@@ -194,9 +216,8 @@ START_TEST(a_clone_that_lacks_a_device_is_an_error)
 
 	make_template();
 	cfg.pcie_ports = 1;
-	hv = start(HV_MEMORY_PRIVATE);
-	ck_assert_int_eq(lseek(state, 0, SEEK_SET), 0);
-	ck_assert_int_lt(hv_restore(hv, state, &err), 0);
+	hv = start_restore();
+	ck_assert_int_lt(hv_restored(hv, 20000, &err), 0);
 	hv_free(hv);
 }
 END_TEST
@@ -221,6 +242,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, clones_go_on_where_the_template_stopped_each_with_its_own_memory);
 	tcase_add_test(tc, a_clone_opens_the_memory_only_for_reading);
+	tcase_add_test(tc, a_command_waits_until_the_clone_runs);
 	tcase_add_test(tc, the_state_has_none_of_the_memory);
 	tcase_add_test(tc, a_damaged_state_is_an_error);
 	tcase_add_test(tc, a_clone_that_lacks_a_device_is_an_error);

@@ -39,6 +39,7 @@ START_TEST(what_a_backend_lacks_is_told)
 	struct hv *hv = hv_new(&nothing);
 	struct hv_config cfg = { 0 };
 	struct hv_device dev = { 0 };
+	int progress;
 
 	ck_assert_int_eq(hv_check(&nothing, &cfg, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_start(hv, &cfg, &err), -ENOTSUP);
@@ -47,7 +48,7 @@ START_TEST(what_a_backend_lacks_is_told)
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot pause a VM");
 	ck_assert_int_eq(hv_resume(hv, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_save(hv, -1, &err), -ENOTSUP);
-	ck_assert_int_eq(hv_restore(hv, -1, &err), -ENOTSUP);
+	ck_assert_int_eq(hv_restore(hv, -1, &progress, &err), -ENOTSUP);
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot restore a VM");
 	ck_assert_int_eq(hv_add_device(hv, &dev, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_del_device(hv, "x", &err), -ENOTSUP);

@@ -35,6 +35,9 @@ struct run {
 	struct config *config;
 	struct template *template; /* NULL: boot */
 	struct agent *agent;
+	struct hv *hv;
+	struct loop_source *restoring;
+	int progress;
 	double start; /* ms */
 };
 
@@ -88,6 +91,23 @@ static void on_lost(void *arg, const struct error *err)
 	loop_stop(r->loop, 1);
 }
 
+static void on_progress(int fd, uint32_t events, void *arg)
+{
+	struct run *r = arg;
+	auto_error struct error err = { 0 };
+	int done = hv_restored(r->hv, 0, &err);
+
+	(void)fd;
+	(void)events;
+	if (done == 0)
+		return;
+	loop_remove(&r->restoring);
+	if (done > 0)
+		phase(r, "restored");
+	else
+		on_lost(r, &err);
+}
+
 static void on_timeout(void *arg)
 {
 	fail("no answer");
@@ -138,10 +158,7 @@ static int start(struct run *r, struct hv *hv, struct hv_config *cfg, struct err
 	phase(r, "spawned");
 	if (!r->template)
 		return 0;
-	if (hv_restore(hv, state, err) < 0)
-		return -err->code;
-	phase(r, "restored");
-	return 0;
+	return hv_restore(hv, state, &r->progress, err);
 }
 
 /* Returns the exit status. */
@@ -164,11 +181,14 @@ static int run(struct run *r, struct hv *hv, struct hv_config *cfg, struct error
 	}
 	close(pair[1]);
 	timer = loop_add_timer(r->loop, TIMEOUT_MS, on_timeout, r->loop);
+	if (r->progress >= 0)
+		r->restoring = loop_add_fd(r->loop, r->progress, EPOLLIN, on_progress, r);
 	r->agent = r->template ? agent_resume(ops, r->loop, pair[0], r->template->hello, &events, r)
 	                       : agent_open(ops, r->loop, pair[0], &events, r);
 	status = loop_run(r->loop);
 	agent_close(r->agent);
 	loop_remove(&timer);
+	loop_remove(&r->restoring);
 	return status;
 }
 
@@ -187,7 +207,7 @@ static int measure(struct run *r, bool restore, struct error *err)
 	cfg.share_path = "/tmp";
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
 	cfg.log_fd = STDERR_FILENO;
-	hv = hv_new(ops);
+	hv = r->hv = hv_new(ops);
 	r->loop = loop_new();
 	status = run(r, hv, &cfg, err);
 	hv_free(hv);
@@ -200,7 +220,7 @@ int main(int argc, char **argv)
 	auto_error struct error err = { 0 };
 	auto_config struct config *c = NULL;
 	bool restore = argc > 1 && str_eq(argv[1], "restore");
-	struct run r = { 0 };
+	struct run r = { .progress = -1 };
 	int status;
 
 	if (argc < 2 || argc > 3 || (!restore && !str_eq(argv[1], "boot"))) {
