@@ -3,13 +3,13 @@
 #
 # Prints the directory in CACHE that holds `vmlinux` and `release`. The build takes several minutes
 # and is done once for each version of the source and of tuned.config. Set VCRT_JOBS for another
-# number of compilers than two.
+# number of compilers than one for each processor.
 # shellcheck source=agent/image/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 package=linux-source-6.1
 tarball=/usr/src/$package.tar.xz
-jobs=${VCRT_JOBS:-2}
+jobs=${VCRT_JOBS:-$(nproc)}
 
 # The version that would be built: of the installed package, else of apt's candidate.
 source_version() { # CACHE
@@ -43,29 +43,6 @@ unpack() { # VERSION SCRATCH
 	tar -x -C "$2/source" --strip-components=1 -f "$archive" || die "cannot unpack '$archive'"
 }
 
-# Kconfig drops what depends on something missing, without a word: look that all of ours survived.
-check_config() { # CONFIG
-	local line name bad=0
-
-	while read -r line; do
-		case $line in
-		CONFIG_*)
-			grep -qxF -- "$line" "$1" && continue
-			say "tuned.config: '$line' was dropped"
-			bad=1
-			;;
-		'# CONFIG_'*' is not set')
-			name=${line#\# }
-			name=${name%% *}
-			grep -q "^$name=" "$1" || continue
-			say "tuned.config: '$name' was forced on"
-			bad=1
-			;;
-		esac
-	done <"$image_dir/tuned.config"
-	[ "$bad" = 0 ] || die "tuned.config does not fit this kernel"
-}
-
 kernel_make() { # SCRATCH ARGUMENT...
 	local scratch=$1
 
@@ -89,7 +66,8 @@ compile() { # SCRATCH
 	mkdir "$1/build"
 	kernel_make "$1" KCONFIG_ALLCONFIG="$image_dir/tuned.config" allnoconfig >"$1/log" 2>&1 ||
 		die "kernel configuration failed: $(tail -n 1 "$1/log")"
-	check_config "$1/build/.config"
+	"$image_dir/check-config.sh" "$image_dir/tuned.config" "$1/build/.config" ||
+		die "tuned.config does not fit this kernel"
 	say "building the kernel with $jobs jobs (some 2000 files, several minutes)"
 	kernel_make "$1" -j"$jobs" vmlinux 2>"$1/errors" | tee "$1/log" | progress ||
 		die "the kernel build failed: $(tail -n 20 "$1/errors")"
