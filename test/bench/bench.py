@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -181,5 +182,5 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (machine.Failed, OSError) as failure:
+    except (machine.Failed, OSError, subprocess.SubprocessError) as failure:
         sys.exit(f"bench: {failure}")

@@ -44,22 +44,32 @@ def measure(bench, flavour):
     agent(bench, flavour)
 
 
-def host_pid_namespace(spec):
-    """The guest's: the agent is its process 1."""
+# The memory of each process whose program is the agent, which is the guest's /init.
+AGENT_RSS = """for p in /proc/[0-9]*; do
+	[ "$(readlink $p/exe)" != /init ] || grep VmRSS $p/status
+done"""
+
+
+def sees_the_guest(spec):
+    """No pid namespace of its own, so the guest's, and the right to look at its processes."""
     spec["linux"]["namespaces"] = [n for n in spec["linux"]["namespaces"] if n["type"] != "pid"]
+    for granted in spec["process"]["capabilities"].values():
+        granted.append("CAP_SYS_PTRACE")
 
 
 def agent(bench, flavour):
-    """Resident memory of the agent: its own pages, and those of its file, which lies in memory."""
-    bundle = bench.bundle("agent", ["sleep", "3600"], host_pid_namespace)
+    """Resident memory of all of the agent's processes: their pages, and those of their program."""
+    bundle = bench.bundle("agent", ["sleep", "3600"], sees_the_guest)
     rss = stats.Series("KiB")
-    for _ in range(max(bench.rounds // 2, 10)):
+    for _ in range(10):
         container = flavour.restored.container(bundle)
         container.do("run detached")
-        status = container.inside("grep", "VmRSS", "/proc/1/status")
-        rss.add(int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)))
+        found = re.findall(r"VmRSS:\s+(\d+) kB", container.inside("sh", "-c", AGENT_RSS))
+        if not found:
+            raise machine.Failed("the agent's processes are not seen in the guest")
+        rss.add(sum(map(int, found)))
         container.end()
     size = os.stat(os.path.join(bench.build, "agent/vcrt-agent")).st_size / 1024
-    bench.add(flavour, make_row("agent-rss", "agent in the guest, RSS", rss,
+    bench.add(flavour, make_row("agent-rss", "the agent's processes in the guest, RSS", rss,
                                 stats.Series("KiB", [size]), "its program file",
                                 [Target("value", "<=", 1536)]))

@@ -7,7 +7,7 @@ import sys
 
 import machine
 
-TOOLS = ("true", "sleep", "cat", "dd", "sh", "grep")
+TOOLS = ("true", "sleep", "cat", "dd", "sh", "grep", "readlink")
 
 
 def make_rootfs(directory, programs):
