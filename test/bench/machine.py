@@ -122,14 +122,13 @@ def wait_for_end(pid):
 
 
 def settle(pid, quiet_ms=2.0, limit_s=5.0):
-    """Until a process has come to rest: hardly any CPU time in a tenth of a second."""
+    """Until a process has come to rest: hardly any CPU time in a tenth of a second, twice."""
     end = time.monotonic() + limit_s
-    before = cpu_ms(pid)
-    while time.monotonic() < end:
+    before, quiet = cpu_ms(pid), 0
+    while quiet < 2 and time.monotonic() < end:
         time.sleep(0.1)
         after = cpu_ms(pid)
-        if after - before < quiet_ms:
-            return
+        quiet = quiet + 1 if after - before < quiet_ms else 0
         before = after
 
 

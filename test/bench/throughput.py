@@ -134,6 +134,7 @@ def measure(bench, flavour):
         started.append(model.end)
         by_hand = byhand.Machine(bench, model, namespaces, "machine", "10.1.2.2", bench.programs)
         started.append(by_hand.end)
+        by_hand.wait_until_ready()
         model.end()
         container = flavour.restored.container(
             bench.bundle("network", ["sleep", "3600"], in_namespace))
