@@ -78,25 +78,45 @@ load helpers
 	[ -e ok.log ] && [ ! -s ok.log ]
 }
 
+# The phases of the verb and of the monitor, in the order of their beginnings from the start of the verb.
+check_timeline() { # FILE PROCESS/NAME...
+	local file=$1 phase
+	shift
+	sed -nE 's/^\+[0-9.]+ ms: timeline: ([a-z]+) +([a-z-]+) +([0-9]+\.[0-9]) +([0-9]+\.[0-9])$/\1\/\2 \3 \4/p' \
+		"$file" >"$T/phases"
+	cat "$T/phases" >&2
+	[ "$(grep -c ': timeline: ' "$file")" -eq "$(wc -l <"$T/phases")" ]
+	for phase; do
+		grep -q "^$phase " "$T/phases"
+	done
+	sort -c -s -n -k 2,2 "$T/phases"
+	awk '$3 < $2 { exit 1 }' "$T/phases"
+}
+
 @test "log: --debug adds records about every step, with milliseconds, where the others go" {
 	args sleep 1000
 	vcrt --debug --log "$T/log" --log-format json create --bundle "$B" "$ID" </dev/null 2>"$T/err"
 	[ ! -s "$T/err" ]
-	jq -se 'length > 4 and all(.level == "debug" and (.msg | test("^\\+[0-9]+ ms: ")))' "$T/log"
+	jq -se 'length > 4 and all(.level == "debug" and (.msg | test("^\\+[0-9]+\\.[0-9] ms: ")))' "$T/log"
 	jq -re .msg "$T/log" >"$T/steps"
 	grep -q ": vcrt .*: create$" "$T/steps"
 	grep -q "monitor .* is process $(pid_of monitor "$ID")$" "$T/steps"
 	grep -q "stand-in of '$ID' is process $(pid_of shim "$ID")$" "$T/steps"
 	grep -q ": '$ID' is created$" "$T/steps"
+	check_timeline "$T/steps" verb/{document,launch,stand-in,set-up,create} \
+		monitor/{share,spawn,agent-hello,sandbox,share,container}
 	# Without a log file they go to standard error, for every verb.
 	local verb
 	for verb in start 'kill 0' state ps pause resume 'exec true'; do
 		# shellcheck disable=SC2086
 		set -- $verb
 		vcrt --debug "$1" "$ID" "${@:2}" >"$T/out" 2>"$T/err"
-		grep -qE "^time=\"[^\"]+\" level=debug msg=\"\+[0-9]+ ms: vcrt .*: $1\"$" "$T/err"
+		grep -qE "^time=\"[^\"]+\" level=debug msg=\"\+[0-9]+\.[0-9] ms: vcrt .*: $1\"$" "$T/err"
 	done
 	[ "$(vcrt exec "$ID" true 2>&1)" = '' ]
+	vcrt --debug --log "$T/log2" --log-format json exec "$ID" true
+	jq -re .msg "$T/log2" >"$T/steps"
+	check_timeline "$T/steps" verb/exec monitor/exec verb/process
 	vcrt --debug delete --force "$ID" 2>"$T/err"
 	grep -q 'level=debug .*ask: delete' "$T/err"
 }

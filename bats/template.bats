@@ -60,6 +60,9 @@ status_column() {
 	vcrt delete --force "$ID-2"
 	run_container -- sh -c 'exit 7'
 	[ "$code" -eq 7 ]
+	# With --debug, too.
+	run -7 vcrt --debug --log "$T/log" run --bundle "$B" "$ID" </dev/null
+	grep -qE 'timeline: monitor restore +[0-9.]+ +[0-9.]+' "$T/log"
 }
 
 @test "template: the VMM of a clone cannot write what others start from" {

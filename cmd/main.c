@@ -110,6 +110,7 @@ static int run_command(const struct globals *g, const struct command *c, int arg
 		status = bad_usage(c, &err);
 	else
 		status = run_parsed(g, c, values, n, argv, help);
+	log_phases_write("verb");
 	opt_done(c->opts, values);
 	return status;
 }
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
 	struct globals g = { 0 };
 	int status;
 
+	log_set_zero(log_now_us());
 	keep_stdio();
 	/* A caller that ignores it would have the kernel reap what we wait for. */
 	signal(SIGCHLD, SIG_DFL);

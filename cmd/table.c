@@ -31,7 +31,7 @@ const struct command *cmd_find(const char *name)
 
 const struct opt global_opts[] = {
 	{ "debug", 0, OPT_BOOL, GLOBAL(debug), NULL,
-	  "log more, and keep a debug log and the console output of the virtual machine" },
+	  "log more, with a timeline, and keep a log and the console output of a VM that boots" },
 	{ "log", 0, OPT_STRING, GLOBAL(log), NULL,
 	  "append log records to this file; without it they go to standard error" },
 	{ "log-format", 0, OPT_STRING, GLOBAL(log_format), "text",

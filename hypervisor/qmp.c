@@ -8,6 +8,7 @@
 #include "hypervisor/qmp.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
@@ -293,6 +294,7 @@ static int exchange(struct qmp *qmp, const char *name, struct json *args, const 
 
 static int shake_hands(struct qmp *qmp, uint64_t deadline, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("qmp-ready");
 	auto_json struct json *greeting = read_message(qmp, deadline, err);
 
 	if (!greeting)

@@ -62,6 +62,7 @@ static char *find_root(const char *root)
 
 struct vcrt *vcrt_open(const struct vcrt_options *o, struct vcrt_error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("configuration");
 	struct error e = { 0 };
 	struct vcrt *v = xzalloc(sizeof(*v));
 

@@ -47,6 +47,8 @@ struct ctl_out client_request(const char *op, const char *id)
 
 	json_set(out.json, "op", json_new_string(op));
 	json_set(out.json, "container", json_new_string(id));
+	if (log_is_debug())
+		json_set(out.json, "timeline", json_new_bool(true));
 	return out;
 }
 

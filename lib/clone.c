@@ -35,7 +35,7 @@ void clone_find(struct monitor *m)
 	    !fs_exists(c->vmm_preload))
 		return;
 	/* A failure is told when the VM is started. */
-	identity = vm_identity(c, m->console_log >= 0, &err);
+	identity = vm_identity(c, &err);
 	m->clone.template = identity ? template_find(c->template_dir, identity) : NULL;
 	if (!m->clone.template)
 		return;
@@ -71,6 +71,12 @@ int clone_has_failed(struct monitor *m, struct error *err)
 	return r < 0 ? r : 0;
 }
 
+static void log_restored(const struct monitor *m)
+{
+	log_phase("restore", m->clone.begin);
+	log_debug("phase: restored %s", m->clone.template ? m->clone.template->key : "");
+}
+
 static void on_progress(int fd, uint32_t events, void *arg)
 {
 	struct monitor *m = arg;
@@ -85,7 +91,7 @@ static void on_progress(int fd, uint32_t events, void *arg)
 	if (r < 0)
 		vm_lost(m, &err);
 	else
-		vm_phase(m, "restored", m->clone.template ? m->clone.template->key : "");
+		log_restored(m);
 }
 
 int clone_restore(struct monitor *m, struct error *err)
@@ -94,10 +100,13 @@ int clone_restore(struct monitor *m, struct error *err)
 
 	if (!m->clone.template)
 		return 0;
+	m->clone.begin = log_now_us();
 	if (hv_restore(m->hv, m->clone.state, &progress, err) < 0)
 		return -err->code;
 	if (progress >= 0)
 		m->clone.restoring = loop_add_fd(m->loop, progress, EPOLLIN, on_progress, m);
+	else
+		log_restored(m);
 	return 0;
 }
 
@@ -150,7 +159,7 @@ static void on_warm(void *arg, const struct json *result, const struct error *er
 		vm_lost(m, &failed);
 		return;
 	}
-	vm_phase(m, "saved", "");
+	log_debug("phase: saved");
 	answer = json_new_object();
 	json_set(answer, "hello", steal_ptr(&m->clone.hello));
 	for (struct client *c = m->clients; c; c = c->next)

@@ -134,6 +134,7 @@ struct json *container_warnings(const struct json *result)
 
 static int take_trees(struct container *ct, struct ctl_msg *msg, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("share");
 	const struct json *trees = json_get_array(msg->json, "trees");
 
 	for (size_t i = 0; trees && i < json_len(trees); i++) {
@@ -409,7 +410,7 @@ void container_ended(struct container *ct, int code)
 	if (!ct->m->is_ending)
 		pod_publish(ct->m); /* before its namespaces go with its stand-in */
 	container_tell(ct, "end");
-	vm_phase(ct->m, "stopped", ct->id);
+	log_debug("phase: stopped %s", ct->id);
 	json_set(j, "exit", json_new_i64(code));
 	if (ct->processes->shim)
 		ctl_conn_send(ct->processes->shim, json_copy(j));

@@ -124,6 +124,7 @@ static int keep_config(const struct creation *c, struct error *err)
 
 static int start_shim(struct creation *c, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("stand-in");
 	const struct oci_namespace *network = oci_namespace_find(c->spec, "network");
 	struct shim_namespaces ns = { 0 };
 	int r = c->launch.is_joined ? launch_make_cgroup(&c->launch, c->spec, err) : 0;
@@ -159,6 +160,7 @@ static int start_shim(struct creation *c, struct error *err)
 static int run_hooks(struct creation *c, struct error *err)
 {
 	const struct oci_hooks *h = c->spec->hooks;
+	uint64_t begin = log_now_us();
 
 	if (!h)
 		return 0;
@@ -167,6 +169,7 @@ static int run_hooks(struct creation *c, struct error *err)
 	    hooks_run(h->create_runtime, h->n_create_runtime, c->record->oci, err) < 0)
 		return error_wrap(err, "unable to start container process: error during container "
 		                       "init");
+	log_phase("hooks", begin);
 	return 0;
 }
 
@@ -174,6 +177,7 @@ static int run_hooks(struct creation *c, struct error *err)
  * gets are taken there and now, and come back with the answer. */
 static int set_up_shim(struct creation *c, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("set-up");
 	struct ctl_out out = { .json = json_new_object() };
 	struct json *hooks = hooks_of_standin(c->spec, c->record->oci);
 	struct json *mounts = json_new_array();
@@ -204,6 +208,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 
 static int compile_seccomp(struct creation *c, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("seccomp");
 	const struct oci_linux *x = c->spec->linux_;
 	auto_seccomp_filter struct seccomp_filter filter = { 0 };
 
@@ -267,6 +272,7 @@ static struct ctl_msg *wait_for_monitor(struct creation *c, struct error *err)
 
 static int ask_monitor(struct creation *c, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("create");
 	struct ctl_out out = client_request("create", c->o->id);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 
@@ -302,6 +308,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 
 static int commit(struct creation *c, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("commit");
 	struct ctl_out out = client_request("commit", c->o->id);
 	int r = 0;
 
@@ -321,6 +328,7 @@ static int commit(struct creation *c, struct error *err)
 
 static int limit_speed(const struct record *r, const struct oci_spec *spec, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("limits");
 	const struct cgroup_place place = record_cgroup(r);
 
 	return cgroup_limit_speed(&place, oci_resources_of(spec), NULL, err);
@@ -410,6 +418,8 @@ static void creation_done(struct creation *c)
 
 static int run_creation(struct creation *c, bool own_tty, struct error *err)
 {
+	uint64_t begin = log_now_us();
+
 	if (bundle_read(c->o->bundle, &c->bundle, &c->spec, err) < 0 ||
 	    record_check_id(c->o->id, err) < 0 ||
 	    bundle_find_rootfs(c->bundle, c->spec, &c->rootfs, err) < 0 ||
@@ -434,6 +444,7 @@ static int run_creation(struct creation *c, bool own_tty, struct error *err)
 	c->launch.dirfd = record_make(c->v->root, c->record, err);
 	if (c->launch.dirfd < 0)
 		return -err->code;
+	log_phase("document", begin);
 	if (make(c, err) < 0) {
 		take_back(c);
 		return -err->code;

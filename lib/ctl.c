@@ -366,6 +366,7 @@ struct ctl_msg *ctl_answer(int fd, int timeout_ms, struct error *err)
 		          text ? text : "failed");
 		return NULL;
 	}
+	log_phases_add("monitor", json_get_array(json_get_object(m->json, "ok"), "timeline"));
 	return steal_ptr(&m);
 }
 

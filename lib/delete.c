@@ -84,6 +84,7 @@ static int delete_locked(struct vcrt *v, const char *id, int dirfd, bool force, 
 
 int verb_delete(struct vcrt *v, const char *id, bool force, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("delete");
 	auto_record struct record *r = NULL;
 	auto_close int dirfd = -1;
 	auto_free char *dir = NULL;

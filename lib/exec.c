@@ -23,6 +23,7 @@
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"
@@ -236,6 +237,7 @@ static int wait_for_resume(const struct execution *x, struct error *err)
 
 static int ask_monitor(struct execution *x, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("exec");
 	struct ctl_out out = client_request("exec", x->record->oci->id);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 
@@ -279,6 +281,13 @@ static int finish_detached(struct execution *x, struct error *err)
 	return tell_pid(x, x->shim.pid, err);
 }
 
+static int stand_in(const struct execution *x)
+{
+	auto_phase struct log_phase phase = log_phase_begin("process");
+
+	return standin_run(x->conn, x->own_tty);
+}
+
 /* The caller's terminal is raw before the process can write to it. */
 static int run_foreground(struct execution *x, int *exit_code, struct error *err)
 {
@@ -287,7 +296,7 @@ static int run_foreground(struct execution *x, int *exit_code, struct error *err
 	if (x->own_tty >= 0 && console_make_raw(x->own_tty, &saved, err) < 0)
 		return -err->code;
 	if (ask_monitor(x, err) == 0 && tell_pid(x, getpid(), err) == 0)
-		*exit_code = standin_run(x->conn, x->own_tty);
+		*exit_code = stand_in(x);
 	if (x->own_tty >= 0)
 		tcsetattr(x->own_tty, TCSADRAIN, &saved);
 	return -err->code;

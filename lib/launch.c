@@ -244,6 +244,8 @@ static int send_boot(struct launch *l, struct error *err)
 		console_log = open_log(dir, "console.log", err);
 	json_set(out.json, "config", config_to_json(l->config));
 	json_set(out.json, "card", json_copy(l->card));
+	if (log_zero())
+		json_set(out.json, "zero", json_new_u64(log_zero()));
 	json_set(out.json, "sandbox", json_new_string(r->sandbox));
 	json_set(out.json, "stage", json_new_string(stage));
 	if (!err->code && (ctl_out_fd(&out, NULL, "dir", dir, err) < 0 ||

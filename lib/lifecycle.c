@@ -115,6 +115,7 @@ static struct record *load_created(struct vcrt *v, const char *id, int *dirfd, s
 
 static int start(struct vcrt *v, const struct record *r, int dirfd, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("start");
 	struct ctl_out out = client_request("start", r->oci->id);
 
 	/* No limit here: hooks in the guest may take long, and the monitor knows how long. */

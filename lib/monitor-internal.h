@@ -41,6 +41,7 @@ struct clone {
 	int state;                     /* -1: none */
 	bool is_template;              /* it becomes one */
 	struct loop_source *restoring; /* until the VM runs */
+	uint64_t begin;                /* µs, log_now_us(): of that */
 	struct json *hello;            /* of its agent */
 	char *warning;                 /* that the next verb is told, NULL: none */
 };
@@ -68,8 +69,8 @@ struct monitor {
 	struct ns_id *given;     /* namespaces of the host that its first container brings */
 	size_t n_given;
 	struct ns_id net_id; /* whose network the VM has; flag 0: nobody's yet */
+	uint64_t up;         /* µs, log_now_us(): the VM runs, its agent has not answered */
 	size_t logged;       /* bytes of the guest's own warnings in our log */
-	uint64_t started;    /* ms, loop_now_ms() */
 	bool is_ready;       /* the guest can be asked for containers */
 	bool is_ending;
 };
@@ -85,6 +86,7 @@ struct client {
 	                             * connection until the verb has its answer */
 	char *watching;             /* id of the container whose events it is told */
 	bool is_coming;             /* it is going to create a container */
+	bool wants_timeline;        /* log.h */
 	bool is_standin;            /* foreground exec: the process dies with the connection */
 };
 struct client *client_ref(struct client *c);
@@ -97,8 +99,6 @@ void client_failf(struct client *c, int code, const char *fmt, ...)
 /* ---- vm.c ---- */
 
 int vm_start(struct monitor *m, struct error *err);
-/* A debug record of when a phase was reached, counted from the monitor's start. */
-void vm_phase(const struct monitor *m, const char *phase, const char *what);
 typedef void (*vm_reply_fn)(void *arg, const struct json *result, const struct error *err);
 /* Ask the agent; args is taken, fn is always called. A guest that does not answer in time loses its
  * VM; when the VM is lost, for whatever reason, err says why. */

@@ -46,10 +46,21 @@ void client_unref(struct client *c)
 	free(c);
 }
 
+static struct json *add_timeline(struct json *result)
+{
+	struct json *phases = log_phases_take();
+
+	if (phases && !result)
+		result = json_new_object();
+	if (phases)
+		json_set(result, "timeline", phases);
+	return result;
+}
+
 void client_ok(struct client *c, struct json *result)
 {
 	if (c->conn)
-		ctl_conn_ok(c->conn, result);
+		ctl_conn_ok(c->conn, c->wants_timeline ? add_timeline(result) : result);
 	else
 		json_free(result);
 	client_unref(c);
@@ -130,6 +141,10 @@ static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
 
 	(void)conn;
 	(void)owned; /* clang: is used by its cleanup */
+	if (json_get_bool(msg->json, "timeline", false)) {
+		c->wants_timeline = true;
+		log_keep_phases();
+	}
 	if (!op)
 		client_failf(client_ref(c), EPROTO, "a request without \"op\"");
 	else if (m->is_ending)
@@ -208,6 +223,8 @@ static int take_boot_message(struct monitor *m, int *listener, char **stage, str
 	if (!json_get_object(msg->json, "card"))
 		return error_set(err, EPROTO, "the monitor's first message is incomplete");
 	pod_init(m, json_get_object(msg->json, "card"));
+	if (json_get(msg->json, "zero"))
+		log_set_zero((uint64_t)json_get_i64(msg->json, "zero", 0));
 	m->sandbox = str_dup(json_get_string(msg->json, "sandbox"));
 	*stage = str_dup(json_get_string(msg->json, "stage"));
 	m->dirfd = ctl_msg_take_fd(msg, "dir");
@@ -226,6 +243,7 @@ static int take_boot_message(struct monitor *m, int *listener, char **stage, str
 static int start(struct monitor *m, struct error *err)
 {
 	auto_free char *stage = NULL;
+	uint64_t begin = log_now_us();
 	int listener = -1, log;
 	struct share_view view;
 
@@ -235,6 +253,8 @@ static int start(struct monitor *m, struct error *err)
 	if (log < 0)
 		return error_sys(err, "open the monitor's log");
 	log_to_fd(log, LOG_TEXT, m->config->debug);
+	log_phase("order", begin);
+	begin = log_now_us();
 	view = (struct share_view){ .stage = stage,
 		                    .vmm = m->config->vmm_path,
 		                    .kernel = m->config->kernel,
@@ -248,6 +268,7 @@ static int start(struct monitor *m, struct error *err)
 	view.preload = m->clone.template ? m->config->vmm_preload : NULL;
 	if (share_enter(&view, err) < 0)
 		return -err->code;
+	log_phase("share", begin);
 	clone_check(m);
 	if (vm_start(m, err) < 0)
 		return -err->code;
@@ -285,7 +306,6 @@ int vcrt_monitor_main(int argc, char **argv)
 	 */
 	fs_raise_limit();
 	m.loop = loop_new();
-	m.started = loop_now_ms();
 	if (start(&m, &err) < 0) {
 		/* The verb waits for an answer to its create. */
 		ctl_send_error(VERB_FD, &err);
@@ -301,6 +321,6 @@ int vcrt_monitor_main(int argc, char **argv)
 	free(m.clone.warning);
 	network_free(m.network);
 	pod_done(&m);
-	vm_phase(&m, "ended", "");
+	log_debug("phase: ended");
 	return status < 0 ? 1 : status;
 }

@@ -230,6 +230,8 @@ static int try_once(struct launch *l, struct oci_spec *spec, bool may_make, stru
 
 int pod_enter(struct launch *l, struct oci_spec *spec, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("launch");
+
 	for (int i = 0; i < MAX_TRIES; i++) {
 		int r = try_once(l, spec, false, err);
 

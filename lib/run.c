@@ -80,6 +80,7 @@ static ssize_t next_signal(int signals, struct notify *n, struct signalfd_siginf
  * more blocked signal. */
 static int wait_for_shim(const struct created *c, struct notify *ready, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("container");
 	struct signalfd_siginfo info;
 	auto_close int signals = -1;
 	sigset_t all;

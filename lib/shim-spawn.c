@@ -20,6 +20,7 @@
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 
 #define MAX_TITLE 4096      /* bytes of arguments that ps shows */
@@ -202,6 +203,7 @@ struct ctl_msg *shim_setup(struct shim *shim, const struct ctl_out *setup, unsig
 
 int shim_finish(struct shim *shim, struct error *err)
 {
+	auto_phase struct log_phase phase = log_phase_begin("show");
 	struct ctl_out out = { .json = json_new_object() };
 	auto_ctl_msg struct ctl_msg *m = shim_setup(shim, &out, 0, NULL, err);
 

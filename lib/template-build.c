@@ -41,7 +41,7 @@ static char *find_identity(const struct config *c, struct error *err)
 		          c->vmm_preload);
 		return NULL;
 	}
-	identity = vm_identity(c, false, err);
+	identity = vm_identity(c, err);
 	if (!identity && !err->code)
 		error_set(err, ENOTSUP,
 		          "there are no templates of VMs whose files are served by virtiofsd");
@@ -125,7 +125,6 @@ int verb_template_create(struct vcrt *v, char **key, struct error *err)
 	auto_json struct json *hello = NULL;
 	struct template_build b;
 
-	c->debug = false; /* without a console */
 	if (launch_resolve_accel(c, err) < 0)
 		return -err->code;
 	identity = find_identity(c, err);
@@ -188,9 +187,9 @@ void template_create_in_background(const struct vcrt *v, const struct config *c)
 	auto_error struct error err = { 0 };
 	auto_free char *identity = NULL;
 
-	if (!str_eq(c->template, CONFIG_TEMPLATE_AUTO) || c->debug || !fs_exists(c->vmm_preload))
+	if (!str_eq(c->template, CONFIG_TEMPLATE_AUTO) || !fs_exists(c->vmm_preload))
 		return;
-	identity = vm_identity(c, false, &err);
+	identity = vm_identity(c, &err);
 	if (identity && template_is_wanted(c->template_dir, identity) &&
 	    spawn_builder(v, c, &err) == 0)
 		log_debug("a template is made");

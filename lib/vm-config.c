@@ -65,7 +65,7 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 	return err->code ? NULL : ops;
 }
 
-char *vm_identity(const struct config *c, bool has_console, struct error *err)
+char *vm_identity(const struct config *c, struct error *err)
 {
 	struct hv_config cfg;
 	const struct hv_ops *ops = vm_config(c, &cfg, err);
@@ -76,7 +76,6 @@ char *vm_identity(const struct config *c, bool has_console, struct error *err)
 	/* Present is what counts of these. */
 	cfg.share_path = "/";
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
-	cfg.console_fd = has_console ? 1 : -1;
 	return template_identity(ops, &cfg, err);
 }
 

@@ -12,9 +12,9 @@ struct json;
 /* The VM that c describes; strings stay c's. Descriptors, share and prepare are left empty. accel
  * stays as the configuration has it (AUTO: to be resolved). Returns the backend, NULL on error. */
 const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, struct error *err);
-/* What tells whether a template is one for the VM that c describes (template.h), with a console or
- * without. Owned by the caller; NULL: it cannot be a clone, or (err) something is missing. */
-char *vm_identity(const struct config *c, bool has_console, struct error *err);
+/* What tells whether a template is one for the VM that c describes (template.h); neither has a
+ * console. Owned by the caller; NULL: it cannot be a clone, or (err) something is missing. */
+char *vm_identity(const struct config *c, struct error *err);
 /* What the agent of a VM is asked first ("sandbox" of agent/protocol.h): fresh entropy, the time,
  * and which share there is. Owned by the caller. */
 struct json *vm_first_request(const struct config *c);

@@ -40,15 +40,10 @@ struct call {
 	char *container; /* whom it is about, or NULL */
 	unsigned limit;  /* seconds */
 	struct loop_source *timer;
+	uint64_t begin; /* µs, log_now_us() */
 	vm_reply_fn fn;
 	void *arg;
 };
-
-void vm_phase(const struct monitor *m, const char *phase, const char *what)
-{
-	log_debug("phase: %s %s after %llu ms", phase, what,
-	          (unsigned long long)(loop_now_ms() - m->started));
-}
 
 /* ---- the end ---- */
 
@@ -213,7 +208,8 @@ static void on_ready(void *arg, const struct json *hello)
 {
 	struct monitor *m = arg;
 
-	vm_phase(m, "hello", "");
+	log_phase("agent-hello", m->up);
+	log_debug("phase: hello");
 	if (m->clone.is_template) {
 		loop_remove(&m->boot_timer);
 		clone_save(m, hello);
@@ -254,7 +250,7 @@ static void on_event(void *arg, const char *name, const struct json *event)
 	struct container *ct = id ? container_find(m, id) : NULL;
 	struct process *p = ct && process ? process_find(ct, process) : NULL;
 
-	vm_phase(m, "event", name);
+	log_debug("phase: event %s", name);
 	if (str_eq(name, "log"))
 		log_of_guest(m, event);
 	else if (str_eq(name, "exit") && p)
@@ -307,7 +303,8 @@ static void on_reply(void *arg, const struct json *result, const struct error *e
 	/* A call that fails because the agent is lost stays, until vm_lost() knows why. */
 	if (!result && c->m->agent && c->m->agent->is_lost)
 		return;
-	vm_phase(c->m, "answer to", c->op);
+	log_phase(str_eq(c->op, "create") ? "container" : c->op, c->begin);
+	log_debug("phase: answer to %s", c->op);
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
@@ -341,11 +338,12 @@ void vm_call_long(struct monitor *m, const char *op, struct json *args, unsigned
 			queued += before->limit;
 	limit += queued < MAX_QUEUED ? queued : MAX_QUEUED;
 	*c = (struct call){ .m = m, .op = op, .limit = limit, .fn = fn, .arg = arg };
+	c->begin = log_now_us();
 	c->container = str_dup(container);
 	c->next = m->calls;
 	c->timer = loop_add_timer(m->loop, limit * 1000, on_call_timeout, c);
 	m->calls = c;
-	vm_phase(m, "request", op);
+	log_debug("phase: request %s", op);
 	agent_call(m->agent, op, args, on_reply, c);
 }
 
@@ -365,6 +363,7 @@ static int start_vmm(struct monitor *m, struct error *err)
 	auto_close int ours = -1, theirs = -1, share = -1;
 	const struct hv_ops *ops;
 	struct hv_config cfg;
+	uint64_t begin;
 	int pair[2];
 
 	ops = vm_config(m->config, &cfg, err);
@@ -385,18 +384,23 @@ static int start_vmm(struct monitor *m, struct error *err)
 	cfg.share_fd = share;
 	cfg.share_tag = PROTOCOL_SHARE_TAG;
 	cfg.log_fd = m->vmm_log;
-	cfg.console_fd = m->console_log;
+	cfg.console_fd = m->clone.template || m->clone.is_template ? -1 : m->console_log;
 	cfg.namespaces = VMM_JAIL_NAMESPACES;
 	cfg.prepare = vmm_jail_enter;
 	cfg.prepare_arg = &jail;
 	clone_configure(m, &cfg);
 	m->hv = hv_new(ops);
-	if (hv_start(m->hv, &cfg, err) < 0 || clone_restore(m, err) < 0)
+	begin = log_now_us();
+	if (hv_start(m->hv, &cfg, err) < 0)
+		return -err->code;
+	log_phase("spawn", begin);
+	if (clone_restore(m, err) < 0)
 		return -err->code;
 	m->vmm = proc_ref_of(m->hv->pid);
 	m->log_cap = log_cap_new(
 		m->loop, (int[]){ m->vmm_log, m->console_log, m->fs_server.log, log_fd() }, 4);
-	vm_phase(m, "VMM started", "");
+	m->up = log_now_us();
+	log_debug("phase: VMM started");
 	m->vmm_death = loop_add_fd(m->loop, m->hv->pidfd, EPOLLIN, on_vmm_death, m);
 	if (!jail.serves_share)
 		m->fs_server_death =

@@ -117,7 +117,49 @@ START_TEST(debug_is_silent_unless_asked_for)
 	log_to_fd(fd, LOG_TEXT, true);
 	ck_assert(log_is_debug());
 	log_debug("two");
-	expect("level=debug msg=\"\\+[0-9]+ ms: two\"\n$");
+	expect("level=debug msg=\"\\+[0-9]+\\.[0-9] ms: two\"\n$");
+}
+END_TEST
+
+START_TEST(phases_of_all_processes_make_one_timeline)
+{
+	auto_json struct json *theirs = NULL, *none = NULL;
+	uint64_t zero = log_now_us() - 100000;
+
+	log_phase("lost", zero); /* nobody wants to know */
+	ck_assert_ptr_null(log_phases_take());
+	log_keep_phases();
+	log_phase("before", zero - 1);
+	log_phase("boot", zero + 50000);
+	log_phase("early", zero + 2500);
+	theirs = log_phases_take();
+	none = log_phases_take();
+	ck_assert_ptr_null(none);
+	ck_assert_uint_eq(json_len(theirs), 3);
+	log_set_zero(zero);
+	log_to_fd(fd, LOG_TEXT, true);
+	log_phase("wait", zero + 10000);
+	log_phases_add("monitor", theirs);
+	log_phases_add("monitor", NULL);
+	log_phases_write("verb");
+	expect("^[^\n]*timeline: monitor early +2\\.5 +1[0-9][0-9]\\.[0-9]\"\n"
+	       "[^\n]*timeline: verb    wait +10\\.0 +1[0-9][0-9]\\.[0-9]\"\n"
+	       "[^\n]*timeline: monitor boot +50\\.0 +1[0-9][0-9]\\.[0-9]\"\n$");
+	log_phases_write("verb"); /* they are forgotten */
+	expect("^$");
+}
+END_TEST
+
+START_TEST(there_are_not_more_phases_than_there_is_room)
+{
+	auto_json struct json *list = NULL;
+
+	log_keep_phases();
+	for (int i = 0; i <= LOG_MAX_PHASES; i++)
+		log_phase("much-too-long-a-name-for-a-phase", 1);
+	list = log_phases_take();
+	ck_assert_uint_eq(json_len(list), LOG_MAX_PHASES);
+	ck_assert_str_eq(json_get_string(json_at(list, 0), "name"), "much-too-long-a-name-fo");
 }
 END_TEST
 
@@ -217,6 +259,8 @@ int main(void)
 	tcase_add_test(tc, json_is_what_runc_writes);
 	tcase_add_test(tc, json_stays_json_for_any_bytes);
 	tcase_add_test(tc, debug_is_silent_unless_asked_for);
+	tcase_add_test(tc, phases_of_all_processes_make_one_timeline);
+	tcase_add_test(tc, there_are_not_more_phases_than_there_is_room);
 	tcase_add_test(tc, a_file_is_created_appended_to_and_one_line_per_record);
 	tcase_add_test(tc, a_file_that_cannot_be_opened_is_an_error_and_the_log_stays);
 	tcase_add_test(tc, no_path_is_standard_error);

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,15 +14,24 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
+struct phase {
+	char process[8]; /* "": this one */
+	char name[24];
+	uint64_t begin, end; /* µs */
+};
+
 static struct {
 	int fd;
 	bool owned; /* fd came from log_open() with a path */
 	bool debug;
 	enum log_format format;
-	uint64_t start;        /* ms, of the first debug record */
+	uint64_t zero;         /* µs, 0: none yet */
 	struct json *warnings; /* where they are collected, or NULL */
 	bool holds;
 	struct buf held; /* records of warnings, see log_hold() */
+	bool keeps_phases;
+	struct phase phases[LOG_MAX_PHASES];
+	size_t n_phases;
 } log_state = { .fd = STDERR_FILENO };
 
 static void log_switch(int fd, bool owned, enum log_format format, bool debug)
@@ -171,12 +180,27 @@ static void log_record(const char *level, const char *msg)
 	errno = saved;
 }
 
-static uint64_t now_ms(void)
+uint64_t log_now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void log_set_zero(uint64_t us)
+{
+	log_state.zero = us;
+}
+
+uint64_t log_zero(void)
+{
+	return log_state.zero;
+}
+
+static double ms_of(uint64_t us)
+{
+	return ((double)us - (double)log_state.zero) / 1000;
 }
 
 /* The time of a record is in seconds, what takes long is found by milliseconds. */
@@ -187,12 +211,12 @@ void log_debug(const char *fmt, ...)
 
 	if (!log_state.debug)
 		return;
-	if (!log_state.start)
-		log_state.start = now_ms();
+	if (!log_state.zero)
+		log_state.zero = log_now_us();
 	va_start(ap, fmt);
 	msg = str_vfmt(fmt, ap);
 	va_end(ap);
-	timed = str_fmt("+%" PRIu64 " ms: %s", now_ms() - log_state.start, msg);
+	timed = str_fmt("+%.1f ms: %s", ms_of(log_now_us()), msg);
 	log_record("debug", timed);
 }
 
@@ -216,4 +240,88 @@ void log_error(const char *fmt, ...)
 	msg = str_vfmt(fmt, ap);
 	va_end(ap);
 	log_record("error", msg);
+}
+
+/* ---- the timeline ---- */
+
+void log_keep_phases(void)
+{
+	log_state.keeps_phases = true;
+}
+
+static void keep_phase(const char *process, const char *name, uint64_t begin, uint64_t end)
+{
+	struct phase *p = &log_state.phases[log_state.n_phases];
+
+	if (log_state.n_phases == LOG_MAX_PHASES)
+		return;
+	log_state.n_phases++;
+	snprintf(p->process, sizeof(p->process), "%s", process);
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	p->begin = begin;
+	p->end = end;
+}
+
+void log_phase(const char *name, uint64_t begin_us)
+{
+	if (log_state.debug || log_state.keeps_phases)
+		keep_phase("", name, begin_us, log_now_us());
+}
+
+struct log_phase log_phase_begin(const char *name)
+{
+	return (struct log_phase){ .name = name, .begin = log_now_us() };
+}
+
+void log_phase_end(const struct log_phase *p)
+{
+	log_phase(p->name, p->begin);
+}
+
+struct json *log_phases_take(void)
+{
+	struct json *list = log_state.n_phases ? json_new_array() : NULL;
+
+	for (size_t i = 0; i < log_state.n_phases; i++) {
+		struct json *j = json_new_object();
+
+		json_set(j, "name", json_new_string(log_state.phases[i].name));
+		json_set(j, "begin", json_new_u64(log_state.phases[i].begin));
+		json_set(j, "end", json_new_u64(log_state.phases[i].end));
+		json_add(list, j);
+	}
+	log_state.n_phases = 0;
+	return list;
+}
+
+void log_phases_add(const char *process, const struct json *phases)
+{
+	for (size_t i = 0; phases && i < json_len(phases); i++) {
+		const struct json *j = json_at(phases, i);
+		const char *name = json_get_string(j, "name");
+		uint64_t begin = (uint64_t)json_get_i64(j, "begin", 0);
+
+		/* What began before us is not what we are waiting for. */
+		if (name && begin >= log_state.zero)
+			keep_phase(process, name, begin, (uint64_t)json_get_i64(j, "end", 0));
+	}
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct phase *x = a, *y = b;
+
+	return x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+void log_phases_write(const char *process)
+{
+	struct phase *list = log_state.phases;
+
+	qsort(list, log_state.n_phases, sizeof(*list), by_begin);
+	for (size_t i = 0; i < log_state.n_phases; i++)
+		log_debug("timeline: %-7s %-14s %8.1f %8.1f",
+		          *list[i].process ? list[i].process : process, list[i].name,
+		          ms_of(list[i].begin), ms_of(list[i].end));
+	log_state.n_phases = 0;
 }

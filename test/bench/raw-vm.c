@@ -116,7 +116,7 @@ static void on_timeout(void *arg)
 
 static int find_template(struct run *r, struct error *err)
 {
-	auto_free char *identity = vm_identity(r->config, false, err);
+	auto_free char *identity = vm_identity(r->config, err);
 
 	r->template = identity ? template_find(r->config->template_dir, identity) : NULL;
 	if (r->template || err->code)
