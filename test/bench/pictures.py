@@ -24,14 +24,17 @@ def quoted(text):
 
 
 def draw_phases(path, starts):
-    """A panel for each kernel and way; a bar for each phase, in the order of their beginning."""
+    """A panel for each kernel and way; a bar for each phase, in the order of their beginning, but
+    those of less than a thousandth of the whole."""
+    starts = [{**s, "steps": [step for step in s["steps"]
+                              if step["end"] - step["begin"] >= s["wall"] / 1000]} for s in starts]
     starts = [s for s in starts if s["steps"]]
     if not starts:
         return
     lines = [len(s["steps"]) for s in starts]
     height = 18 * sum(lines) + 90 * len(starts)
     script = HEAD.format(width=900, height=height, path=path)
-    script += f"set multiplot\nunset key\nset lmargin at screen 0.2\nset rmargin at screen 0.96\n"
+    script += "set multiplot\nunset key\nset lmargin at screen 0.2\nset rmargin at screen 0.96\n"
     top = height
     for start, n in zip(starts, lines):
         bottom = top - 18 * n - 40
@@ -46,10 +49,10 @@ def draw_phases(path, starts):
                        for i, s in enumerate(start["steps"])) + ")\nunset label\nunset object\n")
         for i, step in enumerate(start["steps"]):
             colour = COLOURS[0] if step["process"] == "verb" else COLOURS[1]
-            end = max(step["end"], step["begin"] + start["wall"] / 600)
-            script += (f"set object rectangle from {step['begin']},{i - 0.32} to {end},{i + 0.32} "
+            begin, end = step["begin"], step["end"]
+            script += (f"set object rectangle from {begin},{i - 0.32} to {end},{i + 0.32} "
                        f"fc rgb '{colour}' fs solid noborder\n"
-                       f"set label '{step['end'] - step['begin']:.1f}' at {end},{i} offset 0.4,0 "
+                       f"set label '{end - begin:.1f}' at {end},{i} offset 0.4,0 "
                        "font ',9' textcolor rgb '#555555'\n")
         script += "plot NaN notitle\n"
     gnuplot(script + "unset multiplot\n")

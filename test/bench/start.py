@@ -18,7 +18,9 @@ def measure(bench, flavour):
                              "run": whole_run(flavour.cold)}, bench.rounds, "ms")
     restored = stats.take_turns({"floor": flavour.raw_restore.reply_ms,
                                  "run": whole_run(flavour.restored),
-                                 "runc": whole_run(bench.runc)}, bench.rounds, "ms", warm_up=3)
+                                 "runc": whole_run(bench.runc)},
+                                # These are short: twice as many, against the noise.
+                                2 * bench.rounds, "ms", warm_up=3)
     flavour.boot_floor = cold["floor"]
     bench.add(flavour, make_row(
         "run-cold", "`run true`, cold", cold["run"], cold["floor"],
