@@ -133,6 +133,13 @@ int hv_drop_device(struct hv *hv, const char *id, struct error *err)
 	return hv->ops->drop_device(hv, id, err);
 }
 
+int hv_grow(struct hv *hv, struct hv_size *size, struct error *err)
+{
+	if (need(hv, hv->ops->grow, "grow a VM", err) < 0)
+		return -err->code;
+	return hv->ops->grow(hv, size, err);
+}
+
 bool hv_can(const struct hv *hv, unsigned cap)
 {
 	return (hv->ops->caps & cap) == cap;

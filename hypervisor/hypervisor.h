@@ -19,6 +19,7 @@ enum {
 	HV_CAP_PAUSE = 1 << 3,
 	HV_CAP_FS_VIRTIO = 1 << 4,
 	HV_CAP_TEMPLATE = 1 << 5,
+	HV_CAP_GROW = 1 << 6,
 };
 
 /* Where the guest's memory is. A template is a VM whose memory is a file that it writes (SHARED)
@@ -28,6 +29,12 @@ enum hv_memory { HV_MEMORY_OWN, HV_MEMORY_SHARED, HV_MEMORY_PRIVATE };
 
 #define HV_TCG_CODE_MIB 256 /* what a VMM that emulates keeps of translated code, at most */
 
+#define HV_MEMORY_STEP_MIB 128 /* a VM grows by multiples: what a guest can take is such blocks */
+
+struct hv_size {
+	unsigned memory_mib, cpus;
+};
+
 struct hv_config {
 	const char *name;      /* of the VM, as ps shows it; NULL: "vcrt" */
 	const char *path;      /* of the VMM's binary, absolute */
@@ -35,6 +42,8 @@ struct hv_config {
 	const char *cpu_model; /* NULL: "host" with KVM, "max" with TCG */
 	enum hv_accel accel;   /* KVM or TCG: AUTO was resolved by hv_probe_accel() */
 	unsigned memory_mib, cpus;
+	struct hv_size max; /* to which it can grow while it runs; what is no more than it has at
+	                     * its start does not grow */
 	enum hv_memory memory;
 	const char *memory_path; /* the file, as the VMM will see it; NULL with HV_MEMORY_OWN */
 	const char *preload; /* private-file.c as a library, as the VMM will see it, which lets a
@@ -103,6 +112,7 @@ struct hv_ops {
 	int (*add_device)(struct hv *hv, struct hv_device *dev, struct error *err);
 	int (*del_device)(struct hv *hv, const char *id, struct error *err);
 	int (*drop_device)(struct hv *hv, const char *id, struct error *err);
+	int (*grow)(struct hv *hv, struct hv_size *size, struct error *err);
 	void (*close)(struct hv *hv); /* free what start() made, of a half-started one, too; the VMM
 	                               * is killed and reaped afterwards */
 };
@@ -143,6 +153,10 @@ int hv_del_device(struct hv *hv, const char *id, struct error *err);
 /* For NICs: what is behind it is gone at once, the guest is asked to let go of the device, and when
  * it does its place is free again. The id is not to be used again. */
 int hv_drop_device(struct hv *hv, const char *id, struct error *err);
+/* Plug memory and CPUs until the VM has *size, or as much of it as it can (its max, its slots for
+ * memory). *size becomes what it has then, after a failure, too; it never gets less. The guest has
+ * yet to take what was plugged. */
+int hv_grow(struct hv *hv, struct hv_size *size, struct error *err);
 bool hv_can(const struct hv *hv, unsigned cap);
 
 /* The last lines of a VMM's log (at most max bytes), tidied to one line for an error message; ""

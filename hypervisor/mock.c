@@ -26,6 +26,7 @@ struct mock {
 	char **devices;
 	char *failing_op;
 	int failing_code;
+	struct hv_size size, max;
 };
 
 static struct mock *to_mock(const struct hv *hv)
@@ -115,6 +116,8 @@ static int mock_start(struct hv *hv, const struct hv_config *cfg, struct error *
 
 	if (record(to_mock(hv), "start", NULL, err) < 0)
 		return -err->code;
+	to_mock(hv)->size = (struct hv_size){ cfg->memory_mib, cfg->cpus };
+	to_mock(hv)->max = cfg->max;
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return error_sys(err, "create a pipe");
 	reader = pair[0];
@@ -146,7 +149,8 @@ static int mock_check(const struct hv_config *cfg, struct error *err)
 
 static char *mock_identity(const struct hv_config *cfg)
 {
-	return str_fmt("mock %u %u", cfg->memory_mib, cfg->cpus);
+	return str_fmt("mock %u %u %u %u", cfg->memory_mib, cfg->cpus, cfg->max.memory_mib,
+	               cfg->max.cpus);
 }
 
 static int mock_pause(struct hv *hv, struct error *err)
@@ -220,6 +224,27 @@ static int mock_drop_device(struct hv *hv, const char *id, struct error *err)
 	return remove_device(to_mock(hv), "drop_device", id, err);
 }
 
+static unsigned grown(unsigned now, unsigned wanted, unsigned max)
+{
+	wanted = wanted < max ? wanted : max;
+	return wanted > now ? wanted : now;
+}
+
+static int mock_grow(struct hv *hv, struct hv_size *size, struct error *err)
+{
+	struct mock *m = to_mock(hv);
+	auto_free char *detail = str_fmt("%u %u", size->memory_mib, size->cpus);
+	int ret = record(m, "grow", detail, err);
+
+	if (ret == 0)
+		m->size = (struct hv_size){
+			grown(m->size.memory_mib, size->memory_mib, m->max.memory_mib),
+			grown(m->size.cpus, size->cpus, m->max.cpus),
+		};
+	*size = m->size;
+	return ret;
+}
+
 static void mock_close(struct hv *hv)
 {
 	struct mock *m = to_mock(hv);
@@ -232,7 +257,7 @@ static void mock_close(struct hv *hv)
 const struct hv_ops hv_mock_ops = {
 	.name = "mock",
 	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
-	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
+	        HV_CAP_PAUSE | HV_CAP_TEMPLATE | HV_CAP_GROW,
 	.size = sizeof(struct mock),
 	.check = mock_check,
 	.identity = mock_identity,
@@ -244,5 +269,6 @@ const struct hv_ops hv_mock_ops = {
 	.add_device = mock_add_device,
 	.del_device = mock_del_device,
 	.drop_device = mock_drop_device,
+	.grow = mock_grow,
 	.close = mock_close,
 };

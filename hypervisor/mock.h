@@ -6,5 +6,5 @@ struct hv;
 /* "start", "pause", "add_device disk0", ... in order; owned by the mock. NULL: nothing yet. */
 char *const *hv_mock_calls(const struct hv *hv);
 /* Let every later call of this op ("start", "pause", "resume", "save", "restore", "add_device",
- * "del_device") fail with this errno value; 0: succeed again. */
+ * "del_device", "grow") fail with this errno value; 0: succeed again. */
 void hv_mock_fail(struct hv *hv, const char *op, int code);

@@ -6,13 +6,15 @@
 /* Guest kernel parameters, for a quick start and nothing to wait for:
  * - the TSC is the clock and the timer check is left out (both are calibrations and waits);
  * - the ciphers' self-tests take 0.3 s under emulation;
+ * - memory that is plugged is used at once; that there may be some beyond 4 GiB is no reason to set
+ *   64 MiB aside for devices that cannot reach it: there are none;
  * - reboot=t: QEMU ends at once on a triple fault, while the keyboard controller is not there;
  * - panic=-1: a panic ends the VM, so that the host sees it; so does a fault in the kernel, which
  *   would otherwise go on with less (given a bad initramfs it idles for ever). */
 static const char *const kernel_params[] = {
-	"tsc=reliable",      "no_timer_check", "rcupdate.rcu_expedited=1",
-	"cryptomgr.notests", "reboot=t",       "panic=-1",
-	"oops=panic",
+	"tsc=reliable",      "no_timer_check",  "rcupdate.rcu_expedited=1",
+	"cryptomgr.notests", "reboot=t",        "panic=-1",
+	"oops=panic",        "swiotlb=noforce", "memhp_default_state=online",
 };
 
 static char *build_cmdline(const struct hv_config *cfg)
@@ -90,9 +92,16 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 		strv_pushf(v, "tcg,tb-size=%d", HV_TCG_CODE_MIB);
 	push2(v, "-cpu", cfg->cpu_model ? cfg->cpu_model : kvm ? "host" : "max");
 	strv_push(v, "-smp");
-	strv_pushf(v, "%u", cfg->cpus);
+	if (cfg->max.cpus > cfg->cpus)
+		strv_pushf(v, "%u,maxcpus=%u", cfg->cpus, cfg->max.cpus);
+	else
+		strv_pushf(v, "%u", cfg->cpus);
 	strv_push(v, "-m");
-	strv_pushf(v, "%uM", cfg->memory_mib);
+	if (qemu_memory_slots(cfg))
+		strv_pushf(v, "%uM,slots=%u,maxmem=%uM", cfg->memory_mib, qemu_memory_slots(cfg),
+		           qemu_max_memory(cfg));
+	else
+		strv_pushf(v, "%uM", cfg->memory_mib);
 	add_memory(v, cfg);
 	strv_push(v, "-nodefaults");
 	strv_push(v, "-no-user-config");

@@ -27,6 +27,12 @@ struct qemu_port {   /* one pcie-root-port: what is behind it */
 	bool is_dropped; /* and nothing is behind it any more */
 };
 
+struct qemu_size {
+	struct hv_size now, max;
+	unsigned slots, used_slots; /* for memory */
+	bool is_shared;             /* with a server of virtio-fs */
+};
+
 struct qemu {
 	struct hv hv; /* first member: struct hv * converts back with to_qemu() */
 	struct qmp *qmp;
@@ -35,6 +41,7 @@ struct qemu {
 	unsigned release_ms; /* how long a guest may take to let go of a device */
 	unsigned n_ports;
 	struct qemu_port ports[QEMU_MAX_PORTS];
+	struct qemu_size size;
 };
 
 static inline struct qemu *to_qemu(struct hv *hv)
@@ -64,6 +71,14 @@ void qemu_undo(struct qemu *q, const char *command, const char *key, const char 
 int qemu_add_nic(struct qemu *q, int port, const struct hv_device *dev, struct error *err);
 /* The NIC stays, without a carrier. */
 int qemu_del_nic_backend(struct qemu *q, const char *id, struct error *err);
+
+/* qemu-size.c */
+/* To how much it can grow, in MiB. */
+unsigned qemu_max_memory(const struct hv_config *cfg);
+/* How many slots for memory a VM has, 0: it does not grow. */
+unsigned qemu_memory_slots(const struct hv_config *cfg);
+void qemu_set_size(struct qemu *q, const struct hv_config *cfg);
+int qemu_grow(struct hv *hv, struct hv_size *size, struct error *err);
 
 /* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message, once a
  * VM that is being restored runs. */

@@ -78,6 +78,7 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 	q->qmp = qmp_new(steal_fd(&ours));
 	q->n_ports = cfg->pcie_ports;
 	q->release_ms = RELEASE_WAIT_MS;
+	qemu_set_size(q, cfg);
 	return 0;
 }
 
@@ -149,7 +150,7 @@ static void qemu_close(struct hv *hv)
 const struct hv_ops hv_qemu_ops = {
 	.name = "qemu",
 	.caps = HV_CAP_FS_9P | HV_CAP_FS_VIRTIO | HV_CAP_BLOCK_HOTPLUG | HV_CAP_NET_HOTPLUG |
-	        HV_CAP_PAUSE | HV_CAP_TEMPLATE,
+	        HV_CAP_PAUSE | HV_CAP_TEMPLATE | HV_CAP_GROW,
 	.size = sizeof(struct qemu),
 	.check = qemu_check,
 	.identity = qemu_identity,
@@ -162,5 +163,6 @@ const struct hv_ops hv_qemu_ops = {
 	.add_device = qemu_add_device,
 	.del_device = qemu_del_device,
 	.drop_device = qemu_drop_device,
+	.grow = qemu_grow,
 	.close = qemu_close,
 };

@@ -58,7 +58,7 @@ static void assert_lacks(const char *text)
 #define MACHINE "smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off"
 #define PARAMS                                                                                     \
 	"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests "                  \
-	"reboot=t panic=-1 oops=panic "
+	"reboot=t panic=-1 oops=panic swiotlb=noforce memhp_default_state=online "
 
 /* Line by line, for a message that shows the difference. */
 static void assert_lines(const char *expected)
@@ -158,6 +158,20 @@ START_TEST(a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_ma
 }
 END_TEST
 
+START_TEST(a_vm_that_can_grow_has_places_for_it)
+{
+	cfg.max = (struct hv_size){ 256, 2 };
+	assert_has("\n-smp 2\n-m 256M\n");
+	cfg.max = (struct hv_size){ 8192, 4 };
+	assert_has("\n-smp 2,maxcpus=4\n-m 256M,slots=16,maxmem=8192M\n");
+	cfg.share_path = NULL;
+	cfg.share_fd = 9;
+	assert_has("\n-m 256M,slots=4,maxmem=8192M\n");
+	cfg.max.memory_mib = 16 << 20; /* some CPU models have addresses for a TiB */
+	assert_has(",maxmem=524288M\n");
+}
+END_TEST
+
 START_TEST(clones_and_their_template_have_one_identity)
 {
 	auto_free char *plain = hv_identity(&hv_qemu_ops, &cfg), *clone = NULL, *other = NULL;
@@ -223,6 +237,7 @@ int main(void)
 	tcase_add_test(tc, a_served_share_is_virtio_fs_with_shared_memory_and_no_9p);
 	tcase_add_test(tc,
 	               a_template_writes_its_memory_file_and_a_clone_waits_with_a_private_mapping);
+	tcase_add_test(tc, a_vm_that_can_grow_has_places_for_it);
 	tcase_add_test(tc, clones_and_their_template_have_one_identity);
 	tcase_add_test(tc, without_ports_there_are_none);
 	tcase_add_test(tc, the_last_port_is_below_the_chipset);

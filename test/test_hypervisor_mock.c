@@ -105,6 +105,23 @@ START_TEST(calls_are_recorded)
 }
 END_TEST
 
+START_TEST(a_vm_grows_as_far_as_it_can)
+{
+	auto_error struct error err = { 0 };
+	struct hv_size size = { 2048, 3 };
+
+	cfg.max = (struct hv_size){ 1024, 4 };
+	start();
+	ck_assert_int_eq(hv_grow(hv, &size, &err), 0);
+	ck_assert(size.memory_mib == 1024 && size.cpus == 3);
+	hv_mock_fail(hv, "grow", ENOMEM);
+	size = (struct hv_size){ 0, 4 };
+	ck_assert_int_eq(hv_grow(hv, &size, &err), -ENOMEM);
+	ck_assert(size.memory_mib == 1024 && size.cpus == 3);
+	ck_assert_str_eq(hv_mock_calls(hv)[1], "grow 2048 3");
+}
+END_TEST
+
 START_TEST(a_call_fails_as_asked)
 {
 	auto_error struct error err = { 0 };
@@ -186,6 +203,7 @@ int main(void)
 	tcase_add_test(tc, a_process_holds_the_channel_until_it_is_killed);
 	tcase_add_test(tc, freeing_it_ends_and_reaps_the_process);
 	tcase_add_test(tc, calls_are_recorded);
+	tcase_add_test(tc, a_vm_grows_as_far_as_it_can);
 	tcase_add_test(tc, a_call_fails_as_asked);
 	tcase_add_test(tc, a_second_start_is_refused);
 	tcase_add_test(tc, a_failing_preparation_is_reported);

@@ -40,6 +40,7 @@ START_TEST(what_a_backend_lacks_is_told)
 	struct hv_config cfg = { 0 };
 	struct hv_device dev = { 0 };
 	int progress;
+	struct hv_size size = { 0 };
 
 	ck_assert_int_eq(hv_check(&nothing, &cfg, &err), -ENOTSUP);
 	ck_assert_int_eq(hv_start(hv, &cfg, &err), -ENOTSUP);
@@ -55,6 +56,8 @@ START_TEST(what_a_backend_lacks_is_told)
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot remove a device");
 	ck_assert_int_eq(hv_drop_device(hv, "x", &err), -ENOTSUP);
 	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot drop a device");
+	ck_assert_int_eq(hv_grow(hv, &size, &err), -ENOTSUP);
+	ck_assert_str_eq(err.msg, "hypervisor 'nothing' cannot grow a VM");
 	ck_assert(!hv_can(hv, HV_CAP_PAUSE));
 	hv_free(hv);
 	hv_free(NULL);
