@@ -42,6 +42,10 @@
  *   warm      {} -> {}
  *             Before the VM is saved as a template, in place of "sandbox", which its clones get:
  *             load what a container may need and nobody should wait for.
+ *   size      {memory, cpus} -> {}
+ *             The VM has grown while it ran, by so many MiB since it booted, and to so many CPUs in
+ *             all: answered when they can be used, at the latest after PROTOCOL_SIZE_SECONDS. It
+ *             holds up nobody; more than one is fine.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
  *                  notify?, seccomp?: {flags, code (hex)}} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal;
@@ -183,6 +187,9 @@
  * and, of an "exec", the way from there to its program. No request takes more than two of them,
  * hooks left out. A VM that gets little time may need much of it. */
 #define PROTOCOL_STEP_SECONDS 120
+
+/* How long the guest's kernel may take to find what was plugged. */
+#define PROTOCOL_SIZE_SECONDS 30
 
 enum frame_type {
 	FRAME_HELLO = 1,

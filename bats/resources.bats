@@ -139,9 +139,9 @@ refuses() { # JQ-OBJECT MESSAGE
 	# Shim, monitor and VMM are in it.
 	[ "$(grep -c "/$ID\$" "/proc/$(pid_of vmm "$ID")/cgroup")" -gt 0 ]
 
-	vcrt update --cpu-quota 60000 --pids-limit 50 --memory 800M --memory-swap -1 "$ID" 2>"$T/update"
-	[[ $(cat "$T/update") == *'memory.limit: 800 MiB, but the virtual machine has only 512 MiB'* ]]
-	[ "$(host_limit memory.limit_in_bytes memory.max)" -eq $((limit + (288 << 20))) ]
+	vcrt update --cpu-quota 60000 --pids-limit 50 --memory 800M --memory-swap -1 "$ID"
+	# The VM has grown, by four times 128 MiB.
+	[ "$(host_limit memory.limit_in_bytes memory.max)" -eq $((limit + (512 << 20) + (2 << 20))) ]
 	[ "$(host_limit pids.max)" -eq 306 ]
 	[ "$(host_limit cpu.cfs_quota_us)" = 60000 ] || [ "$(host_limit cpu.max)" = '60000 80000' ]
 	# What the guest refuses, the host takes back.
@@ -164,11 +164,11 @@ refuses() { # JQ-OBJECT MESSAGE
 	[ "$(status_of "$ID")" = running ]
 	vcrt delete --force "$ID"
 
-	configure memory 256 memory_max 300
+	configure memory 256 memory_max 384
 	start_container "$ID" sh -c 'sed -n "s/^MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo; sleep 1000'
-	[[ $(warnings_of "$ID") == *'memory.limit: 400 MiB, but the virtual machine has only 300 MiB'* ]]
+	[[ $(warnings_of "$ID") == *'memory.limit: 400 MiB, but the virtual machine has only 384 MiB'* ]]
 	wait_until 10 test -s "$T/$ID.out"
-	[ "$(cat "$T/$ID.out")" -lt 307200 ]
+	[ "$(cat "$T/$ID.out")" -lt 393216 ]
 	[ "$(cat "$T/$ID.out")" -gt 204800 ]
 }
 

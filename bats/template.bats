@@ -162,8 +162,10 @@ status_column() {
 	! is_clone "$ID-2" || false
 	vcrt template create
 	[ "$(status_column)" = ready ]
-	edit '.linux.resources.memory.limit = 1200000000'
-	start_container "$ID-3" sh -c 'cat /sys/fs/cgroup/memory.max; sleep 1000'
+	# One that is to be smaller; larger ones grow.
+	edit '.annotations["io.vcrt.memory"] = "400"'
+	use_templates manual kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\"" enable_annotations '["memory"]'
+	start_container "$ID-3" sleep 1000
 	! is_clone "$ID-3" || false
 	# What runs from a template that is gone goes on.
 	vcrt template prune --all

@@ -80,6 +80,8 @@ unsigned qemu_memory_slots(const struct hv_config *cfg);
 void qemu_set_size(struct qemu *q, const struct hv_config *cfg);
 int qemu_grow(struct hv *hv, struct hv_size *size, struct error *err);
 
+/* Wait for a VM that is being restored to run. */
+int qemu_settle(struct qemu *q, struct error *err);
 /* Run one command (args is taken, NULL: none), with QEMU's death and its log in the message, once a
  * VM that is being restored runs. */
 int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,

@@ -152,8 +152,10 @@ static int add_cpus(struct qemu *q, unsigned wanted, struct error *err)
 int qemu_grow(struct hv *hv, struct hv_size *size, struct error *err)
 {
 	struct qemu *q = to_qemu(hv);
-	int ret = add_memory(q, size->memory_mib, err);
+	int ret = qemu_settle(q, err);
 
+	if (ret == 0)
+		ret = add_memory(q, size->memory_mib, err);
 	if (ret == 0)
 		ret = add_cpus(q, size->cpus, err);
 	*size = q->size.now;

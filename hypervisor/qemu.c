@@ -114,14 +114,21 @@ int qemu_explain(struct qemu *q, struct error *err)
 	return -code;
 }
 
+int qemu_settle(struct qemu *q, struct error *err)
+{
+	/* The template had none of what is added now. */
+	if (q->is_restoring && qemu_restored(&q->hv, QEMU_MIGRATION_LIMIT_MS, err) <= 0)
+		return err->code ? -err->code
+		                 : error_set(err, ETIMEDOUT, "the VM is still being restored");
+	return 0;
+}
+
 int qemu_command(struct qemu *q, const char *name, struct json *args, const int *fds, size_t n_fds,
                  struct error *err)
 {
-	/* The template had none of what is added now. */
-	if (q->is_restoring && qemu_restored(&q->hv, QEMU_MIGRATION_LIMIT_MS, err) <= 0) {
+	if (qemu_settle(q, err) < 0) {
 		json_free(args);
-		return err->code ? -err->code
-		                 : error_set(err, ETIMEDOUT, "the VM is still being restored");
+		return -err->code;
 	}
 	if (qmp_command(q->qmp, name, args, fds, n_fds, NULL, err) < 0)
 		return qemu_explain(q, err);

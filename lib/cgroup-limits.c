@@ -168,6 +168,33 @@ static int limit_memory(const struct target *t, const struct oci_memory *m,
 	return 0;
 }
 
+/* A limit that is less than bytes; 0: there is none. */
+static int64_t smaller_limit(const struct target *t, const char *file, int64_t bytes)
+{
+	auto_free char *now = get(t, file);
+	uint64_t n;
+
+	return now && str_to_u64(now, 0, INT64_MAX, &n) == 0 && n < (uint64_t)bytes ? (int64_t)n
+	                                                                            : 0;
+}
+
+static int limit_room(const struct target *t, const struct oci_resources *unused,
+                      const struct cgroup_room *room, struct error *err)
+{
+	int64_t bytes = sum(room->vm, room->vmm);
+	int64_t v1 = smaller_limit(t, "memory.limit_in_bytes", bytes);
+	int64_t both = smaller_limit(t, "memory.memsw.limit_in_bytes", INT64_MAX - 4096);
+
+	(void)unused;
+	/* As much swap as before. */
+	if (v1 && limit_v1(t, bytes, both > v1 ? sum((uint64_t)both, (uint64_t)(bytes - v1)) : 0,
+	                   err) < 0)
+		return -err->code;
+	if (smaller_limit(t, "memory.max", bytes))
+		return put_number(t, "memory.limit", "memory.max", bytes, err) < 0 ? -err->code : 0;
+	return 0;
+}
+
 static int limit_space(const struct target *t, const struct oci_resources *r,
                        const struct cgroup_room *room, struct error *err)
 {
@@ -382,7 +409,7 @@ static int set_properties(const char *unit, const struct unit_properties *p, str
 	return s ? systemd_set_properties(s, unit, p, err) : -err->code;
 }
 
-/* limit_space or limit_speed. */
+/* limit_space, limit_speed or limit_room. */
 typedef int limit_fn(const struct target *t, const struct oci_resources *r,
                      const struct cgroup_room *room, struct error *err);
 
@@ -405,8 +432,6 @@ static int apply(const struct cgroup_place *place, limit_fn *limit, const struct
 {
 	const struct target t = { .dirs = place->dirs, .undo = undo ? &undo->files : NULL };
 
-	if (!r)
-		return 0;
 	if (place->unit && tell_unit(place, limit, r, room, undo, err) < 0)
 		return -err->code;
 	return limit(&t, r, room, err);
@@ -415,13 +440,19 @@ static int apply(const struct cgroup_place *place, limit_fn *limit, const struct
 int cgroup_limit_space(const struct cgroup_place *place, const struct oci_resources *r,
                        const struct cgroup_room *room, struct cgroup_undo *undo, struct error *err)
 {
-	return apply(place, limit_space, r, room, undo, err);
+	return r ? apply(place, limit_space, r, room, undo, err) : 0;
 }
 
 int cgroup_limit_speed(const struct cgroup_place *place, const struct oci_resources *r,
                        struct cgroup_undo *undo, struct error *err)
 {
-	return apply(place, limit_speed, r, NULL, undo, err);
+	return r ? apply(place, limit_speed, r, NULL, undo, err) : 0;
+}
+
+int cgroup_limit_room(const struct cgroup_place *place, const struct cgroup_room *room,
+                      struct cgroup_undo *undo, struct error *err)
+{
+	return apply(place, limit_room, NULL, room, undo, err);
 }
 
 void cgroup_limit_undo(const struct cgroup_place *place, struct cgroup_undo *undo)

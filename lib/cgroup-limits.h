@@ -48,5 +48,9 @@ int cgroup_limit_space(const struct cgroup_place *place, const struct oci_resour
  * quarter of the usual shares; it is never idle. */
 int cgroup_limit_speed(const struct cgroup_place *place, const struct oci_resources *r,
                        struct cgroup_undo *undo, struct error *err);
+/* A limit of memory, where there is one, is at least the room: before the VM grows, in the cgroups
+ * of all that are in it. */
+int cgroup_limit_room(const struct cgroup_place *place, const struct cgroup_room *room,
+                      struct cgroup_undo *undo, struct error *err);
 /* Bring back what there was, and forget it; what cannot be brought back is told in the log. */
 void cgroup_limit_undo(const struct cgroup_place *place, struct cgroup_undo *undo);

@@ -41,15 +41,6 @@ static void warn_of_cgroups(const struct record *r)
 
 /* ---- the sandbox ---- */
 
-static struct record *load_member(const char *dir)
-{
-	const char *slash = strrchr(dir, '/');
-	auto_free char *root = slash ? str_ndup(dir, (size_t)(slash - dir)) : NULL;
-	auto_error struct error none = { 0 };
-
-	return slash ? record_load(root, slash + 1, NULL, &none) : NULL;
-}
-
 static bool has_cgroup(const struct record *r)
 {
 	bool has = r->cgroup_dirs && *r->cgroup_dirs;
@@ -68,7 +59,7 @@ static int charge_another(const struct record *r, struct error *err)
 	bool is_coming = false;
 
 	for (char **dir = members; *dir; dir++) {
-		struct record *other = load_member(*dir);
+		struct record *other = record_load_dir(*dir);
 
 		is_coming |= other && str_eq(record_status(other), VCRT_CREATING);
 		if (other && has_cgroup(other) &&

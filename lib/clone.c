@@ -88,10 +88,15 @@ static void on_progress(int fd, uint32_t events, void *arg)
 	if (r == 0)
 		return;
 	loop_remove(&m->clone.restoring);
-	if (r < 0)
+	if (r < 0) {
 		vm_lost(m, &err);
-	else
-		log_restored(m);
+		return;
+	}
+	log_restored(m);
+	if (size_start(m, &err) == 0)
+		return;
+	clone_done(m); /* that is no fault of the template's */
+	vm_lost(m, &err);
 }
 
 int clone_restore(struct monitor *m, struct error *err)

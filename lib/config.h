@@ -27,7 +27,7 @@ struct config {
 	char *template, *template_dir, *vmm_preload;
 	char *runtime_dir;
 	char **enable_annotations, **allowed_paths;
-	unsigned memory_mib, memory_max_mib, memory_overhead_mib, cpus;
+	unsigned memory_mib, memory_max_mib, memory_overhead_mib, cpus, cpus_max;
 	unsigned template_max_mib;
 	unsigned boot_timeout, request_timeout; /* seconds */
 	bool debug;

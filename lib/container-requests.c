@@ -21,7 +21,8 @@ struct waiter {
 	struct monitor *m;
 	struct client *client;
 	char *container, *process;
-	bool freeze; /* of pause and resume */
+	bool freeze;          /* of pause and resume */
+	struct json *request; /* of update */
 };
 
 static struct waiter *waiter_new(struct container *ct, struct client *c, const char *process)
@@ -45,6 +46,7 @@ static void waiter_end(struct waiter *w, struct json *result, const struct error
 	}
 	free(w->container);
 	free(w->process);
+	json_free(w->request);
 	free(w);
 }
 
@@ -245,9 +247,24 @@ void container_ps(struct container *ct, struct client *c)
 		client_ok(client_ref(c), NULL);
 }
 
+static void on_updated(void *arg, const struct json *result, const struct error *err)
+{
+	struct waiter *w = arg;
+	struct container *ct = waiter_container(w);
+	auto_error struct error failed = { 0 };
+
+	if (result && ct)
+		size_limits_changed(ct, w->request);
+	if (!result)
+		error_set(&failed, err->code, "%s",
+		          err->code == ESRCH ? "container not running" : err->msg);
+	waiter_end(w, result ? json_copy(result) : NULL, &failed);
+}
+
 /* Members: resources, as linux.resources of config.json. */
 void container_update(struct container *ct, struct client *c, const struct json *request)
 {
+	struct waiter *w;
 	struct json *args;
 
 	if (!container_is_live(ct)) {
@@ -256,7 +273,9 @@ void container_update(struct container *ct, struct client *c, const struct json 
 	}
 	args = container_args(ct);
 	json_set(args, "resources", json_copy(json_get(request, "resources")));
-	vm_call(ct->m, "update", args, on_forwarded, client_ref(c));
+	w = waiter_new(ct, c, NULL);
+	w->request = json_copy(request);
+	vm_call(ct->m, "update", args, on_updated, w);
 }
 
 static void on_stats(void *arg, const struct json *result, const struct error *err)

@@ -44,6 +44,8 @@ int container_publish(struct container *ct, const char *status, struct error *er
 	oci->pid = container_is_live(ct) ? ct->record->shim.pid : 0;
 	ct->record->vmm = ct->m->vmm;
 	ct->record->fs_server = ct->m->fs_server.ref;
+	ct->record->vm_cpus = ct->m->size.cpus;
+	ct->record->room = vm_room(ct->m->config, ct->m->size.memory_mib);
 	if (record_publish(ct->dirfd, ct->record, err) < 0)
 		return error_wrap(err, "publish the state of '%s'", ct->id);
 	return 0;
@@ -77,6 +79,7 @@ void container_free(struct container *ct)
 	client_unref(ct->deleter);
 	close_fd(&ct->dirfd);
 	json_free(ct->request);
+	json_free(ct->created);
 	record_free(ct->record);
 	error_clear(&ct->why);
 	free(ct->ns);
@@ -169,7 +172,8 @@ static int fill(struct container *ct, struct client *c, struct ctl_msg *msg, str
 
 /* Members: container, key, dir (descriptor of ROOT/ID), netns (of the network namespace), state
  * (its record), spec (document for the guest), namespaces (namespaces_describe()), no_pivot,
- * no_new_keyring, notify, trees: [{name, fd, file}], and the process's (process.c). */
+ * no_new_keyring, notify, need (vm-size.h), trees: [{name, fd, file}], and the process's
+ * (process.c). */
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 {
 	const char *id = json_get_string(msg->json, "container");
@@ -188,11 +192,12 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	ct->dirfd = ctl_msg_take_fd(msg, "dir");
 	ct->record = record_new(id, "");
 	ct->tells_ready = json_get_bool(msg->json, "notify", false);
+	vm_need_from_json(&ct->need, json_get_object(msg->json, "need"));
 	ct->hook_seconds = (unsigned)json_get_i64(msg->json, "hook_seconds", 0);
 	ct->next = m->containers;
 	m->containers = ct;
 	c->is_coming = false;
-	if (fill(ct, c, msg, &err) < 0) {
+	if (fill(ct, c, msg, &err) < 0 || size_fit(m, &err) < 0) {
 		container_free(ct);
 		client_fail(client_ref(c), &err);
 		container_end_if_last(m);
@@ -230,21 +235,14 @@ static struct container *reply_end(struct created_reply *reply)
 	return ct;
 }
 
-static void on_created(void *arg, const struct json *result, const struct error *err)
+/* The guest has made it, and has all that it may use. */
+static void finish_create(struct container *ct)
 {
+	auto_json struct json *result = ct->m->n_growing ? NULL : steal_ptr(&ct->created);
 	auto_error struct error failed = { 0 };
-	struct container *ct = reply_end(arg);
 
-	if (!ct || ct->is_in_guest || ct->is_leaving)
+	if (!result)
 		return;
-	if (!result) {
-		/* When the VM was lost, vm_lost() ends every container. */
-		ct->is_sent = false;
-		if (!ct->m->is_ending)
-			container_abort(ct, err);
-		return;
-	}
-	ct->is_in_guest = true;
 	/* Its stand-in may have been killed, or the verb may have gone, while the guest worked. */
 	if (!ct->creator || !ct->creator->conn || !ct->processes->shim)
 		error_set(&failed, ECANCELED, "create was interrupted");
@@ -257,6 +255,43 @@ static void on_created(void *arg, const struct json *result, const struct error 
 	client_ok(client_ref(ct->creator), clone_add_warning(ct->m, container_warnings(result)));
 	pod_go_on(ct->m);
 	process_answered(ct->processes);
+}
+
+static void on_created(void *arg, const struct json *result, const struct error *err)
+{
+	struct container *ct = reply_end(arg);
+
+	if (!ct || ct->is_in_guest || ct->is_leaving)
+		return;
+	if (!result) {
+		/* When the VM was lost, vm_lost() ends every container. */
+		ct->is_sent = false;
+		if (!ct->m->is_ending)
+			container_abort(ct, err);
+		return;
+	}
+	ct->is_in_guest = true;
+	ct->created = json_copy(result);
+	finish_create(ct);
+}
+
+void container_size_changed(struct monitor *m, const struct error *failed)
+{
+	struct container *ct = m->containers;
+
+	while (ct && !m->is_ending) {
+		bool waits = ct->creator && !ct->is_committed && !ct->is_leaving &&
+		             (ct->created || (failed && !ct->is_in_guest));
+
+		if (waits && failed)
+			container_abort(ct, failed);
+		else if (waits && !m->n_growing)
+			finish_create(ct);
+		else
+			waits = false;
+		/* Each may end with it, and others, too. */
+		ct = waits ? m->containers : ct->next;
+	}
 }
 
 static void send_create(struct container *ct)

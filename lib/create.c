@@ -197,7 +197,7 @@ static int set_up_shim(struct creation *c, struct error *err)
 	                           &(struct guest_place){ .bundle = c->bundle,
 	                                                  .key = c->key,
 	                                                  .cgroup = c->launch.cgroup_path,
-	                                                  .cpus = c->launch.config->cpus },
+	                                                  .cpus = c->record->vm_cpus },
 	                           mounts, err);
 	if (c->guest_spec && ctl_out_fd(&out, NULL, "tty", c->tty_slave, err) == 0)
 		c->trees = shim_setup(&c->shim, &out, hooks_standin_seconds(c->spec),
@@ -280,6 +280,7 @@ static int ask_monitor(struct creation *c, struct error *err)
 	json_set(out.json, "namespaces", steal_ptr(&c->namespaces));
 	json_set(out.json, "state", record_to_json(c->record));
 	json_set(out.json, "spec", steal_ptr(&c->guest_spec));
+	json_set(out.json, "need", vm_need_to_json(&c->launch.need));
 	json_set(out.json, "seccomp", steal_ptr(&c->seccomp));
 	json_set(out.json, "shim_pid", json_new_i64(c->shim.pid));
 	json_set(out.json, "hook_seconds", json_new_u64(hooks_guest_seconds(c->spec)));
@@ -441,6 +442,7 @@ static int run_creation(struct creation *c, bool own_tty, struct error *err)
 		                     .record = c->record,
 		                     .monitor = -1,
 		                     .listener = -1 };
+	vm_need_update(&c->launch.need, oci_resources_of(c->spec));
 	c->launch.dirfd = record_make(c->v->root, c->record, err);
 	if (c->launch.dirfd < 0)
 		return -err->code;

@@ -13,6 +13,7 @@
 #include "lib/cgroup-limits.h"
 #include "lib/config.h"
 #include "lib/ctl.h"
+#include "lib/grow.h"
 #include "lib/launch.h"
 #include "lib/pod-size.h"
 #include "lib/resources.h"
@@ -156,23 +157,32 @@ static int spawn_monitor(struct launch *l, struct error *err)
 	return 0;
 }
 
-/* The VM's size, and what it may cost on the host: the VMM needs memory of its own for requests
- * under way, the tables of the guest's memory (1/512, twice) and code that it translates. */
+/* Templates have the configured size. What the container says of the VM itself, its pod and its own
+ * limits have it grow from there; a VM that is to be smaller has a size of its own. */
 static void size_vm(struct launch *l, const struct oci_spec *spec)
 {
+	const struct hv_size configured = { l->v->config->memory_mib, l->v->config->cpus };
+	const struct pod_size pod = pod_size_of(spec);
+	const struct vm_sum pod_sum = { vm_bytes_to_mib(pod.memory), pod.cpus * UINT64_C(1000) };
 	struct config *c = l->config;
-	bool is_emulated = str_eq(c->accel, hv_accel_name(HV_ACCEL_TCG));
-	struct pod_size pod = pod_size_of(spec);
+	const struct hv_size asked = { c->memory_mib, c->cpus };
+	struct vm_sum sum = { 0 };
 
-	c->memory_mib = resources_vm_memory(oci_resources_of(spec), pod.memory, c->memory_mib,
-	                                    c->memory_max_mib);
-	if (c->cpus < pod.cpus)
-		c->cpus = pod.cpus;
-	l->record->vm_cpus = c->cpus;
-	l->record->room.vm = (uint64_t)c->memory_mib << 20;
-	l->record->room.vmm = ((uint64_t)c->memory_overhead_mib + c->memory_mib / 256 +
-	                       (is_emulated ? HV_TCG_CODE_MIB : 0))
-	                      << 20;
+	if (c->memory_mib > configured.memory_mib)
+		c->memory_mib = configured.memory_mib;
+	if (c->cpus > configured.cpus)
+		c->cpus = configured.cpus;
+	c->cpus_max = vm_size_max(c).cpus; /* a monitor does not see all of the host */
+	if (c->cpus_max < asked.cpus)
+		c->cpus_max = asked.cpus;
+	if (c->memory_max_mib && c->memory_max_mib < asked.memory_mib)
+		c->memory_max_mib = asked.memory_mib;
+	l->least = (struct hv_size){ vm_size_step(c, asked.memory_mib), asked.cpus };
+	l->least = vm_size_larger(l->least, vm_size_for(c, &pod_sum));
+	vm_sum_add(&sum, &l->need);
+	l->size = vm_size_larger(l->least, vm_size_for(c, &sum));
+	l->record->vm_cpus = l->size.cpus;
+	l->record->room = vm_room(c, l->size.memory_mib);
 }
 
 /* Its directories are known once systemd has made it; what it does not make in some hierarchies is
@@ -194,6 +204,7 @@ static int make_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid,
 {
 	struct record *r = l->record;
 	struct cgroup_place place;
+	struct hv_size vm;
 
 	l->cgroup_path = cgroup_path(spec, r->oci->id, l->v->systemd_cgroup, err);
 	if (!l->cgroup_path)
@@ -207,9 +218,12 @@ static int make_cgroup(struct launch *l, const struct oci_spec *spec, pid_t pid,
 	/* systemd might remove a cgroup without processes when it is told of limits. */
 	if (pid && cgroup_attach(r->cgroup_dirs, pid, err) < 0)
 		return -err->code;
-	resources_warn(oci_resources_of(spec), r->cgroup_dirs, r->room.vm >> 20);
+	vm = (struct hv_size){ (unsigned)(r->room.vm >> 20), r->vm_cpus };
+	resources_warn(oci_resources_of(spec), r->cgroup_dirs, &vm);
 	place = record_cgroup(r);
-	return cgroup_limit_space(&place, oci_resources_of(spec), &r->room, NULL, err);
+	if (cgroup_limit_space(&place, oci_resources_of(spec), &r->room, NULL, err) < 0)
+		return -err->code;
+	return l->is_joined ? grow_room_again(r, err) : 0;
 }
 
 int launch_make_cgroup(struct launch *l, const struct oci_spec *spec, struct error *err)
@@ -248,6 +262,8 @@ static int send_boot(struct launch *l, struct error *err)
 		json_set(out.json, "zero", json_new_u64(log_zero()));
 	json_set(out.json, "sandbox", json_new_string(r->sandbox));
 	json_set(out.json, "stage", json_new_string(stage));
+	json_set(out.json, "size", vm_size_to_json(l->size));
+	json_set(out.json, "least", vm_size_to_json(l->least));
 	if (!err->code && (ctl_out_fd(&out, NULL, "dir", dir, err) < 0 ||
 	                   ctl_out_fd(&out, NULL, "listener", l->listener, err) < 0 ||
 	                   ctl_out_fd(&out, NULL, "vmm_log", vmm_log, err) < 0 ||

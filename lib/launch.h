@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "lib/state.h"
+#include "lib/vm-size.h"
 
 struct config;
 struct error;
@@ -26,6 +27,10 @@ struct launch {
 	struct json *card;     /* of a sandbox that was made (sandbox.h) */
 	char *cgroup_path;     /* see cgroup_path() */
 	bool is_joined;        /* the sandbox is another container's, too */
+	struct vm_need need;   /* of the container */
+	struct hv_size
+		size; /* of a VM that is made, for the container and what is said of its pod */
+	struct hv_size least; /* the same without the container */
 };
 /* The steps of pod_enter(). On failure the caller cleans up by the record. */
 

@@ -10,10 +10,12 @@
 
 #include "lib/cgroup-limits.h"
 #include "lib/ctl.h"
+#include "lib/grow.h"
 #include "lib/resources.h"
 #include "lib/hooks.h"
 #include "lib/notify.h"
 #include "lib/verbs.h"
+#include "lib/vm-size.h"
 #include "lib/base/changes.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -225,15 +227,18 @@ int verb_update(struct vcrt *v, const char *id, const char *resources_json, stru
 	auto_oci_resources struct oci_resources *resources = NULL;
 	auto_cgroup_undo struct cgroup_undo done = { 0 };
 	struct cgroup_place place;
+	struct hv_size vm;
 
 	if (!r)
 		return -err->code;
 	if (str_eq(record_status(r), VCRT_STOPPED))
 		return error_set(err, ESRCH, "container not running");
 	resources = read_resources(resources_json, err);
-	if (!resources || oci_cgroup2_check(resources, err) < 0)
+	if (!resources || oci_cgroup2_check(resources, err) < 0 ||
+	    grow_for_update(v, r, resources, err) < 0)
 		return -err->code;
-	resources_warn(resources, r->cgroup_dirs, r->room.vm >> 20);
+	vm = (struct hv_size){ (unsigned)(r->room.vm >> 20), r->vm_cpus };
+	resources_warn(resources, r->cgroup_dirs, &vm);
 	place = record_cgroup(r);
 	if (cgroup_limit_space(&place, resources, &r->room, &done, err) < 0 ||
 	    cgroup_limit_speed(&place, resources, &done, err) < 0 ||

@@ -2,6 +2,7 @@
  * monitor.c    start, clients and their requests, end
  * vm.c         the VM and its agent: boot, calls with a time limit, death
  * clone.c      its start from a template
+ * monitor-size.c  its size, and how it grows
  * container.c  containers: create, end, delete, publishing
  * monitor-pod.c  what containers of one VM share
  * container-requests.c  what verbs ask of one that exists
@@ -17,6 +18,7 @@
 #include "lib/fs-server.h"
 #include "lib/sandbox.h"
 #include "lib/state.h"
+#include "lib/vm-size.h"
 #include "lib/base/error.h"
 
 struct agent;
@@ -56,6 +58,10 @@ struct monitor {
 	struct log_cap *log_cap;
 	struct hv *hv;
 	struct clone clone;
+	/* Of the VM: what it needs for its first container and without any, what it booted with,
+	 * has now, and what the guest was told of. */
+	struct hv_size first, least, booted, size, told;
+	unsigned n_growing; /* how often the guest has not answered yet that it has all of it */
 	struct agent *agent;
 	struct proc_ref vmm;
 	struct fs_server fs_server; /* pidfd -1: the VMM serves the share itself */
@@ -87,6 +93,8 @@ struct client {
 	char *watching;             /* id of the container whose events it is told */
 	bool is_coming;             /* it is going to create a container */
 	bool wants_timeline;        /* log.h */
+	bool is_growing;            /* it waits, with a reference, for the VM to have grown */
+	struct vm_need need;        /* of the container that is coming */
 	bool is_standin;            /* foreground exec: the process dies with the connection */
 };
 struct client *client_ref(struct client *c);
@@ -137,6 +145,29 @@ struct json *clone_add_warning(struct monitor *m, struct json *answer);
 /* The guest of what becomes a template has said hello: save it, tell the verb, and end. */
 void clone_save(struct monitor *m, const struct json *hello);
 
+/* ---- monitor-size.c ---- */
+
+/* boot: the first message of the verb that makes the sandbox. */
+void size_init(struct monitor *m, const struct json *boot);
+/* Its size at the start. */
+void size_configure(struct monitor *m, struct hv_config *cfg);
+/* A clone has the size of its template: plug what is missing. */
+int size_start(struct monitor *m, struct error *err);
+/* Grow as far as the containers that are there want it. */
+int size_fit(struct monitor *m, struct error *err);
+/* The guest is to take what was plugged; container_size_changed() follows. */
+void size_tell_guest(struct monitor *m);
+/* A container is coming, or is to have other limits (own): how large the VM will be. grows: it is
+ * not yet. */
+struct json *size_plan(struct monitor *m, const struct vm_need *own);
+struct json *size_answer(const struct monitor *m, struct hv_size size);
+/* The guest has carried out this request to change limits. */
+void size_limits_changed(struct container *ct, const struct json *request);
+/* Members of both: resources. They come before an update that may need a larger VM: the first one
+ * changes nothing, the second one is answered when the guest has all of it. */
+void container_plan(struct container *ct, struct client *c, const struct json *request);
+void container_grow(struct container *ct, struct client *c, const struct json *request);
+
 /* ---- container.c ---- */
 
 struct container_ns {
@@ -162,6 +193,8 @@ struct container {
 	struct client *deleter; /* waits for the container to be gone */
 	struct loop_source *kill_timer;
 	unsigned hook_seconds; /* how long its hooks in the guest may run */
+	struct vm_need need;
+	struct json *created; /* the guest's answer to "create", until the VM has grown, too */
 	bool is_committed, is_in_guest, is_started;
 	bool is_syncing;  /* the network is made ready for it */
 	bool is_sent;     /* the guest was asked to create it */
@@ -171,6 +204,9 @@ struct container {
 };
 void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg);
 void container_send_create(struct container *ct); /* once the guest is ready; it may be given up */
+/* The guest has taken what was plugged, or (failed) not: those that have waited for it are created,
+ * or given up. */
+void container_size_changed(struct monitor *m, const struct error *failed);
 void container_start(struct container *ct, struct client *c);
 void container_exec(struct container *ct, struct client *c, struct ctl_msg *msg);
 void container_kill(struct container *ct, struct client *c, const struct json *request);
@@ -212,7 +248,7 @@ struct json *container_warnings(const struct json *result);
 
 void pod_init(struct monitor *m, const struct json *card);
 void pod_done(struct monitor *m);
-void pod_join(struct client *c);
+void pod_join(struct client *c, const struct json *request);
 /* A verb is going to create a container, so the sandbox must not end. */
 bool pod_is_expecting(const struct monitor *m);
 /* Publish the sandbox's card. */

@@ -75,11 +75,13 @@ void pod_done(struct monitor *m)
 	free(m->given);
 }
 
-/* A verb that is going to create a container here: the sandbox does not end before. */
-void pod_join(struct client *c)
+/* A verb that is going to create a container here: the sandbox does not end before. Members: need
+ * (vm-size.h). */
+void pod_join(struct client *c, const struct json *request)
 {
 	c->is_coming = true;
-	client_ok(client_ref(c), NULL);
+	vm_need_from_json(&c->need, json_get_object(request, "need"));
+	client_ok(client_ref(c), size_plan(c->m, &c->need));
 }
 
 bool pod_is_expecting(const struct monitor *m)

@@ -116,6 +116,10 @@ static void handle_for_container(struct monitor *m, struct client *c, const char
 		container_kill(ct, c, msg->json);
 	else if (str_eq(op, "ps"))
 		container_ps(ct, c);
+	else if (str_eq(op, "plan"))
+		container_plan(ct, c, msg->json);
+	else if (str_eq(op, "grow"))
+		container_grow(ct, c, msg->json);
 	else if (str_eq(op, "update"))
 		container_update(ct, c, msg->json);
 	else if (str_eq(op, "stats"))
@@ -153,7 +157,7 @@ static void on_message(struct ctl_conn *conn, struct ctl_msg *msg, void *arg)
 		if (c->process)
 			process_request(c->process, msg->json);
 	} else if (str_eq(op, "join"))
-		pod_join(c);
+		pod_join(c, msg->json);
 	else if (str_eq(op, "create"))
 		container_create(m, c, msg);
 	else if (str_eq(op, "commit")) {
@@ -234,6 +238,7 @@ static int take_boot_message(struct monitor *m, int *listener, char **stage, str
 	m->clone.state = ctl_msg_take_fd(msg, "template_state");
 	m->clone.memory = str_dup(json_get_string(msg->json, "template_memory"));
 	m->clone.is_template = m->clone.memory;
+	size_init(m, msg->json);
 	if (m->dirfd < 0 || (*listener < 0 && !m->clone.is_template) || m->vmm_log < 0 || !*stage ||
 	    !m->sandbox)
 		return error_set(err, EPROTO, "the monitor's first message is incomplete");

@@ -6,6 +6,7 @@
 
 #include "lib/config.h"
 #include "lib/ctl.h"
+#include "lib/grow.h"
 #include "lib/launch.h"
 #include "lib/namespaces.h"
 #include "lib/pod.h"
@@ -159,16 +160,20 @@ static int check_config(struct launch *l, const struct oci_spec *spec, struct er
 	return 0;
 }
 
-/* The sandbox lives at least as long as the connection. */
+/* The sandbox lives at least as long as the connection. Its VM may have to grow: there is room for
+ * that when this returns. */
 static int connect_to(struct launch *l, struct error *err)
 {
 	struct ctl_out out = client_request("join", l->record->oci->id);
 	auto_ctl_msg struct ctl_msg *answer = NULL;
 
+	json_set(out.json, "need", vm_need_to_json(&l->need));
 	l->monitor = client_connect(l->record, err);
 	if (l->monitor >= 0)
 		answer = ctl_call(l->monitor, &out, client_timeout(l->v), err);
 	ctl_out_done(&out);
+	if (answer && grow_prepare(l->record, answer, NULL, err) < 0)
+		ctl_msg_freep(&answer);
 	if (!answer)
 		close_fd(&l->monitor);
 	return answer ? 0 : -err->code;
@@ -184,7 +189,7 @@ static int become_member(struct launch *l, const struct sandbox *s, struct error
 	r->sandbox = str_dup(s->id);
 	r->sandbox_dir = str_dup(s->dir);
 	r->monitor = s->monitor;
-	r->vm_cpus = l->config->cpus = s->vm_cpus;
+	r->vm_cpus = s->vm_cpus;
 	r->room = s->room;
 	if (record_journal(l->dirfd, r, err) < 0)
 		return -err->code;

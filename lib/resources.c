@@ -2,10 +2,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/cgroup-limits.h"
 #include "lib/resources.h"
+#include "lib/vm-size.h"
 #include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -13,11 +13,6 @@
 #include "oci/oci.h"
 
 #define FIELD "linux.resources."
-/* What the guest's kernel and agent need for themselves: measured 80 MiB with 512 MiB of memory,
- * and 1/64 of all memory for the kernel's list of pages; the rest is for what it caches. */
-#define GUEST_OWN_MIB 128
-#define PAGE_LIST_PART 60
-#define NO_LIMIT_MIB (INT64_MAX >> 21) /* engines write "no limit" as nearly the largest number */
 
 static bool has_swappiness(char *const *dirs)
 {
@@ -38,31 +33,31 @@ static void warn_of_accesses(const struct oci_resources *r)
 			         i);
 }
 
-/* 0: no limit. */
-static uint64_t to_mib(uint64_t limit)
+/* What the VM has less than the container may use. */
+static void warn_of_size(const struct oci_resources *r, const struct hv_size *vm)
 {
-	uint64_t mib = (limit + (1u << 20) - 1) >> 20;
+	struct vm_need need = { 0 };
+	struct vm_sum sum = { 0 };
 
-	return mib < NO_LIMIT_MIB ? mib : 0;
+	vm_need_update(&need, r);
+	vm_sum_add(&sum, &need);
+	if (sum.memory_mib > vm->memory_mib)
+		log_warn(FIELD "memory.limit: %" PRIu64 " MiB, but the virtual machine has only "
+		               "%u MiB, ignoring",
+		         sum.memory_mib, vm->memory_mib);
+	if (sum.millicpus > vm->cpus * UINT64_C(1000))
+		log_warn(FIELD "cpu.quota: more than the virtual machine's %u processors, ignoring",
+		         vm->cpus);
 }
 
-/* The container's limit of memory, 0: none. */
-static uint64_t limit_mib(const struct oci_resources *r)
-{
-	return to_mib(r && r->memory && r->memory->limit > 0 ? (uint64_t)r->memory->limit : 0);
-}
-
-void resources_warn(const struct oci_resources *r, char *const *dirs, uint64_t vm_mib)
+void resources_warn(const struct oci_resources *r, char *const *dirs, const struct hv_size *vm)
 {
 	const struct oci_memory *m = r ? r->memory : NULL;
 
 	warn_of_accesses(r);
+	warn_of_size(r, vm);
 	if (!m)
 		return;
-	if (limit_mib(r) > vm_mib)
-		log_warn(FIELD "memory.limit: %" PRIu64 " MiB, but the virtual machine has only "
-		               "%" PRIu64 " MiB, ignoring",
-		         limit_mib(r), vm_mib);
 	if (m->kernel > 0 || m->kernel_tcp > 0)
 		log_warn("Kernel memory settings are ignored and will be removed");
 	if (m->has_swappiness && !has_swappiness(dirs))
@@ -125,27 +120,4 @@ void resources_for_guest(struct oci_resources *r, unsigned cpus)
 	}
 	if (r->block_io)
 		r->block_io = without_devices(r->block_io);
-}
-
-/* ---- memory ---- */
-
-unsigned resources_vm_memory(const struct oci_resources *r, uint64_t pod, unsigned base,
-                             unsigned max)
-{
-	uint64_t mib = limit_mib(r), pod_mib = to_mib(pod), need;
-
-	if (mib < pod_mib)
-		mib = pod_mib;
-	if (mib == 0)
-		return base;
-	if (max == 0)
-		max = (unsigned)(((uint64_t)sysconf(_SC_PHYS_PAGES) *
-		                  (uint64_t)sysconf(_SC_PAGESIZE)) >>
-		                 20);
-	need = mib + mib / PAGE_LIST_PART + GUEST_OWN_MIB;
-	if (need <= base || max <= base)
-		need = base;
-	else if (need > max)
-		need = max;
-	return (unsigned)need;
 }

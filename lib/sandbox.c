@@ -15,9 +15,8 @@
 #include "oci/oci.h"
 
 #define CARD "sandbox.json"
-#define MAX_CARD (4u << 20)   /* bytes */
-#define LOCK_TIMEOUT 60000    /* ms: it is held while a process is started, no longer */
-#define MAX_VM_MIB (16 << 20) /* of a VM that is believed */
+#define MAX_CARD (4u << 20) /* bytes */
+#define LOCK_TIMEOUT 60000  /* ms: it is held while a process is started, no longer */
 
 /* ---- namespaces ---- */
 
@@ -115,9 +114,7 @@ struct json *sandbox_card(const struct record *r, const struct ns_id *given, siz
 	struct json *card = json_new_object(), *list = json_new_array();
 
 	json_set(card, "monitor", proc_ref_to_json(&r->monitor));
-	json_set(card, "vmCpus", json_new_u64(r->vm_cpus));
-	json_set(card, "vmMemory", json_new_u64(r->room.vm));
-	json_set(card, "vmmMemory", json_new_u64(r->room.vmm));
+	vm_room_to_json(card, &r->room, r->vm_cpus);
 	for (size_t i = 0; i < n; i++)
 		json_add(list, ns_id_to_json(&given[i]));
 	json_set(card, "namespaces", list);
@@ -129,13 +126,6 @@ int sandbox_publish(int dirfd, const struct json *card, struct error *err)
 	auto_free char *text = json_print(card, false);
 
 	return fs_write_atomic_at(dirfd, CARD, text, strlen(text), 0600, false, err);
-}
-
-static uint64_t number(const struct json *card, const char *key, int64_t max)
-{
-	int64_t n = json_get_i64(card, key, 0);
-
-	return n > 0 && n <= max ? (uint64_t)n : 0;
 }
 
 struct sandbox *sandbox_load(const char *dir)
@@ -157,9 +147,7 @@ struct sandbox *sandbox_load(const char *dir)
 		return NULL;
 	s->dir = str_dup(dir);
 	s->id = str_dup(strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir);
-	s->vm_cpus = (unsigned)number(card, "vmCpus", UINT16_MAX);
-	s->room.vm = number(card, "vmMemory", (int64_t)MAX_VM_MIB << 20);
-	s->room.vmm = number(card, "vmmMemory", (int64_t)MAX_VM_MIB << 20);
+	vm_room_from_json(card, &s->room, &s->vm_cpus);
 	s->ns = ns_ids_from_json(json_get_array(card, "namespaces"), &s->n_ns);
 	return steal_ptr(&s);
 }

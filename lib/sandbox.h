@@ -1,11 +1,11 @@
 /* What the directory of a sandbox, RUNTIME_DIR/SID/, says to others than its monitor:
  *
  *   sandbox.json   the card: {monitor: {pid, start}, vmCpus, vmMemory, vmmMemory, namespaces:
- *                  [{type, dev, ino}]}. The namespaces of the host that its containers have, and
- *                  those that it was given; who brings one of them belongs into the same VM. The
- *                  verb that makes the sandbox writes it first, then the monitor.
- *   members/NAME   for each container that has not been deleted a link to its state directory;
- *                  one that leads nowhere does not count.
+ *                  [{type, dev, ino}]}. Size: what the VM has, or is to have soon. The namespaces
+ * of the host that its containers have, and those that it was given; who brings one of them belongs
+ * into the same VM. The verb that makes the sandbox writes it first, then the monitor. members/NAME
+ * for each container that has not been deleted a link to its state directory; one that leads
+ * nowhere does not count.
  *
  * Who looks for a sandbox to join, makes one or leaves one has RUNTIME_DIR locked meanwhile: of two
  * who bring the same namespace the second one finds the first, and nobody joins what is taken away.

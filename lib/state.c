@@ -20,6 +20,7 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
+#define MAX_VM_BYTES (INT64_C(16) << 40) /* of a VM that is believed */
 #define JOURNAL "vcrt.journal"
 #define STATE "state.json"
 /* Bytes of a journal or state.json. Annotations, which may be nearly all of a config.json, are in
@@ -121,6 +122,13 @@ struct cgroup_place record_cgroup(const struct record *r)
 	return (struct cgroup_place){ .dirs = r->cgroup_dirs, .unit = r->cgroup_unit };
 }
 
+void vm_room_to_json(struct json *object, const struct cgroup_room *room, unsigned cpus)
+{
+	json_set(object, "vmMemory", json_new_u64(room->vm));
+	json_set(object, "vmmMemory", json_new_u64(room->vmm));
+	json_set(object, "vmCpus", json_new_u64(cpus));
+}
+
 struct json *record_to_json(const struct record *r)
 {
 	struct json *j = oci_state_to_json(r->oci), *v = json_new_object();
@@ -139,9 +147,7 @@ struct json *record_to_json(const struct record *r)
 		json_set(v, "netnsInode", json_new_u64(r->netns.ino));
 		json_set(v, "netnsPath", json_new_string(r->netns.path));
 	}
-	json_set(v, "vmMemory", json_new_u64(r->room.vm));
-	json_set(v, "vmmMemory", json_new_u64(r->room.vmm));
-	json_set(v, "vmCpus", json_new_u64(r->vm_cpus));
+	vm_room_to_json(v, &r->room, r->vm_cpus);
 	json_set(v, "exitCode", json_new_i64(r->exit_code));
 	json_set(j, "vcrt", v);
 	return j;
@@ -174,6 +180,13 @@ static uint64_t take_number(const struct json *j, const char *key, int64_t max)
 	return n > 0 && n <= max ? (uint64_t)n : 0;
 }
 
+void vm_room_from_json(const struct json *object, struct cgroup_room *room, unsigned *cpus)
+{
+	room->vm = take_number(object, "vmMemory", MAX_VM_BYTES);
+	room->vmm = take_number(object, "vmmMemory", MAX_VM_BYTES);
+	*cpus = (unsigned)take_number(object, "vmCpus", UINT16_MAX);
+}
+
 int record_merge(struct record *r, const struct json *j, struct error *err)
 {
 	auto_json struct json *copy = json_copy(j);
@@ -203,9 +216,7 @@ int record_merge(struct record *r, const struct json *j, struct error *err)
 	take_string(&r->cgroup_unit, v, "cgroupUnit");
 	r->netns.ino = (ino_t)take_number(v, "netnsInode", INT64_MAX);
 	take_string(&r->netns.path, v, "netnsPath");
-	r->room.vm = take_number(v, "vmMemory", INT64_MAX);
-	r->room.vmm = take_number(v, "vmmMemory", INT64_MAX);
-	r->vm_cpus = (unsigned)take_number(v, "vmCpus", UINT16_MAX);
+	vm_room_from_json(v, &r->room, &r->vm_cpus);
 	exit_code = json_get_i64(v, "exitCode", -1);
 	r->exit_code = exit_code < 0 || exit_code > UINT8_MAX ? -1 : (int)exit_code;
 	return 0;
@@ -433,4 +444,13 @@ const char *record_status(const struct record *r)
 	if (str_eq(r->oci->status, VCRT_CREATING))
 		return proc_ref_is_alive(&r->creator) ? VCRT_CREATING : VCRT_STOPPED;
 	return proc_ref_is_alive(&r->monitor) && has_standin ? r->oci->status : VCRT_STOPPED;
+}
+
+struct record *record_load_dir(const char *dir)
+{
+	const char *slash = strrchr(dir, '/');
+	auto_free char *root = slash ? str_ndup(dir, (size_t)(slash - dir)) : NULL;
+	auto_error struct error none = { 0 };
+
+	return slash ? record_load(root, slash + 1, NULL, &none) : NULL;
 }

@@ -52,6 +52,10 @@ void record_freep(struct record **r);
 
 /* Its cgroup on the host; borrowed. */
 struct cgroup_place record_cgroup(const struct record *r);
+/* The size of a VM as records, cards of sandboxes and answers of monitors have it: vmMemory,
+ * vmmMemory, vmCpus. */
+void vm_room_to_json(struct json *object, const struct cgroup_room *room, unsigned cpus);
+void vm_room_from_json(const struct json *object, struct cgroup_room *room, unsigned *cpus);
 struct record *record_new(const char *id, const char *bundle);
 struct json *record_to_json(const struct record *r);
 /* Take over what the document says; it must be of the same id. 0 or -EINVAL. */
@@ -73,6 +77,8 @@ int record_publish(int dirfd, const struct record *r, struct error *err);
 struct record *record_load(const char *root, const char *id, int *dirfd, struct error *err);
 /* The same for who only looks: once state.json says who the monitor and the stand-in are, the
  * journal, which is for whoever cleans up and takes many times as long, is not read. */
+/* From its state directory, ROOT/ID; NULL: there is none. */
+struct record *record_load_dir(const char *dir);
 struct record *record_read(const char *root, const char *id, struct error *err);
 /* Ids of this root's containers that are ours, sorted; NULL-terminated. */
 char **record_list(const char *root, struct error *err);

@@ -16,6 +16,7 @@
 #include "lib/template.h"
 #include "lib/verbs.h"
 #include "lib/vm-config.h"
+#include "lib/vm-size.h"
 #include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
@@ -125,6 +126,7 @@ int verb_template_create(struct vcrt *v, char **key, struct error *err)
 	auto_json struct json *hello = NULL;
 	struct template_build b;
 
+	c->cpus_max = vm_size_max(c).cpus;
 	if (launch_resolve_accel(c, err) < 0)
 		return -err->code;
 	identity = find_identity(c, err);

@@ -9,6 +9,7 @@
 #include "lib/fs-server.h"
 #include "lib/template.h"
 #include "lib/vm-config.h"
+#include "lib/vm-size.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
@@ -40,6 +41,7 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 		.cpu_model = *c->cpu_model ? c->cpu_model : NULL,
 		.memory_mib = c->memory_mib,
 		.cpus = c->cpus,
+		.max = vm_size_reach(c),
 		.pcie_ports = PCIE_PORTS,
 		.kernel = c->kernel,
 		.initrd = c->initrd,

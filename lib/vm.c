@@ -180,6 +180,7 @@ static void on_boot_timeout(void *arg)
 static void become_ready(struct monitor *m)
 {
 	m->is_ready = true;
+	size_tell_guest(m);
 	pod_go_on(m);
 }
 
@@ -389,6 +390,7 @@ static int start_vmm(struct monitor *m, struct error *err)
 	cfg.prepare = vmm_jail_enter;
 	cfg.prepare_arg = &jail;
 	clone_configure(m, &cfg);
+	size_configure(m, &cfg);
 	m->hv = hv_new(ops);
 	begin = log_now_us();
 	if (hv_start(m->hv, &cfg, err) < 0)
@@ -427,7 +429,7 @@ int vm_start(struct monitor *m, struct error *err)
 	auto_error struct error reason = { 0 };
 
 	if (start_vmm(m, err) == 0)
-		return 0;
+		return m->clone.restoring ? 0 : size_start(m, err);
 	if (!m->clone.template)
 		return -err->code;
 	error_move(&reason, err);

@@ -210,6 +210,7 @@ START_TEST(a_clone_grows)
 	auto_error struct error err = { 0 };
 	auto_free char *memory = write_scratch("memory", "", 0), *path = scratch_path("state");
 	auto_close int state = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int progress;
 
 	ck_assert_int_eq(truncate(memory, 128 << 20), 0);
 	cfg.memory_path = memory;
@@ -221,7 +222,7 @@ START_TEST(a_clone_grows)
 	cfg.memory = HV_MEMORY_PRIVATE;
 	start();
 	ck_assert_int_eq(lseek(state, 0, SEEK_SET), 0);
-	ck_assert_msg(hv_restore(hv, state, &err) == 0, "%s", err.msg);
+	ck_assert_msg(hv_restore(hv, state, &progress, &err) == 0, "%s", err.msg);
 	assert_grows(512, 2, 512, 2);
 	ck_assert_uint_eq(count("query-memory-devices"), 1);
 	ck_assert_uint_eq(count("query-cpus-fast"), 2);

@@ -53,6 +53,7 @@ static const struct {
 	{ "memory_max", "400" },
 	{ "memory_overhead", "70" },
 	{ "cpus", "3" },
+	{ "cpus_max", "7" },
 	{ "shared_fs", "\"virtiofs\"" },
 	{ "virtiofsd_path", "\"/v\"" },
 	{ "network_model", "\"bridge\"" },

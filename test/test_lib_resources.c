@@ -1,4 +1,4 @@
-/* What of linux.resources becomes the guest's, and how large the guest is. */
+/* What of linux.resources becomes the guest's. */
 #include "lib/resources.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -61,39 +61,11 @@ START_TEST(block_devices_stay_on_the_host)
 }
 END_TEST
 
-static unsigned memory(const char *limit, unsigned base, unsigned max)
-{
-	auto_free char *text = str_fmt("{\"memory\":{\"limit\":%s}}", limit);
-	auto_oci_resources struct oci_resources *r = parse(text);
-
-	return resources_vm_memory(r, 0, base, max);
-}
-
-START_TEST(a_machine_fits_its_containers_limit)
-{
-	ck_assert_uint_eq(resources_vm_memory(NULL, 0, 512, 0), 512);
-	/* A pod says more than its sandbox. */
-	ck_assert_uint_eq(resources_vm_memory(NULL, 1200ull << 20, 512, 4096), 1348);
-	ck_assert_uint_eq(resources_vm_memory(NULL, 100ull << 20, 512, 4096), 512);
-	ck_assert_uint_eq(resources_vm_memory(NULL, UINT64_MAX, 512, 4096), 512);
-	ck_assert_uint_eq(memory("0", 512, 0), 512);
-	ck_assert_uint_eq(memory("-1", 512, 0), 512);
-	ck_assert_uint_eq(memory("9223372036854771712", 512, 0), 512);
-	ck_assert_uint_eq(memory("67108864", 512, 0), 512);
-	ck_assert_uint_eq(memory("536870912", 512, 1024), 512 + 8 + 128);
-	ck_assert_uint_eq(memory("1", 64, 1024), 1 + 128);
-	ck_assert_uint_eq(memory("1073741824", 512, 800), 800);
-	ck_assert_uint_eq(memory("1073741824", 512, 100), 512);
-	ck_assert_uint_gt(memory("1099511627776000", 512, 0), 512);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = tcase_create("resources");
 
 	tcase_add_test(tc, processors_become_the_guests);
 	tcase_add_test(tc, block_devices_stay_on_the_host);
-	tcase_add_test(tc, a_machine_fits_its_containers_limit);
 	return scratch_run(tc);
 }

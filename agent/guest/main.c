@@ -12,6 +12,7 @@
 #include "agent/guest/channel.h"
 #include "agent/guest/guest.h"
 #include "agent/guest/server.h"
+#include "agent/guest/size.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -76,6 +77,7 @@ static int bring_up(struct init *in, struct error *err)
 	if (boot_mounts(err) < 0 || modules_load_list("order", err) < 0)
 		return -err->code;
 	log_to_fd(STDERR_FILENO, LOG_TEXT, boot_is_debug());
+	size_note();
 	fd = channel_open(err);
 	if (fd < 0)
 		return fd;

@@ -11,6 +11,7 @@
 #include "agent/guest/resolver.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/server-internal.h"
+#include "agent/guest/size.h"
 #include "agent/mux.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
@@ -58,6 +59,11 @@ static int do_warm(struct server *s, struct request *r, struct error *err)
 	    guest_warm(s->guest, err) < 0)
 		return -err->code;
 	return 0;
+}
+
+static int do_size(struct server *s, struct request *r, struct error *err)
+{
+	return size_take(s->loop, r->args, request_done, r, err) < 0 ? -err->code : 1;
 }
 
 static void on_launched(void *arg, pid_t pid, int master, const struct error *err)
@@ -371,6 +377,7 @@ static const struct operation operations[] = {
 	{ "delete", OP_DELETE, do_delete },  { "shutdown", OP_OTHER, do_shutdown },
 	{ "connect", OP_OTHER, do_connect }, { "resolver", OP_OTHER, do_resolver },
 	{ "accept", OP_OTHER, do_accept },   { "warm", OP_OTHER, do_warm },
+	{ "size", OP_OTHER, do_size },
 };
 
 const struct operation *operation_find(const char *name)
