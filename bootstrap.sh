@@ -18,6 +18,7 @@ build_packages=(
 	libyajl-dev libcap-dev                  # linked in; the latter into the agent
 	libseccomp-dev                          # headers; the library is loaded for a profile
 	libsystemd-dev                          # headers; the library is loaded for --systemd-cgroup
+	libnl-3-dev libnl-route-3-dev           # netlink: interfaces, addresses, routes, filters
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
 	kmod binutils xz-utils lz4              # take Debian's kernel apart for the guest

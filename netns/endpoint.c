@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <netlink/route/link.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,12 +232,11 @@ struct indexes {
 	size_t n;
 };
 
-static int collect_link(const void *body, const struct rtattr *const *a, void *arg,
-                        struct error *err)
+static int collect_link(struct nl_object *obj, void *arg, struct error *err)
 {
-	const struct ifinfomsg *info = body;
-	const char *name = netlink_text(a[IFLA_IFNAME]), *alias = netlink_text(a[IFLA_IFALIAS]);
-	uint64_t number = (uint64_t)info->ifi_index;
+	struct rtnl_link *link = (struct rtnl_link *)obj;
+	const char *alias = rtnl_link_get_ifalias(link), *name = rtnl_link_get_name(link);
+	uint64_t number = (uint64_t)rtnl_link_get_ifindex(link);
 	struct indexes *found = arg;
 	unsigned *grown;
 
@@ -264,12 +264,25 @@ static int clean_link(struct netns *ns, unsigned link, struct error *err)
 	return netns_detach_all(ns, link, err);
 }
 
+/* Every interface, whatever it is: redirections have no other sign. */
+static int collect_links(struct netns *ns, struct indexes *found, struct error *err)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < NETNS_TRIES; i++) {
+		error_clear(err);
+		found->n = 0;
+		auto_freep(&found->list);
+		r = netns_dump(ns, RTM_GETLINK, 0, collect_link, found, err);
+	}
+	return r;
+}
+
 int netns_clean(struct netns *ns, struct error *err)
 {
 	auto_error struct error failed = { 0 };
 	struct indexes found = { 0 };
-	/* Every interface, whatever it is: redirections have no other sign. */
-	int r = netns_dump(ns, RTM_GETLINK, collect_link, &found, err);
+	int r = collect_links(ns, &found, err);
 
 	for (size_t i = 0; r == 0 && i < found.n; i++) {
 		auto_error struct error why = { 0 };

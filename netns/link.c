@@ -1,6 +1,9 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/route/link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,33 +34,21 @@ int netns_mac_parse(const char *text, uint8_t mac[6])
 
 /* ---- what is there ---- */
 
-struct search {
-	const char *name;
-	struct netns_found *found;
-};
-
-static int match(const void *body, const struct rtattr *const *a, void *arg, struct error *err)
-{
-	const struct ifinfomsg *info = body;
-	const char *name = netlink_text(a[IFLA_IFNAME]), *alias = netlink_text(a[IFLA_IFALIAS]);
-	const struct search *s = arg;
-
-	(void)err;
-	if (!str_eq(name, s->name))
-		return 0;
-	s->found->index = (unsigned)info->ifi_index;
-	snprintf(s->found->alias, sizeof(s->found->alias), "%s", alias ? alias : "");
-	return 0;
-}
-
 int netns_find(struct netns *ns, const char *name, struct netns_found *found, struct error *err)
 {
-	struct search s = { .name = name, .found = found };
+	struct rtnl_link *link = NULL;
+	const char *alias;
+	int r = rtnl_link_get_kernel(ns->rtnl, 0, name, &link);
 
-	found->index = 0;
-	if (netns_dump(ns, RTM_GETLINK, match, &s, err) < 0)
-		return error_wrap(err, "find interface '%s'", name);
-	return found->index ? 0 : error_set(err, ENODEV, "no interface '%s'", name);
+	if (r == -NLE_NODEV || r == -NLE_OBJ_NOTFOUND)
+		return error_set(err, ENODEV, "no interface '%s'", name);
+	if (r < 0)
+		return error_set(err, EIO, "find interface '%s': %s", name, nl_geterror(r));
+	alias = rtnl_link_get_ifalias(link);
+	found->index = (unsigned)rtnl_link_get_ifindex(link);
+	snprintf(found->alias, sizeof(found->alias), "%s", alias ? alias : "");
+	rtnl_link_put(link);
+	return 0;
 }
 
 int netns_remove_ours(struct netns *ns, const char *name, struct error *err)
@@ -76,25 +67,37 @@ int netns_remove_ours(struct netns *ns, const char *name, struct error *err)
 
 /* ---- changes: one attribute, or some flags, in each request ---- */
 
+static void put(struct nl_msg *msg, int type, const void *data, size_t len)
+{
+	if (nla_put(msg, type, (int)len, data) < 0)
+		abort(); /* out of memory */
+}
+
+static struct nlattr *nest(struct nl_msg *msg, int type)
+{
+	struct nlattr *start = nla_nest_start(msg, type);
+
+	if (!start)
+		abort(); /* out of memory */
+	return start;
+}
+
 static int set_attr(struct netns *ns, unsigned index, int type, const void *data, size_t len,
                     struct error *err)
 {
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
 
-	netns_link_request(&r, RTM_NEWLINK, 0, index);
-	netlink_add(&r, type, data, len);
-	return netns_request(ns, &r, err);
+	put(msg, type, data, len);
+	return netns_request(ns, msg, err);
 }
 
 static int set_flags(struct netns *ns, unsigned index, unsigned flags, struct error *err)
 {
-	struct ifinfomsg link = { .ifi_index = (int)index,
-		                  .ifi_flags = flags,
-		                  .ifi_change = flags };
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
+	struct ifinfomsg *link = nlmsg_data(nlmsg_hdr(msg));
 
-	netlink_begin(&r, RTM_NEWLINK, 0, &link, sizeof(link));
-	return netns_request(ns, &r, err);
+	link->ifi_flags = link->ifi_change = flags;
+	return netns_request(ns, msg, err);
 }
 
 int netns_set_mtu(struct netns *ns, unsigned index, unsigned mtu, struct error *err)
@@ -133,18 +136,15 @@ int netns_set_master(struct netns *ns, unsigned index, unsigned master, struct e
 static int set_no_ipv6(struct netns *ns, unsigned index, struct error *err)
 {
 	auto_error struct error why = { 0 };
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
+	struct nlattr *spec = nest(msg, IFLA_AF_SPEC), *inet6 = nest(msg, AF_INET6);
 	uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
-	struct netlink_request request;
-	struct rtattr *spec, *inet6;
 	int r;
 
-	netns_link_request(&request, RTM_NEWLINK, 0, index);
-	spec = netlink_nest(&request, IFLA_AF_SPEC);
-	inet6 = netlink_nest(&request, AF_INET6);
-	netlink_add(&request, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
-	netlink_nest_end(&request, inet6);
-	netlink_nest_end(&request, spec);
-	r = netns_request(ns, &request, &why);
+	put(msg, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+	r = netns_request(ns, msg, &why);
 	/* Kernels without IPv6, and interfaces that it is not on (an MTU below 1280). */
 	if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
 		return 0;
@@ -170,49 +170,46 @@ int netns_silence(struct netns *ns, unsigned index, struct error *err)
 
 int netns_remove_link(struct netns *ns, unsigned index, struct error *err)
 {
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_DELLINK, 0, index);
 
-	netns_link_request(&r, RTM_DELLINK, 0, index);
-	return netns_request(ns, &r, err);
+	return netns_request(ns, msg, err);
 }
 
 int netns_make_bridge(struct netns *ns, const char *name, struct error *err)
 {
-	struct netlink_request r;
-	struct rtattr *info, *data;
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	struct nlattr *info, *data;
 	uint32_t delay = 0;   /* forward from the first packet on */
 	uint8_t snooping = 0; /* two ports: whatever is for many is for both */
 
-	netns_link_request(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
-	netlink_add(&r, IFLA_IFNAME, name, strlen(name) + 1);
-	info = netlink_nest(&r, IFLA_LINKINFO);
-	netlink_add(&r, IFLA_INFO_KIND, "bridge", sizeof("bridge"));
-	data = netlink_nest(&r, IFLA_INFO_DATA);
-	netlink_add(&r, IFLA_BR_FORWARD_DELAY, &delay, sizeof(delay));
-	netlink_add(&r, IFLA_BR_MCAST_SNOOPING, &snooping, sizeof(snooping));
-	netlink_nest_end(&r, data);
-	netlink_nest_end(&r, info);
-	if (netns_request(ns, &r, err) < 0)
+	put(msg, IFLA_IFNAME, name, strlen(name) + 1);
+	info = nest(msg, IFLA_LINKINFO);
+	put(msg, IFLA_INFO_KIND, "bridge", sizeof("bridge"));
+	data = nest(msg, IFLA_INFO_DATA);
+	put(msg, IFLA_BR_FORWARD_DELAY, &delay, sizeof(delay));
+	put(msg, IFLA_BR_MCAST_SNOOPING, &snooping, sizeof(snooping));
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+	if (netns_request(ns, msg, err) < 0)
 		return error_wrap(err, "make bridge '%s'", name);
 	return 0;
 }
 
 int netns_make_macvtap(struct netns *ns, const char *name, unsigned link, struct error *err)
 {
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	uint32_t below = link, mode = MACVLAN_MODE_PASSTHRU;
-	struct netlink_request r;
-	struct rtattr *info, *data;
+	struct nlattr *info, *data;
 
-	netns_link_request(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
-	netlink_add(&r, IFLA_IFNAME, name, strlen(name) + 1);
-	netlink_add(&r, IFLA_LINK, &below, sizeof(below));
-	info = netlink_nest(&r, IFLA_LINKINFO);
-	netlink_add(&r, IFLA_INFO_KIND, "macvtap", sizeof("macvtap"));
-	data = netlink_nest(&r, IFLA_INFO_DATA);
-	netlink_add(&r, IFLA_MACVLAN_MODE, &mode, sizeof(mode));
-	netlink_nest_end(&r, data);
-	netlink_nest_end(&r, info);
-	if (netns_request(ns, &r, err) < 0)
+	put(msg, IFLA_IFNAME, name, strlen(name) + 1);
+	put(msg, IFLA_LINK, &below, sizeof(below));
+	info = nest(msg, IFLA_LINKINFO);
+	put(msg, IFLA_INFO_KIND, "macvtap", sizeof("macvtap"));
+	data = nest(msg, IFLA_INFO_DATA);
+	put(msg, IFLA_MACVLAN_MODE, &mode, sizeof(mode));
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+	if (netns_request(ns, msg, err) < 0)
 		return error_wrap(err, "make macvtap '%s'", name);
 	return 0;
 }

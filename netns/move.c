@@ -3,8 +3,12 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <netlink/addr.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/route/addr.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
@@ -21,14 +25,15 @@ static const struct net_link *find_link(const struct net_state *s, const char *n
 static int move_link(struct netns *from, unsigned index, struct netns *to, const char *name,
                      struct error *err)
 {
-	/* Before Linux 6.2 only an interface that is down can be renamed. */
-	struct ifinfomsg link = { .ifi_index = (int)index, .ifi_change = IFF_UP };
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
+	struct ifinfomsg *link = nlmsg_data(nlmsg_hdr(msg));
+	uint32_t fd = (uint32_t)to->fd;
 
-	netlink_begin(&r, RTM_NEWLINK, 0, &link, sizeof(link));
-	netlink_add_u32(&r, IFLA_NET_NS_FD, (uint32_t)to->fd);
-	netlink_add(&r, IFLA_IFNAME, name, strlen(name) + 1);
-	return netns_request(from, &r, err);
+	/* Before Linux 6.2 only an interface that is down can be renamed. */
+	link->ifi_change = IFF_UP;
+	if (nla_put_u32(msg, IFLA_NET_NS_FD, fd) < 0 || nla_put_string(msg, IFLA_IFNAME, name) < 0)
+		abort(); /* out of memory */
+	return netns_request(from, msg, err);
 }
 
 /* The kernel renames what has been moved already. */
@@ -51,19 +56,32 @@ static bool is_kept(const struct net_addr *a)
 	return a->scope == RT_SCOPE_UNIVERSE && (a->flags & IFA_F_PERMANENT);
 }
 
+static struct nl_addr *new_addr(const struct net_ip *ip)
+{
+	struct nl_addr *addr = nl_addr_build(ip->family, ip->bytes, ip->family == AF_INET ? 4 : 16);
+
+	if (!addr)
+		abort(); /* out of memory */
+	nl_addr_set_prefixlen(addr, ip->prefix);
+	return addr;
+}
+
 static int add_address(struct netns *ns, unsigned index, const struct net_addr *a,
                        struct error *err)
 {
-	struct ifaddrmsg info = { .ifa_family = a->local.family,
-		                  .ifa_prefixlen = a->local.prefix,
-		                  .ifa_index = index };
-	size_t len = a->local.family == AF_INET ? 4 : sizeof(a->local.bytes);
-	struct netlink_request r;
+	struct nl_addr *local = new_addr(&a->local);
+	struct rtnl_addr *request = rtnl_addr_alloc();
+	auto_msg struct nl_msg *msg = NULL;
 
-	netlink_begin(&r, RTM_NEWADDR, NLM_F_CREATE, &info, sizeof(info));
-	netlink_add(&r, IFA_LOCAL, a->local.bytes, len);
-	netlink_add(&r, IFA_ADDRESS, a->local.bytes, len);
-	return netns_request(ns, &r, err);
+	if (!request)
+		abort(); /* out of memory */
+	rtnl_addr_set_ifindex(request, (int)index);
+	if (rtnl_addr_set_local(request, local) < 0 ||
+	    rtnl_addr_build_add_request(request, NLM_F_CREATE, &msg) < 0)
+		abort(); /* out of memory */
+	rtnl_addr_put(request);
+	nl_addr_put(local);
+	return netns_request(ns, msg, err);
 }
 
 static int settle(struct netns *to, const char *name, const struct net_state *before,

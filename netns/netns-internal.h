@@ -1,20 +1,24 @@
 #pragma once
 
+#include <netlink/netlink.h>
+#include <stdarg.h>
 #include <sys/types.h>
 
-#include "lib/base/netlink.h"
 #include "netns/netns.h"
 
 struct loop_source;
+struct nl_addr;
+struct nl_msg;
+struct nl_object;
 
 struct netns {
 	dev_t dev; /* of the namespace, which these two identify */
 	ino_t ino;
-	int fd, home;        /* the namespace, and the one that we live in */
-	int devices;         /* the host's /dev */
-	int inet;            /* a socket inside, for ioctls on interfaces */
-	struct netlink rtnl; /* requests; its socket is inside */
-	int events;          /* multicast, inside; -1: nobody watches */
+	int fd, home;         /* the namespace, and the one that we live in */
+	int devices;          /* the host's /dev */
+	int inet;             /* a socket inside, for ioctls on interfaces */
+	struct nl_sock *rtnl; /* requests; its socket is inside */
+	int events;           /* multicast, inside; -1: nobody watches */
 	struct loop_source *source, *timer;
 	uint64_t first_event; /* ms, of a change that was not told yet; 0: none */
 	netns_fn fn;
@@ -23,20 +27,21 @@ struct netns {
 
 /* ---- netlink.c ---- */
 
-/* Begin a request RTM_* of a link (index 0: by name, or none yet). */
-void netns_link_request(struct netlink_request *r, int type, int flags, unsigned index);
+void netns_msg_free(struct nl_msg **msg);
+#define auto_msg auto_(netns_msg_free)
+/* A netlink socket in the namespace that we are in. */
+int netns_connect(struct nl_sock **sock, struct error *err);
+/* A new request RTM_* of a link (index 0: by name, or none yet). */
+struct nl_msg *netns_link_msg(int type, int flags, unsigned index);
 /* Send a request, and wait for the answer. Returns 0 or what the kernel says; err has its reason,
  * without saying what was tried: wrap it. */
-int netns_request(struct netns *ns, struct netlink_request *r, struct error *err);
-#define NETNS_MAX_ATTR 31 /* of a message that is read: IFLA_*, IFA_*, RTA_*, NDA_* */
-/* fn for each object that the kernel has of that kind, RTM_GETLINK, -ADDR, -ROUTE or -NEIGH, with
- * the structure that its message begins with, and its attributes. fn returns 0 or -errno with err
- * filled, and is not called again then. */
-typedef int (*netns_object_fn)(const void *body, const struct rtattr *const *a, void *arg,
-                               struct error *err);
-int netns_dump(struct netns *ns, int type, netns_object_fn fn, void *arg, struct error *err);
-/* An address with the prefix of a host; family 0 for NULL and for what is no address. */
-struct net_ip netns_ip(const struct rtattr *a, int family);
+int netns_request(struct netns *ns, struct nl_msg *msg, struct error *err);
+#define NETNS_TRIES 5 /* of a dump, while others change the namespace all the time */
+/* fn for each object that the kernel has of that kind: RTM_GET*, family AF_* or 0. fn returns 0 or
+ * -errno with err filled, and is not called again then. -EAGAIN: things changed meanwhile. */
+typedef int (*netns_object_fn)(struct nl_object *obj, void *arg, struct error *err);
+int netns_dump(struct netns *ns, int type, int family, netns_object_fn fn, void *arg,
+               struct error *err);
 
 /* ---- link.c: interfaces ---- */
 
@@ -110,4 +115,5 @@ int netns_scan_routes(struct netns *ns, struct net_state *s, struct error *err);
 /* Room for one more, zeroed, in an array of *n things; it is counted. NULL, with err filled, beyond
  * NET_MAX_OBJECTS. */
 void *netns_grow(void *array, size_t *n, size_t size, const char *what, struct error *err);
-bool netns_is_loopback6(const struct net_ip *ip); /* ::1 */
+struct net_ip netns_ip(const struct nl_addr *addr); /* NULL: none */
+bool netns_is_loopback6(const struct net_ip *ip);   /* ::1 */

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <errno.h>
+#include <netlink/socket.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -32,11 +33,7 @@ static int open_sockets(void *arg, struct error *err)
 	ns->inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (ns->inet < 0)
 		return error_sys(err, "make a socket in the network namespace");
-	ns->rtnl.fd = netlink_open(0, err);
-	if (ns->rtnl.fd < 0)
-		return -err->code;
-	netlink_ask_reasons(&ns->rtnl);
-	return 0;
+	return netns_connect(&ns->rtnl, err);
 }
 
 static int copy_fd(int fd, struct error *err)
@@ -74,7 +71,7 @@ int netns_open(int fd, int dev, struct netns **ns, struct error *err)
 {
 	auto_netns struct netns *new = xzalloc(sizeof(*new));
 
-	new->fd = new->home = new->devices = new->inet = new->events = new->rtnl.fd = -1;
+	new->fd = new->home = new->devices = new->inet = new->events = -1;
 	if (open_namespaces(new, fd, dev, err) < 0 || netns_inside(new, open_sockets, new, err) < 0)
 		return -err->code;
 	*ns = steal_ptr(&new);
@@ -86,7 +83,7 @@ void netns_free(struct netns *ns)
 	if (!ns)
 		return;
 	netns_unwatch(ns);
-	close_fd(&ns->rtnl.fd);
+	nl_socket_free(ns->rtnl);
 	close_fd(&ns->inet);
 	close_fd(&ns->devices);
 	close_fd(&ns->home);

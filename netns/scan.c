@@ -5,6 +5,10 @@
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <netlink/addr.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/neighbour.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +36,24 @@ void *netns_grow(void *array, size_t *n, size_t size, const char *what, struct e
 	return grown;
 }
 
-static bool get_mac(const struct rtattr *a, uint8_t mac[6])
+struct net_ip netns_ip(const struct nl_addr *addr)
 {
-	if (!a || RTA_PAYLOAD(a) != 6)
+	struct net_ip ip = { 0 };
+	unsigned len = addr ? nl_addr_get_len(addr) : 0;
+
+	if (!addr || len > sizeof(ip.bytes))
+		return ip;
+	ip.family = (uint8_t)nl_addr_get_family(addr);
+	ip.prefix = (uint8_t)nl_addr_get_prefixlen(addr);
+	memcpy(ip.bytes, nl_addr_get_binary_addr(addr), len);
+	return ip;
+}
+
+static bool get_mac(const struct nl_addr *addr, uint8_t mac[6])
+{
+	if (!addr || nl_addr_get_len(addr) != 6)
 		return false;
-	memcpy(mac, RTA_DATA(a), 6);
+	memcpy(mac, nl_addr_get_binary_addr(addr), 6);
 	return true;
 }
 
@@ -87,26 +104,15 @@ static void find_bus(const struct netns *ns, struct net_link *link)
 	snprintf(link->bus, sizeof(link->bus), "%s", info.bus_info);
 }
 
-static const char *kind_of(const struct rtattr *info)
+static int add_link(struct nl_object *obj, void *arg, struct error *err)
 {
-	const struct rtattr *a[IFLA_INFO_KIND + 1] = { 0 };
-
-	if (info)
-		netlink_parse(RTA_DATA(info), RTA_PAYLOAD(info), a, ARRAY_SIZE(a));
-	return netlink_text(a[IFLA_INFO_KIND]);
-}
-
-static int add_link(const void *body, const struct rtattr *const *a, void *arg, struct error *err)
-{
-	const struct ifinfomsg *info = body;
-	const char *name = netlink_text(a[IFLA_IFNAME]), *alias = netlink_text(a[IFLA_IFALIAS]);
-	const char *kind = kind_of(a[IFLA_LINKINFO]);
-	unsigned index = (unsigned)info->ifi_index;
+	struct rtnl_link *rl = (struct rtnl_link *)obj;
+	const char *name = rtnl_link_get_name(rl), *kind = rtnl_link_get_type(rl);
+	const char *alias = rtnl_link_get_ifalias(rl);
+	unsigned index = (unsigned)rtnl_link_get_ifindex(rl);
 	struct links *l = arg;
 	struct net_link *link;
 
-	if (!name)
-		return error_set(err, EPROTO, "an interface has no name");
 	if (alias && str_starts(alias, NETNS_ALIAS))
 		return add_own(l, index, name, alias, err);
 	link = netns_grow(l->s->links, &l->s->n_links, sizeof(*link), "interfaces", err);
@@ -115,12 +121,13 @@ static int add_link(const void *body, const struct rtattr *const *a, void *arg, 
 	l->s->links = link;
 	link += l->s->n_links - 1;
 	link->index = index;
-	link->master = netlink_u32(a[IFLA_MASTER], 0);
-	link->mtu = netlink_u32(a[IFLA_MTU], 0);
-	link->flags = info->ifi_flags & NET_LINK_FLAGS;
+	link->master = (unsigned)rtnl_link_get_master(rl);
+	link->mtu = rtnl_link_get_mtu(rl);
+	link->flags = rtnl_link_get_flags(rl) & NET_LINK_FLAGS;
 	snprintf(link->name, sizeof(link->name), "%s", name);
 	snprintf(link->kind, sizeof(link->kind), "%s", kind ? kind : "");
-	link->has_mac = info->ifi_type == ARPHRD_ETHER && get_mac(a[IFLA_ADDRESS], link->mac);
+	link->has_mac = rtnl_link_get_arptype(rl) == ARPHRD_ETHER &&
+	                get_mac(rtnl_link_get_addr(rl), link->mac);
 	if (!link->kind[0] && !(link->flags & IFF_LOOPBACK))
 		find_bus(l->ns, link);
 	return 0;
@@ -149,7 +156,7 @@ static void hide_own(struct links *l)
 static int scan_links(struct netns *ns, struct net_state *s, struct error *err)
 {
 	struct links l = { .ns = ns, .s = s };
-	int r = netns_dump(ns, RTM_GETLINK, add_link, &l, err);
+	int r = netns_dump(ns, RTM_GETLINK, 0, add_link, &l, err);
 
 	if (r == 0) {
 		hide_own(&l);
@@ -181,88 +188,83 @@ static bool is_kernels(const struct net_link *link, const struct net_ip *ip)
 	return netns_is_loopback6(ip);
 }
 
-/* IPv6 says IFA_ADDRESS only; IPv4 both, and they differ when the former is that of the other end,
- * whose network it is then. */
-static void fill_ips(struct net_addr *addr, const struct ifaddrmsg *info,
-                     const struct rtattr *const *a)
+static int add_addr(struct nl_object *obj, void *arg, struct error *err)
 {
-	struct net_ip *of_network = &addr->local;
-
-	addr->local = netns_ip(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS], info->ifa_family);
-	addr->peer = netns_ip(a[IFA_ADDRESS], info->ifa_family);
-	addr->broadcast = netns_ip(a[IFA_BROADCAST], info->ifa_family);
-	if (memcmp(&addr->peer, &addr->local, sizeof(addr->peer)) == 0)
-		addr->peer = (struct net_ip){ 0 };
-	if (addr->peer.family)
-		of_network = &addr->peer;
-	of_network->prefix = info->ifa_prefixlen;
-}
-
-static void fill_lifetime(struct net_addr *addr, const struct rtattr *cache)
-{
-	struct ifa_cacheinfo times;
-
-	addr->valid = addr->preferred = UINT32_MAX;
-	if ((addr->flags & IFA_F_PERMANENT) || !cache || RTA_PAYLOAD(cache) < sizeof(times))
-		return;
-	memcpy(&times, RTA_DATA(cache), sizeof(times));
-	addr->valid = times.ifa_valid;
-	addr->preferred = times.ifa_prefered;
-}
-
-static int add_addr(const void *body, const struct rtattr *const *a, void *arg, struct error *err)
-{
-	const struct ifaddrmsg *info = body;
+	struct rtnl_addr *ra = (struct rtnl_addr *)obj;
+	struct net_ip local = netns_ip(rtnl_addr_get_local(ra));
 	struct net_state *s = arg;
-	const struct net_link *link = net_state_link(s, info->ifa_index);
-	struct net_addr new = { .link = info->ifa_index, .scope = info->ifa_scope }, *addr;
+	const struct net_link *link = net_state_link(s, (unsigned)rtnl_addr_get_ifindex(ra));
+	struct net_addr *addr;
 
-	fill_ips(&new, info, a);
 	/* Not of a link that has just come, which the next scan sees. */
-	if (!link || !new.local.family || is_kernels(link, &new.local))
+	if (!link || is_kernels(link, &local) ||
+	    (local.family != AF_INET && local.family != AF_INET6))
 		return 0;
-	new.flags = netlink_u32(a[IFA_FLAGS], info->ifa_flags) &
-	            ~(unsigned)(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC);
-	fill_lifetime(&new, a[IFA_CACHEINFO]);
 	addr = netns_grow(s->addrs, &s->n_addrs, sizeof(*addr), "addresses", err);
 	if (!addr)
 		return -err->code;
 	s->addrs = addr;
-	addr[s->n_addrs - 1] = new;
+	addr += s->n_addrs - 1;
+	addr->link = link->index;
+	addr->local = local;
+	addr->peer = netns_ip(rtnl_addr_get_peer(ra));
+	addr->broadcast = netns_ip(rtnl_addr_get_broadcast(ra));
+	addr->scope = (unsigned)rtnl_addr_get_scope(ra);
+	addr->flags = rtnl_addr_get_flags(ra) &
+	              ~(unsigned)(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC);
+	addr->valid = addr->preferred = UINT32_MAX;
+	if (!(addr->flags & IFA_F_PERMANENT)) {
+		addr->valid = rtnl_addr_get_valid_lifetime(ra);
+		addr->preferred = rtnl_addr_get_preferred_lifetime(ra);
+	}
 	return 0;
 }
 
 /* ---- neighbours ---- */
 
-static int add_neigh(const void *body, const struct rtattr *const *a, void *arg, struct error *err)
+static int add_neigh(struct nl_object *obj, void *arg, struct error *err)
 {
-	const struct ndmsg *info = body;
+	struct rtnl_neigh *rn = (struct rtnl_neigh *)obj;
 	struct net_state *s = arg;
-	const struct net_link *link = net_state_link(s, (unsigned)info->ndm_ifindex);
-	struct net_neigh new = { .address = netns_ip(a[NDA_DST], info->ndm_family) }, *neigh;
+	const struct net_link *link = net_state_link(s, (unsigned)rtnl_neigh_get_ifindex(rn));
+	struct net_neigh new = { .address = netns_ip(rtnl_neigh_get_dst(rn)) }, *neigh;
 
-	if (!link || !(info->ndm_state & NUD_PERMANENT) || !new.address.family ||
-	    !get_mac(a[NDA_LLADDR], new.mac))
+	if (!link || !(rtnl_neigh_get_state(rn) & NUD_PERMANENT) ||
+	    (new.address.family != AF_INET &&new.address.family != AF_INET6) ||
+	    !get_mac(rtnl_neigh_get_lladdr(rn), new.mac))
 		return 0;
-	new.link = link->index;
-	new.flags = info->ndm_flags;
 	neigh = netns_grow(s->neighs, &s->n_neighs, sizeof(*neigh), "neighbours", err);
 	if (!neigh)
 		return -err->code;
 	s->neighs = neigh;
-	neigh[s->n_neighs - 1] = new;
+	neigh += s->n_neighs - 1;
+	neigh->link = link->index;
+	neigh->address = new.address;
+	memcpy(neigh->mac, new.mac, sizeof(neigh->mac));
+	neigh->flags = rtnl_neigh_get_flags(rn);
 	return 0;
+}
+
+static int scan_once(struct netns *ns, struct net_state *s, struct error *err)
+{
+	s->when = loop_now_ms();
+	if (scan_links(ns, s, err) < 0 || netns_dump(ns, RTM_GETADDR, 0, add_addr, s, err) < 0 ||
+	    netns_scan_routes(ns, s, err) < 0)
+		return -err->code;
+	return netns_dump(ns, RTM_GETNEIGH, 0, add_neigh, s, err);
 }
 
 int netns_scan(struct netns *ns, struct net_state **state, struct error *err)
 {
-	auto_net_state struct net_state *s = xzalloc(sizeof(*s));
+	int r = -EAGAIN;
 
-	s->when = loop_now_ms();
-	if (scan_links(ns, s, err) < 0 || netns_dump(ns, RTM_GETADDR, add_addr, s, err) < 0 ||
-	    netns_scan_routes(ns, s, err) < 0 ||
-	    netns_dump(ns, RTM_GETNEIGH, add_neigh, s, err) < 0)
-		return error_wrap(err, "read the network namespace");
-	*state = steal_ptr(&s);
-	return 0;
+	for (int i = 0; r == -EAGAIN && i < NETNS_TRIES; i++) {
+		auto_net_state struct net_state *s = xzalloc(sizeof(*s));
+
+		error_clear(err);
+		r = scan_once(ns, s, err);
+		if (r == 0)
+			*state = steal_ptr(&s);
+	}
+	return r < 0 ? error_wrap(err, "read the network namespace") : 0;
 }

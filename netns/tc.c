@@ -3,9 +3,14 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <linux/tc_act/tc_mirred.h>
-#include <netinet/in.h>
-#include <string.h>
+#include <netlink/msg.h>
+#include <netlink/route/act/mirred.h>
+#include <netlink/route/action.h>
+#include <netlink/route/classifier.h>
+#include <netlink/route/cls/u32.h>
+#include <netlink/route/qdisc.h>
+#include <netlink/route/tc.h>
+#include <stdlib.h>
 
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
@@ -22,11 +27,12 @@ static int change_qdisc(struct netns *ns, int type, int flags, unsigned link, st
 	struct tcmsg tc = { .tcm_ifindex = (int)link,
 		            .tcm_parent = TC_H_INGRESS,
 		            .tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0) };
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
 
-	netlink_begin(&r, type, flags, &tc, sizeof(tc));
-	netlink_add(&r, TCA_KIND, "ingress", sizeof("ingress"));
-	return netns_request(ns, &r, err);
+	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    nla_put_string(msg, TCA_KIND, "ingress") < 0)
+		abort(); /* out of memory */
+	return netns_request(ns, msg, err);
 }
 
 /* The kernel holds a filter for each link, priority and protocol. */
@@ -40,63 +46,61 @@ static struct tcmsg filter_of(unsigned link, unsigned priority)
 static int remove_filter(struct netns *ns, unsigned link, unsigned priority, struct error *err)
 {
 	struct tcmsg tc = filter_of(link, priority);
-	struct netlink_request r;
+	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_DELTFILTER, 0);
 
-	netlink_begin(&r, RTM_DELTFILTER, 0, &tc, sizeof(tc));
-	return netns_request(ns, &r, err);
+	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0)
+		abort(); /* out of memory */
+	return netns_request(ns, msg, err);
 }
 
 /* "Every packet is sent out of the link 'to', and is done with." */
-static void add_redirection(struct netlink_request *r, unsigned to)
+static struct rtnl_act *redirect_action(unsigned to)
 {
-	struct tc_mirred mirred = { .action = TC_ACT_STOLEN,
-		                    .eaction = TCA_EGRESS_REDIR,
-		                    .ifindex = to };
-	struct rtattr *actions = netlink_nest(r, TCA_U32_ACT);
-	struct rtattr *first = netlink_nest(r, 1), *options;
+	struct rtnl_act *act = rtnl_act_alloc();
 
-	netlink_add(r, TCA_ACT_KIND, "mirred", sizeof("mirred"));
-	options = netlink_nest(r, TCA_ACT_OPTIONS);
-	netlink_add(r, TCA_MIRRED_PARMS, &mirred, sizeof(mirred));
-	netlink_nest_end(r, options);
-	netlink_nest_end(r, first);
-	netlink_nest_end(r, actions);
+	if (!act || rtnl_tc_set_kind(TC_CAST(act), "mirred") < 0 ||
+	    rtnl_mirred_set_action(act, TCA_EGRESS_REDIR) < 0 ||
+	    rtnl_mirred_set_policy(act, TC_ACT_STOLEN) < 0 || rtnl_mirred_set_ifindex(act, to) < 0)
+		abort(); /* out of memory */
+	return act;
 }
 
 static int add_filter(struct netns *ns, unsigned link, unsigned to, unsigned priority,
                       struct error *err)
 {
-	struct tcmsg tc = filter_of(link, priority);
-	struct tc_u32_sel every = { .flags = TC_U32_TERMINAL, .nkeys = 1 };
-	struct tc_u32_key key = { 0 };
-	char selector[sizeof(every) + sizeof(key)];
-	struct netlink_request r;
-	struct rtattr *options;
+	struct rtnl_cls *cls = rtnl_cls_alloc();
+	struct rtnl_act *act = redirect_action(to);
+	auto_msg struct nl_msg *msg = NULL;
 
-	memcpy(selector, &every, sizeof(every));
-	memcpy(selector + sizeof(every), &key, sizeof(key));
-	netlink_begin(&r, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
-	netlink_add(&r, TCA_KIND, "u32", sizeof("u32"));
-	options = netlink_nest(&r, TCA_OPTIONS);
-	netlink_add(&r, TCA_U32_SEL, selector, sizeof(selector));
-	add_redirection(&r, to);
-	netlink_nest_end(&r, options);
-	return netns_request(ns, &r, err);
+	if (!cls || rtnl_tc_set_kind(TC_CAST(cls), "u32") < 0)
+		abort(); /* out of memory */
+	rtnl_tc_set_ifindex(TC_CAST(cls), (int)link);
+	rtnl_tc_set_parent(TC_CAST(cls), INGRESS);
+	rtnl_cls_set_prio(cls, (uint16_t)priority);
+	rtnl_cls_set_protocol(cls, ETH_P_ALL);
+	if (rtnl_u32_add_key_uint32(cls, 0, 0, 0, 0) < 0 || rtnl_u32_set_cls_terminal(cls) < 0 ||
+	    rtnl_u32_add_action(cls, act) < 0 ||
+	    rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg) < 0)
+		abort(); /* out of memory */
+	rtnl_act_put(act);
+	rtnl_cls_put(cls);
+	return netns_request(ns, msg, err);
 }
 
 int netns_add_bpf_filter(struct netns *ns, unsigned link, int program, struct error *err)
 {
 	struct tcmsg tc = filter_of(link, BEFORE);
-	struct netlink_request r;
-	struct rtattr *options;
+	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlattr *options;
 
-	netlink_begin(&r, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
-	netlink_add(&r, TCA_KIND, "bpf", sizeof("bpf"));
-	options = netlink_nest(&r, TCA_OPTIONS);
-	netlink_add_u32(&r, TCA_BPF_FD, (uint32_t)program);
-	netlink_add_u32(&r, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
-	netlink_nest_end(&r, options);
-	return netns_request(ns, &r, err);
+	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    nla_put_string(msg, TCA_KIND, "bpf") < 0 ||
+	    !(options = nla_nest_start(msg, TCA_OPTIONS)) ||
+	    nla_put_u32(msg, TCA_BPF_FD, (uint32_t)program) < 0 ||
+	    nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT) < 0)
+		abort(); /* out of memory */
+	nla_nest_end(msg, options);
+	return netns_request(ns, msg, err);
 }
 
 int netns_redirect(struct netns *ns, unsigned from, unsigned to, struct error *err)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/base/netlink.h"
+#include "agent/guest/netlink.h"
 #include "agent/guest/network.h"
 
 struct error;

@@ -1,11 +1,10 @@
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/base/netlink.h"
+#include "agent/guest/netlink.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
 
@@ -13,9 +12,9 @@
 #define MAX_DUMP (64u << 20)
 #define MAX_TRIES 10
 
-int netlink_open_family(int family, unsigned groups, struct error *err)
+int netlink_open(unsigned groups, struct error *err)
 {
-	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family);
+	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	struct sockaddr_nl self = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	int on = 1;
 
@@ -26,19 +25,6 @@ int netlink_open_family(int family, unsigned groups, struct error *err)
 	/* Kernels that do not know it filter nothing for it, and cost a little more. */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	return steal_fd(&fd);
-}
-
-int netlink_open(unsigned groups, struct error *err)
-{
-	return netlink_open_family(NETLINK_ROUTE, groups, err);
-}
-
-void netlink_ask_reasons(const struct netlink *nl)
-{
-	int on = 1;
-
-	/* Better answers, no condition: old kernels have none. */
-	setsockopt(nl->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 }
 
 void netlink_begin(struct netlink_request *r, int type, int flags, const void *body, size_t len)
@@ -86,7 +72,6 @@ static int send_request(struct netlink *nl, struct netlink_request *r)
 {
 	ssize_t n;
 
-	nl->reason[0] = '\0';
 	r->header.nlmsg_seq = ++nl->last;
 	do {
 		n = send(nl->fd, r->bytes, r->header.nlmsg_len, 0);
@@ -97,59 +82,21 @@ static int send_request(struct netlink *nl, struct netlink_request *r)
 /* One datagram of answers. -errno, or its length. */
 static ssize_t receive(int fd, char *data)
 {
-	struct sockaddr_nl from = { 0 };
 	ssize_t n;
 
-	/* Other processes can write to the socket, too: only the kernel is port 0. */
 	do {
-		socklen_t size = sizeof(from);
-
-		n = recvfrom(fd, data, CHUNK, MSG_TRUNC, (struct sockaddr *)&from, &size);
-	} while (n < 0 ? errno == EINTR : from.nl_pid != 0);
+		n = recv(fd, data, CHUNK, MSG_TRUNC);
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	return n > CHUNK ? -EMSGSIZE : n;
 }
 
-/* What the kernel says besides the number. */
-static void read_reason(const struct nlmsghdr *h, char *reason, size_t size)
-{
-	const struct rtattr *a[NLMSGERR_ATTR_MSG + 1];
-	const struct nlmsgerr *e = NLMSG_DATA(h);
-	size_t skip = NLMSG_LENGTH(sizeof(*e));
-
-	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
-		return;
-	if (!(h->nlmsg_flags & NLM_F_CAPPED)) /* the request is in between */
-		skip += NLMSG_ALIGN(e->msg.nlmsg_len) - NLMSG_HDRLEN;
-	if (skip > h->nlmsg_len)
-		return;
-	netlink_parse((const void *)((const char *)h + skip), h->nlmsg_len - skip, a,
-	              ARRAY_SIZE(a));
-	if (!netlink_text(a[NLMSGERR_ATTR_MSG]))
-		return;
-	snprintf(reason, size, "%s", netlink_text(a[NLMSGERR_ATTR_MSG]));
-	str_clean(reason, strlen(reason));
-}
-
-static int error_of(struct netlink *nl, const struct nlmsghdr *h)
+static int error_of(const struct nlmsghdr *h)
 {
 	const struct nlmsgerr *e = NLMSG_DATA(h);
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)))
-		return -EPROTO;
-	read_reason(h, nl->reason, sizeof(nl->reason));
-	return e->error;
-}
-
-/* The end of a dump has an error number, too. */
-static int end_of(const struct nlmsghdr *h)
-{
-	int code = 0;
-
-	if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
-		memcpy(&code, NLMSG_DATA(h), sizeof(code));
-	return code < 0 ? code : 0;
+	return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) ? -EPROTO : e->error;
 }
 
 int netlink_do(struct netlink *nl, struct netlink_request *r)
@@ -167,23 +114,23 @@ int netlink_do(struct netlink *nl, struct netlink_request *r)
 			return (int)n;
 		for (; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n))
 			if (h->nlmsg_seq == r->header.nlmsg_seq && h->nlmsg_type == NLMSG_ERROR)
-				return error_of(nl, h);
+				return error_of(h);
 	}
 	return status;
 }
 
 /* Add what a datagram of the dump holds. 1: there is more to come; 0: done; -errno. */
-static int collect(struct netlink *nl, const struct nlmsghdr *h, size_t len, struct buf *out)
+static int collect(const struct nlmsghdr *h, size_t len, uint32_t seq, struct buf *out)
 {
 	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		if (h->nlmsg_seq != nl->last)
+		if (h->nlmsg_seq != seq)
 			continue;
 		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
 			return -EINTR;
 		if (h->nlmsg_type == NLMSG_DONE)
-			return end_of(h);
+			return 0;
 		if (h->nlmsg_type == NLMSG_ERROR)
-			return error_of(nl, h);
+			return error_of(h);
 		if (out->len + h->nlmsg_len > MAX_DUMP)
 			return -EFBIG;
 		buf_add(out, h, NLMSG_ALIGN(h->nlmsg_len));
@@ -191,34 +138,7 @@ static int collect(struct netlink *nl, const struct nlmsghdr *h, size_t len, str
 	return 1;
 }
 
-static int dump_once(struct netlink *nl, struct netlink_request *r, struct buf *out)
-{
-	auto_free char *data = xmalloc(CHUNK);
-	int status = send_request(nl, r);
-
-	if (status < 0)
-		return status;
-	do {
-		ssize_t n = receive(nl->fd, data);
-
-		status = n < 0 ? (int)n : collect(nl, (const void *)data, (size_t)n, out);
-	} while (status > 0);
-	return status;
-}
-
-int netlink_dump_request(struct netlink *nl, struct netlink_request *r, struct buf *out)
-{
-	int status, tries = 0;
-
-	/* What is left of an interrupted dump has another number, and is passed over. */
-	do {
-		out->len = 0;
-		status = dump_once(nl, r, out);
-	} while (status == -EINTR && ++tries < MAX_TRIES);
-	return status;
-}
-
-int netlink_dump(struct netlink *nl, int type, struct buf *out, struct error *err)
+static int dump_once(struct netlink *nl, int type, struct buf *out)
 {
 	static const size_t sizes[] = {
 		[RTM_GETLINK] = sizeof(struct ifinfomsg),
@@ -227,14 +147,35 @@ int netlink_dump(struct netlink *nl, int type, struct buf *out, struct error *er
 		[RTM_GETNEIGH] = sizeof(struct ndmsg),
 	};
 	static const char zeros[sizeof(struct ifinfomsg)];
+	auto_free char *data = xmalloc(CHUNK);
 	struct netlink_request r;
 	int status;
 
 	netlink_begin(&r, type, NLM_F_DUMP, zeros, sizes[type]);
-	status = netlink_dump_request(nl, &r, out);
+	status = send_request(nl, &r);
+	if (status < 0)
+		return status;
+	do {
+		ssize_t n = receive(nl->fd, data);
+
+		status = n < 0 ? (int)n
+		               : collect((const void *)data, (size_t)n, r.header.nlmsg_seq, out);
+	} while (status > 0);
+	return status;
+}
+
+int netlink_dump(struct netlink *nl, int type, struct buf *out, struct error *err)
+{
+	int status, tries = 0;
+
+	/* What is left of an interrupted dump has another number, and is passed over. */
+	do {
+		out->len = 0;
+		status = dump_once(nl, type, out);
+	} while (status == -EINTR && ++tries < MAX_TRIES);
 	if (status < 0)
 		return error_set(err, -status, "ask the kernel for the network: %s",
-		                 status == -EINTR ? "it changes too often" : strerror(-status));
+		                 strerror(-status));
 	return 0;
 }
 
@@ -257,11 +198,4 @@ uint32_t netlink_u32(const struct rtattr *a, uint32_t dflt)
 		return dflt;
 	memcpy(&value, RTA_DATA(a), sizeof(value));
 	return value;
-}
-
-const char *netlink_text(const struct rtattr *a)
-{
-	const char *text = a ? RTA_DATA(a) : NULL;
-
-	return text && memchr(text, '\0', RTA_PAYLOAD(a)) ? text : NULL;
 }

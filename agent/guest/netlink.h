@@ -1,6 +1,5 @@
-/* netlink(7) as far as it is needed. libnl would bring the C library's resolver into a static
- * program, 400 KiB that each VM would have to unpack, and into each process of the host 60 KiB of
- * relocated data. */
+/* rtnetlink(7) as far as the agent needs it. libnl would bring the C library's resolver into a
+ * static program: 400 KiB that each VM would have to unpack. */
 #pragma once
 
 #include <linux/netlink.h>
@@ -24,17 +23,11 @@ struct netlink_request {
 
 struct netlink {
 	int fd;
-	uint32_t last;    /* number of a request */
-	char reason[128]; /* what the kernel said of the last one that failed, if it was told to */
+	uint32_t last; /* number of a request */
 };
 
-/* A socket of NETLINK_ROUTE that hears of groups (RTMGRP_*), or of nothing for 0. The descriptor,
- * or -errno. */
+/* A socket that hears of groups (RTMGRP_*), or of nothing for 0. The descriptor, or -errno. */
 int netlink_open(unsigned groups, struct error *err);
-/* The same of another family NETLINK_*. */
-int netlink_open_family(int family, unsigned groups, struct error *err);
-/* Have the kernel say more than a number about a request that fails, where it can. */
-void netlink_ask_reasons(const struct netlink *nl);
 
 /* body: the structure that this type of message has in front of its attributes. */
 void netlink_begin(struct netlink_request *r, int type, int flags, const void *body, size_t len);
@@ -49,13 +42,8 @@ int netlink_do(struct netlink *nl, struct netlink_request *r);
 /* All messages that answer a dump of this type, in out, to be walked with NLMSG_OK and NLMSG_NEXT.
  * A dump that something changed in the middle of is repeated. */
 int netlink_dump(struct netlink *nl, int type, struct buf *out, struct error *err);
-/* The same for a request that the caller has made. 0 or -errno; -EINTR: things changed each time.
- */
-int netlink_dump_request(struct netlink *nl, struct netlink_request *r, struct buf *out);
 
 /* table[i] becomes the last attribute of type i, or NULL. */
 void netlink_parse(const struct rtattr *first, size_t len, const struct rtattr **table, size_t n);
 /* The value of an attribute, dflt when it is NULL or too short. */
 uint32_t netlink_u32(const struct rtattr *a, uint32_t dflt);
-/* That of a text, NULL when a is NULL or not terminated. */
-const char *netlink_text(const struct rtattr *a);
