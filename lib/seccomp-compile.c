@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "agent/seccomp-filter.h"
-#include "lib/library.h"
 #include "lib/seccomp-compile.h"
 #include "lib/base/error.h"
+#include "lib/base/library.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "oci/oci.h"

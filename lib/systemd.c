@@ -4,10 +4,10 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
-#include "lib/library.h"
 #include "lib/systemd.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/library.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"

@@ -1,4 +1,4 @@
-#include "lib/library.h"
+#include "lib/base/library.h"
 
 #include <dlfcn.h>
 #include <errno.h>

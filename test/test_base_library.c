@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/library.h"
 #include "lib/base/error.h"
+#include "lib/base/library.h"
 #include "test/scratch.h"
 
 #define FUNCTIONS(X)                                                                               \
