@@ -16,9 +16,10 @@ build_packages=(
 	gcc libc6-dev pkgconf meson ninja-build # the compiler and the build
 	git                                     # the format test asks it for the files
 	libyajl-dev libcap-dev                  # linked in; the latter into the agent
-	libseccomp-dev                          # headers; the library is loaded for a profile
+	libseccomp-dev libseccomp2              # headers; the library is loaded for a profile
 	libsystemd-dev                          # headers; the library is loaded for --systemd-cgroup
-	libnl-3-dev libnl-route-3-dev           # netlink: interfaces, addresses, routes, filters
+	libnl-3-dev libnl-route-3-dev           # headers, for netlink
+	libnl-3-200 libnl-route-3-200           # loaded when a container has network interfaces
 	check                                   # unit tests are built with everything else
 	qemu-system-x86                         # the VMM, with the PVH option rom and virtio-9p
 	kmod binutils xz-utils lz4              # take Debian's kernel apart for the guest

@@ -438,6 +438,40 @@ refused() { # MESSAGE
 	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
 }
 
+maps_libnl() { # PID
+	grep -qF /libnl-route-3.so "/proc/$1/maps"
+}
+
+@test "network: libnl is loaded when there is an interface, and missed by nobody else" {
+	local libnl error="load 'libnl-route-3.so.200': "
+
+	setup_network
+	new_namespace c
+	new_namespace p
+	run_detached "$ID"
+	[ "$(vcrt exec "$ID" ls /sys/class/net)" = lo ]
+	run ! maps_libnl "$(pid_of shim "$ID")"
+	run ! maps_libnl "$(pid_of monitor "$ID")"
+	wire c eth0 p p0
+	inside c ip addr add 10.1.0.2/24 dev eth0
+	same_network c "$ID"
+	maps_libnl "$(pid_of monitor "$ID")"
+	run ! maps_libnl "$(pid_of shim "$ID")"
+	vcrt delete --force "$ID"
+
+	# A host that lacks it. Debian's QEMU needs it, too: only the monitor is without.
+	libnl=$(ldconfig -p | awk '$1 == "libnl-route-3.so.200" { print $NF; exit }')
+	run unshare --mount sh -c 'mount --bind /dev/null "$0" && exec "$@"' "$libnl" \
+		"$VCRT" "${VCRT_ARGS[@]}" check
+	grep "^warning .*network .*no interfaces of containers: $error" <<<"$output"
+	inside c ip link del eth0
+	create_container "$ID"
+	nsenter --mount --target "$(pid_of monitor "$ID")" mount --bind /dev/null "$libnl"
+	wire c eth0 p p0
+	run -1 vcrt start "$ID"
+	grep -F "$error" <<<"$output"
+}
+
 @test "network: who joins a virtual machine by a PID namespace has a network of its own, that others can join" {
 	usual_wire
 	setup_network

@@ -18,6 +18,7 @@
 #include "lib/base/fs.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
+#include "netns/netns.h"
 #include "oci/oci.h"
 
 #define KVM_DEVICE "/dev/kvm"
@@ -92,6 +93,16 @@ static void check_accel(const struct config *c, struct findings *f)
 		    "acceleration", "%s", hv_accel_name(accel));
 }
 
+static void check_network(struct findings *f)
+{
+	auto_error struct error err = { 0 };
+
+	if (netns_load(&err) < 0)
+		add(f, VCRT_FINDING_WARNING, "network", "no interfaces of containers: %s", err.msg);
+	else
+		add(f, VCRT_FINDING_OK, "network", "libnl");
+}
+
 static void check_host(const struct vcrt *v, struct findings *f)
 {
 	unsigned major = 0, minor = 0;
@@ -120,6 +131,7 @@ int verb_check(struct vcrt *v, struct vcrt_finding **out, struct error *err)
 	check_host(v, &f);
 	check_files(v->config, &f);
 	check_accel(v->config, &f);
+	check_network(&f);
 	*out = f.list;
 	return (int)f.n;
 }
@@ -144,6 +156,7 @@ int verb_env(struct vcrt *v, char **json, struct error *err)
 	check_host(v, &f);
 	check_files(v->config, &f);
 	check_accel(v->config, &f);
+	check_network(&f);
 	for (size_t i = 0; i < f.n; i++) {
 		static const char *const levels[] = { "ok", "warning", "failed" };
 		struct json *e = json_new_object();

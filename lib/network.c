@@ -46,12 +46,13 @@ struct network {
 	struct asker *late;      /* of the next one */
 	struct error problem;    /* of the request under way: something cannot be had */
 	bool is_watched;
-	bool is_busy;    /* a request is under way */
-	bool is_telling; /* those who asked are being told, which belongs to it */
-	bool is_stale;   /* something has changed since */
-	bool is_unsure;  /* the guest may have something else than the state */
-	bool may_retry;  /* what was in the way of an interface may be gone */
-	bool is_over;    /* to be freed when the request is answered, and all have been told */
+	bool has_objects; /* there is or was something in the namespace */
+	bool is_busy;     /* a request is under way */
+	bool is_telling;  /* those who asked are being told, which belongs to it */
+	bool is_stale;    /* something has changed since */
+	bool is_unsure;   /* the guest may have something else than the state */
+	bool may_retry;   /* what was in the way of an interface may be gone */
+	bool is_over;     /* to be freed when the request is answered, and all have been told */
 };
 
 static void sync_now(struct network *n, bool is_asked);
@@ -295,6 +296,20 @@ static void on_applied(void *arg, const struct json *result, const struct error 
 
 /* ---- reading ---- */
 
+/* As long as there is nothing, nothing is what is read: a scan would take memory for libnl. */
+static struct net_state *scan(struct network *n, struct error *err)
+{
+	struct net_state *state = NULL;
+	int is_empty = n->has_objects ? 0 : netns_is_empty(n->ns, err);
+
+	if (is_empty < 0)
+		return NULL;
+	if (is_empty)
+		return xzalloc(sizeof(*state));
+	n->has_objects = true;
+	return netns_scan(n->ns, &state, err) < 0 ? NULL : state;
+}
+
 static void on_change(void *arg)
 {
 	struct network *n = arg;
@@ -316,7 +331,8 @@ static int read_namespace(struct network *n, bool *is_changed, struct error *err
 	if (!n->is_watched && netns_watch(n->ns, n->m->loop, on_change, n, err) < 0)
 		return -err->code;
 	n->is_watched = true;
-	if (netns_scan(n->ns, &state, err) < 0)
+	state = scan(n, err);
+	if (!state)
 		return -err->code;
 	*is_changed = !net_state_equal(n->state, state);
 	net_state_free(n->state);
@@ -387,7 +403,8 @@ void network_sync(struct network *n, network_fn fn, void *arg)
 /* While the VM boots. NICs are plugged when the guest is ready for them. */
 static int prepare(struct network *n, struct error *err)
 {
-	if (netns_scan(n->ns, &n->state, err) < 0)
+	n->state = scan(n, err);
+	if (!n->state)
 		return -err->code;
 	adjust_nics(n);
 	/* A namespace of a container's own must be made, also if there is nothing to put into it.

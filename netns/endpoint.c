@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <netlink/route/link.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
@@ -135,6 +135,8 @@ static int attach(struct netns *ns, struct endpoint *ep, const struct net_link *
 	unsigned queues = opts->queues > NET_MAX_QUEUES ? NET_MAX_QUEUES : opts->queues;
 	int r;
 
+	if (netns_ready(ns, err) < 0)
+		return -err->code;
 	if (queues == 0)
 		queues = 1;
 	ep->lock = lock_link(ns, link->index, err);
@@ -235,8 +237,9 @@ struct indexes {
 static int collect_link(struct nl_object *obj, void *arg, struct error *err)
 {
 	struct rtnl_link *link = (struct rtnl_link *)obj;
-	const char *alias = rtnl_link_get_ifalias(link), *name = rtnl_link_get_name(link);
-	uint64_t number = (uint64_t)rtnl_link_get_ifindex(link);
+	const char *alias = libnl.rtnl_link_get_ifalias(link),
+		   *name = libnl.rtnl_link_get_name(link);
+	uint64_t number = (uint64_t)libnl.rtnl_link_get_ifindex(link);
 	struct indexes *found = arg;
 	unsigned *grown;
 

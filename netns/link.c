@@ -1,13 +1,11 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/route/link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
@@ -38,16 +36,19 @@ int netns_find(struct netns *ns, const char *name, struct netns_found *found, st
 {
 	struct rtnl_link *link = NULL;
 	const char *alias;
-	int r = rtnl_link_get_kernel(ns->rtnl, 0, name, &link);
+	int r;
 
+	if (netns_ready(ns, err) < 0)
+		return -err->code;
+	r = libnl.rtnl_link_get_kernel(ns->rtnl, 0, name, &link);
 	if (r == -NLE_NODEV || r == -NLE_OBJ_NOTFOUND)
 		return error_set(err, ENODEV, "no interface '%s'", name);
 	if (r < 0)
-		return error_set(err, EIO, "find interface '%s': %s", name, nl_geterror(r));
-	alias = rtnl_link_get_ifalias(link);
-	found->index = (unsigned)rtnl_link_get_ifindex(link);
+		return error_set(err, EIO, "find interface '%s': %s", name, libnl.nl_geterror(r));
+	alias = libnl.rtnl_link_get_ifalias(link);
+	found->index = (unsigned)libnl.rtnl_link_get_ifindex(link);
 	snprintf(found->alias, sizeof(found->alias), "%s", alias ? alias : "");
-	rtnl_link_put(link);
+	libnl.rtnl_link_put(link);
 	return 0;
 }
 
@@ -69,13 +70,13 @@ int netns_remove_ours(struct netns *ns, const char *name, struct error *err)
 
 static void put(struct nl_msg *msg, int type, const void *data, size_t len)
 {
-	if (nla_put(msg, type, (int)len, data) < 0)
+	if (libnl.nla_put(msg, type, (int)len, data) < 0)
 		abort(); /* out of memory */
 }
 
 static struct nlattr *nest(struct nl_msg *msg, int type)
 {
-	struct nlattr *start = nla_nest_start(msg, type);
+	struct nlattr *start = libnl.nla_nest_start(msg, type);
 
 	if (!start)
 		abort(); /* out of memory */
@@ -94,7 +95,7 @@ static int set_attr(struct netns *ns, unsigned index, int type, const void *data
 static int set_flags(struct netns *ns, unsigned index, unsigned flags, struct error *err)
 {
 	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
-	struct ifinfomsg *link = nlmsg_data(nlmsg_hdr(msg));
+	struct ifinfomsg *link = libnl.nlmsg_data(libnl.nlmsg_hdr(msg));
 
 	link->ifi_flags = link->ifi_change = flags;
 	return netns_request(ns, msg, err);
@@ -142,8 +143,8 @@ static int set_no_ipv6(struct netns *ns, unsigned index, struct error *err)
 	int r;
 
 	put(msg, IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof(mode));
-	nla_nest_end(msg, inet6);
-	nla_nest_end(msg, spec);
+	libnl.nla_nest_end(msg, inet6);
+	libnl.nla_nest_end(msg, spec);
 	r = netns_request(ns, msg, &why);
 	/* Kernels without IPv6, and interfaces that it is not on (an MTU below 1280). */
 	if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP || r == -EINVAL)
@@ -188,8 +189,8 @@ int netns_make_bridge(struct netns *ns, const char *name, struct error *err)
 	data = nest(msg, IFLA_INFO_DATA);
 	put(msg, IFLA_BR_FORWARD_DELAY, &delay, sizeof(delay));
 	put(msg, IFLA_BR_MCAST_SNOOPING, &snooping, sizeof(snooping));
-	nla_nest_end(msg, data);
-	nla_nest_end(msg, info);
+	libnl.nla_nest_end(msg, data);
+	libnl.nla_nest_end(msg, info);
 	if (netns_request(ns, msg, err) < 0)
 		return error_wrap(err, "make bridge '%s'", name);
 	return 0;
@@ -207,8 +208,8 @@ int netns_make_macvtap(struct netns *ns, const char *name, unsigned link, struct
 	put(msg, IFLA_INFO_KIND, "macvtap", sizeof("macvtap"));
 	data = nest(msg, IFLA_INFO_DATA);
 	put(msg, IFLA_MACVLAN_MODE, &mode, sizeof(mode));
-	nla_nest_end(msg, data);
-	nla_nest_end(msg, info);
+	libnl.nla_nest_end(msg, data);
+	libnl.nla_nest_end(msg, info);
 	if (netns_request(ns, msg, err) < 0)
 		return error_wrap(err, "make macvtap '%s'", name);
 	return 0;

@@ -3,13 +3,10 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <netlink/addr.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/route/addr.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
@@ -26,12 +23,13 @@ static int move_link(struct netns *from, unsigned index, struct netns *to, const
                      struct error *err)
 {
 	auto_msg struct nl_msg *msg = netns_link_msg(RTM_NEWLINK, 0, index);
-	struct ifinfomsg *link = nlmsg_data(nlmsg_hdr(msg));
+	struct ifinfomsg *link = libnl.nlmsg_data(libnl.nlmsg_hdr(msg));
 	uint32_t fd = (uint32_t)to->fd;
 
 	/* Before Linux 6.2 only an interface that is down can be renamed. */
 	link->ifi_change = IFF_UP;
-	if (nla_put_u32(msg, IFLA_NET_NS_FD, fd) < 0 || nla_put_string(msg, IFLA_IFNAME, name) < 0)
+	if (libnl.nla_put_u32(msg, IFLA_NET_NS_FD, fd) < 0 ||
+	    libnl.nla_put_string(msg, IFLA_IFNAME, name) < 0)
 		abort(); /* out of memory */
 	return netns_request(from, msg, err);
 }
@@ -58,11 +56,12 @@ static bool is_kept(const struct net_addr *a)
 
 static struct nl_addr *new_addr(const struct net_ip *ip)
 {
-	struct nl_addr *addr = nl_addr_build(ip->family, ip->bytes, ip->family == AF_INET ? 4 : 16);
+	struct nl_addr *addr =
+		libnl.nl_addr_build(ip->family, ip->bytes, ip->family == AF_INET ? 4 : 16);
 
 	if (!addr)
 		abort(); /* out of memory */
-	nl_addr_set_prefixlen(addr, ip->prefix);
+	libnl.nl_addr_set_prefixlen(addr, ip->prefix);
 	return addr;
 }
 
@@ -70,17 +69,17 @@ static int add_address(struct netns *ns, unsigned index, const struct net_addr *
                        struct error *err)
 {
 	struct nl_addr *local = new_addr(&a->local);
-	struct rtnl_addr *request = rtnl_addr_alloc();
+	struct rtnl_addr *request = libnl.rtnl_addr_alloc();
 	auto_msg struct nl_msg *msg = NULL;
 
 	if (!request)
 		abort(); /* out of memory */
-	rtnl_addr_set_ifindex(request, (int)index);
-	if (rtnl_addr_set_local(request, local) < 0 ||
-	    rtnl_addr_build_add_request(request, NLM_F_CREATE, &msg) < 0)
+	libnl.rtnl_addr_set_ifindex(request, (int)index);
+	if (libnl.rtnl_addr_set_local(request, local) < 0 ||
+	    libnl.rtnl_addr_build_add_request(request, NLM_F_CREATE, &msg) < 0)
 		abort(); /* out of memory */
-	rtnl_addr_put(request);
-	nl_addr_put(local);
+	libnl.rtnl_addr_put(request);
+	libnl.nl_addr_put(local);
 	return netns_request(ns, msg, err);
 }
 

@@ -1,13 +1,10 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/object.h>
-#include <netlink/socket.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/str.h"
@@ -16,32 +13,46 @@
 
 void netns_msg_free(struct nl_msg **msg)
 {
-	nlmsg_free(*msg);
+	if (*msg)
+		libnl.nlmsg_free(*msg);
 	*msg = NULL;
 }
 
-int netns_connect(struct nl_sock **sock, struct error *err)
+static int connect_inside(void *arg, struct error *err)
 {
+	struct nl_sock *sock = libnl.nl_socket_alloc();
+	struct netns *ns = arg;
 	int on = 1, r;
 
-	*sock = nl_socket_alloc();
-	if (!*sock)
+	if (!sock)
 		abort(); /* out of memory */
-	r = nl_connect(*sock, NETLINK_ROUTE);
-	if (r < 0)
-		return error_set(err, EIO, "open a netlink socket: %s", nl_geterror(r));
+	r = libnl.nl_connect(sock, NETLINK_ROUTE);
+	if (r < 0) {
+		libnl.nl_socket_free(sock);
+		return error_set(err, EIO, "open a netlink socket: %s", libnl.nl_geterror(r));
+	}
 	/* Better answers, no condition: old kernels have none, rmem_max may be small. */
-	setsockopt(nl_socket_get_fd(*sock), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
-	nl_socket_set_buffer_size(*sock, RECEIVE_BUFFER, 0);
+	setsockopt(libnl.nl_socket_get_fd(sock), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+	libnl.nl_socket_set_buffer_size(sock, RECEIVE_BUFFER, 0);
+	ns->rtnl = sock;
 	return 0;
+}
+
+int netns_ready(struct netns *ns, struct error *err)
+{
+	if (ns->rtnl)
+		return 0;
+	if (netns_load(err) < 0)
+		return -err->code;
+	return netns_inside(ns, connect_inside, ns, err);
 }
 
 struct nl_msg *netns_link_msg(int type, int flags, unsigned index)
 {
 	struct ifinfomsg link = { .ifi_index = (int)index };
-	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
+	struct nl_msg *msg = libnl.nlmsg_alloc_simple(type, flags);
 
-	if (!msg || nlmsg_append(msg, &link, sizeof(link), NLMSG_ALIGNTO) < 0)
+	if (!msg || libnl.nlmsg_append(msg, &link, sizeof(link), NLMSG_ALIGNTO) < 0)
 		abort(); /* out of memory */
 	return msg;
 }
@@ -60,8 +71,8 @@ struct answer {
 /* What the kernel says besides the number, if it says something (NETLINK_EXT_ACK). */
 static void read_reason(const struct nlmsghdr *hdr, struct answer *a)
 {
-	const struct nlmsgerr *e = nlmsg_data(hdr);
-	int skip = (int)sizeof(*e), len = nlmsg_datalen(hdr);
+	const struct nlmsgerr *e = libnl.nlmsg_data(hdr);
+	int skip = (int)sizeof(*e), len = libnl.nlmsg_datalen(hdr);
 	const struct nlattr *text;
 
 	if (!(hdr->nlmsg_flags & NLM_F_ACK_TLVS))
@@ -70,10 +81,10 @@ static void read_reason(const struct nlmsghdr *hdr, struct answer *a)
 		skip += (int)NLMSG_ALIGN(e->msg.nlmsg_len) - NLMSG_HDRLEN;
 	if (skip < (int)sizeof(*e) || skip > len)
 		return;
-	text = nla_find((const struct nlattr *)((const char *)e + skip), len - skip,
-	                NLMSGERR_ATTR_MSG);
+	text = libnl.nla_find((const struct nlattr *)((const char *)e + skip), len - skip,
+	                      NLMSGERR_ATTR_MSG);
 	if (text)
-		nla_strlcpy(a->text, text, sizeof(a->text));
+		libnl.nla_strlcpy(a->text, text, sizeof(a->text));
 	str_clean(a->text, strlen(a->text));
 }
 
@@ -97,13 +108,13 @@ static int on_ack(struct nl_msg *msg, void *arg)
 static int on_dump_end(struct nl_msg *msg, void *arg)
 {
 	struct answer *a = arg;
-	const struct nlmsghdr *hdr = nlmsg_hdr(msg);
+	const struct nlmsghdr *hdr = libnl.nlmsg_hdr(msg);
 
 	/* NLMSG_DONE has an error number, too. */
-	if (nlmsg_datalen(hdr) >= (int)sizeof(int)) {
+	if (libnl.nlmsg_datalen(hdr) >= (int)sizeof(int)) {
 		int code;
 
-		memcpy(&code, nlmsg_data(hdr), sizeof(code));
+		memcpy(&code, libnl.nlmsg_data(hdr), sizeof(code));
 		a->code = code < 0 ? -code : 0;
 	}
 	return NL_STOP;
@@ -133,33 +144,33 @@ static int on_valid(struct nl_msg *msg, void *arg)
 
 	if (!a->fn || a->err->code) /* read on to the end all the same: the socket is used again */
 		return NL_SKIP;
-	r = nl_msg_parse(msg, on_object, a);
+	r = libnl.nl_msg_parse(msg, on_object, a);
 	if (r < 0)
-		error_set(a->err, EPROTO, "read the kernel's answer: %s", nl_geterror(r));
+		error_set(a->err, EPROTO, "read the kernel's answer: %s", libnl.nl_geterror(r));
 	return NL_OK;
 }
 
 static int talk(struct netns *ns, struct nl_msg *msg, struct answer *a, struct error *err)
 {
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	struct nl_cb *cb = libnl.nl_cb_alloc(NL_CB_DEFAULT);
 	int r;
 
 	if (!cb)
 		abort(); /* out of memory */
-	nl_cb_err(cb, NL_CB_CUSTOM, on_error, a);
-	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, on_ack, a);
-	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_dump_end, a);
-	nl_cb_set(cb, NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, a);
-	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_valid, a);
-	r = nl_send_auto(ns->rtnl, msg);
+	libnl.nl_cb_err(cb, NL_CB_CUSTOM, on_error, a);
+	libnl.nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, on_ack, a);
+	libnl.nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_dump_end, a);
+	libnl.nl_cb_set(cb, NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, a);
+	libnl.nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_valid, a);
+	r = libnl.nl_send_auto(ns->rtnl, msg);
 	if (r >= 0)
-		r = nl_recvmsgs(ns->rtnl, cb);
-	nl_cb_put(cb);
+		r = libnl.nl_recvmsgs(ns->rtnl, cb);
+	libnl.nl_cb_put(cb);
 	if (a->code)
 		return error_set(err, a->code, "%s%s%s", strerror(a->code), a->text[0] ? ": " : "",
 		                 a->text);
 	if (r < 0)
-		return error_set(err, EIO, "talk to the kernel: %s", nl_geterror(r));
+		return error_set(err, EIO, "talk to the kernel: %s", libnl.nl_geterror(r));
 	return 0;
 }
 
@@ -167,7 +178,9 @@ int netns_request(struct netns *ns, struct nl_msg *msg, struct error *err)
 {
 	struct answer a = { .err = err };
 
-	nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_ACK;
+	if (netns_ready(ns, err) < 0)
+		return -err->code;
+	libnl.nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_ACK;
 	return talk(ns, msg, &a, err);
 }
 
@@ -177,9 +190,12 @@ int netns_dump(struct netns *ns, int type, int family, netns_object_fn fn, void 
 	auto_error struct error failed = { 0 };
 	struct answer a = { .fn = fn, .arg = arg, .err = &failed };
 	struct rtgenmsg gen = { .rtgen_family = (unsigned char)family };
-	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_DUMP);
+	auto_msg struct nl_msg *msg = NULL;
 
-	if (!msg || nlmsg_append(msg, &gen, sizeof(gen), NLMSG_ALIGNTO) < 0)
+	if (netns_ready(ns, err) < 0)
+		return -err->code;
+	msg = libnl.nlmsg_alloc_simple(type, NLM_F_DUMP);
+	if (!msg || libnl.nlmsg_append(msg, &gen, sizeof(gen), NLMSG_ALIGNTO) < 0)
 		abort(); /* out of memory */
 	if (talk(ns, msg, &a, err) < 0)
 		return -err->code;

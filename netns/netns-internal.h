@@ -1,7 +1,5 @@
 #pragma once
 
-#include <netlink/netlink.h>
-#include <stdarg.h>
 #include <sys/types.h>
 
 #include "netns/netns.h"
@@ -10,6 +8,7 @@ struct loop_source;
 struct nl_addr;
 struct nl_msg;
 struct nl_object;
+struct nl_sock;
 
 struct netns {
 	dev_t dev; /* of the namespace, which these two identify */
@@ -17,7 +16,7 @@ struct netns {
 	int fd, home;         /* the namespace, and the one that we live in */
 	int devices;          /* the host's /dev */
 	int inet;             /* a socket inside, for ioctls on interfaces */
-	struct nl_sock *rtnl; /* requests; its socket is inside */
+	struct nl_sock *rtnl; /* requests; its socket is inside; NULL: none was made */
 	int events;           /* multicast, inside; -1: nobody watches */
 	struct loop_source *source, *timer;
 	uint64_t first_event; /* ms, of a change that was not told yet; 0: none */
@@ -29,8 +28,8 @@ struct netns {
 
 void netns_msg_free(struct nl_msg **msg);
 #define auto_msg auto_(netns_msg_free)
-/* A netlink socket in the namespace that we are in. */
-int netns_connect(struct nl_sock **sock, struct error *err);
+/* Make libnl and ns->rtnl ready for use, if they are not. Before any other call of the two. */
+int netns_ready(struct netns *ns, struct error *err);
 /* A new request RTM_* of a link (index 0: by name, or none yet). */
 struct nl_msg *netns_link_msg(int type, int flags, unsigned index);
 /* Send a request, and wait for the answer. Returns 0 or what the kernel says; err has its reason,
@@ -42,6 +41,12 @@ int netns_request(struct netns *ns, struct nl_msg *msg, struct error *err);
 typedef int (*netns_object_fn)(struct nl_object *obj, void *arg, struct error *err);
 int netns_dump(struct netns *ns, int type, int family, netns_object_fn fn, void *arg,
                struct error *err);
+
+/* ---- plain.c ---- */
+
+/* A datagram of the kernel from a netlink socket. Its length, 0: it was of somebody else; or
+ * -errno. */
+ssize_t netns_receive(int fd, void *data, size_t size);
 
 /* ---- link.c: interfaces ---- */
 

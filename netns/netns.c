@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <errno.h>
-#include <netlink/socket.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 
@@ -33,7 +33,7 @@ static int open_sockets(void *arg, struct error *err)
 	ns->inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (ns->inet < 0)
 		return error_sys(err, "make a socket in the network namespace");
-	return netns_connect(&ns->rtnl, err);
+	return 0;
 }
 
 static int copy_fd(int fd, struct error *err)
@@ -83,7 +83,8 @@ void netns_free(struct netns *ns)
 	if (!ns)
 		return;
 	netns_unwatch(ns);
-	nl_socket_free(ns->rtnl);
+	if (ns->rtnl)
+		libnl.nl_socket_free(ns->rtnl);
 	close_fd(&ns->inet);
 	close_fd(&ns->devices);
 	close_fd(&ns->home);

@@ -17,6 +17,11 @@ struct error;
 struct loop;
 struct netns;
 
+/* Load libnl, the library that almost everything here needs, and loads itself. Only netns_open(),
+ * netns_inside(), netns_is_empty(), netns_has_udp() and netns_watch() do without it, for whoever
+ * has no interface to deal with is spared its memory. -ENOTSUP: the host has none. */
+int netns_load(struct error *err);
+
 /* ---- what is there ---- */
 
 #define NET_MAX_OBJECTS 16384 /* of each kind: more is refused, not cut off */
@@ -122,6 +127,10 @@ bool netns_is(const struct netns *ns, int fd);
  * what fn does, or -errno. */
 int netns_inside(struct netns *ns, int (*fn)(void *arg, struct error *err), void *arg,
                  struct error *err);
+/* Has the namespace nothing that a VM could want: no interface but the loopback that is up or has
+ * an address, and no addresses, routes and neighbours but what each kernel makes by itself? 1, 0 or
+ * -errno. */
+int netns_is_empty(struct netns *ns, struct error *err);
 /* A new *state, owned by the caller. -E2BIG beyond NET_MAX_OBJECTS. */
 int netns_scan(struct netns *ns, struct net_state **state, struct error *err);
 

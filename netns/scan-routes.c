@@ -1,9 +1,8 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <netlink/route/nexthop.h>
-#include <netlink/route/route.h>
 #include <string.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 
@@ -22,15 +21,15 @@ static void add_hop(struct rtnl_nexthop *nh, void *arg)
 {
 	struct hops *h = arg;
 	struct net_hop *hop = &h->route->hops[h->route->n_hops++];
-	const struct nl_addr *gateway = rtnl_route_nh_get_gateway(nh);
+	const struct nl_addr *gateway = libnl.rtnl_route_nh_get_gateway(nh);
 
 	if (!gateway)
-		gateway = rtnl_route_nh_get_via(nh);
-	hop->link = (unsigned)rtnl_route_nh_get_ifindex(nh);
+		gateway = libnl.rtnl_route_nh_get_via(nh);
+	hop->link = (unsigned)libnl.rtnl_route_nh_get_ifindex(nh);
 	hop->gateway = netns_ip(gateway);
-	hop->flags = rtnl_route_nh_get_flags(nh) & RTNH_F_ONLINK;
+	hop->flags = libnl.rtnl_route_nh_get_flags(nh) & RTNH_F_ONLINK;
 	/* On the wire it is one less. */
-	hop->weight = rtnl_route_nh_get_weight(nh) + 1u;
+	hop->weight = libnl.rtnl_route_nh_get_weight(nh) + 1u;
 	if (hop->link && !net_state_link(h->s, hop->link))
 		h->is_foreign = true;
 }
@@ -39,15 +38,15 @@ static void add_hop(struct rtnl_nexthop *nh, void *arg)
  * with an address in another table can be changed and removed, so it counts. */
 static bool is_kernels(struct rtnl_route *rr)
 {
-	struct net_ip dst = netns_ip(rtnl_route_get_dst(rr));
+	struct net_ip dst = netns_ip(libnl.rtnl_route_get_dst(rr));
 
-	switch (rtnl_route_get_protocol(rr)) {
+	switch (libnl.rtnl_route_get_protocol(rr)) {
 	case RTPROT_KERNEL:
-		return rtnl_route_get_table(rr) == RT_TABLE_LOCAL || netns_is_loopback6(&dst);
+		return libnl.rtnl_route_get_table(rr) == RT_TABLE_LOCAL || netns_is_loopback6(&dst);
 	case RTPROT_REDIRECT:
 		return true;
 	default:
-		return rtnl_route_get_flags(rr) & RTM_F_CLONED;
+		return libnl.rtnl_route_get_flags(rr) & RTM_F_CLONED;
 	}
 }
 
@@ -63,30 +62,30 @@ static void fill_route(struct net_route *route, struct rtnl_route *rr, int famil
 {
 	uint32_t mtu = 0;
 
-	route->dst = ip_of_family(rtnl_route_get_dst(rr), family);
-	if (rtnl_route_get_src(rr))
-		route->from = ip_of_family(rtnl_route_get_src(rr), family);
-	route->source = netns_ip(rtnl_route_get_pref_src(rr));
-	route->table = rtnl_route_get_table(rr);
-	route->metric = rtnl_route_get_priority(rr);
-	route->type = rtnl_route_get_type(rr);
-	route->scope = rtnl_route_get_scope(rr);
-	route->protocol = rtnl_route_get_protocol(rr);
-	route->tos = rtnl_route_get_tos(rr);
-	if (rtnl_route_get_metric(rr, RTAX_MTU, &mtu) == 0)
+	route->dst = ip_of_family(libnl.rtnl_route_get_dst(rr), family);
+	if (libnl.rtnl_route_get_src(rr))
+		route->from = ip_of_family(libnl.rtnl_route_get_src(rr), family);
+	route->source = netns_ip(libnl.rtnl_route_get_pref_src(rr));
+	route->table = libnl.rtnl_route_get_table(rr);
+	route->metric = libnl.rtnl_route_get_priority(rr);
+	route->type = libnl.rtnl_route_get_type(rr);
+	route->scope = libnl.rtnl_route_get_scope(rr);
+	route->protocol = libnl.rtnl_route_get_protocol(rr);
+	route->tos = libnl.rtnl_route_get_tos(rr);
+	if (libnl.rtnl_route_get_metric(rr, RTAX_MTU, &mtu) == 0)
 		route->mtu = mtu;
 }
 
 static int add_route(struct nl_object *obj, void *arg, struct error *err)
 {
 	struct rtnl_route *rr = (struct rtnl_route *)obj;
-	int n = rtnl_route_get_nnexthops(rr);
+	int n = libnl.rtnl_route_get_nnexthops(rr);
 	struct routes *r = arg;
 	struct net_state *s = r->s;
 	struct hops h = { .s = s };
 
 	/* A kernel without the family tells all. */
-	if (rtnl_route_get_family(rr) != r->family || is_kernels(rr))
+	if (libnl.rtnl_route_get_family(rr) != r->family || is_kernels(rr))
 		return 0;
 	if (n > NET_MAX_HOPS)
 		return error_set(err, E2BIG, "more than %d next hops of a route", NET_MAX_HOPS);
@@ -97,7 +96,7 @@ static int add_route(struct nl_object *obj, void *arg, struct error *err)
 	h.route += s->n_routes - 1;
 	fill_route(h.route, rr, r->family);
 	h.route->hops = n > 0 ? xcalloc((size_t)n, sizeof(*h.route->hops)) : NULL;
-	rtnl_route_foreach_nexthop(rr, add_hop, &h);
+	libnl.rtnl_route_foreach_nexthop(rr, add_hop, &h);
 	if (h.is_foreign) {
 		auto_freep(&h.route->hops);
 		s->n_routes--;

@@ -5,15 +5,12 @@
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
-#include <netlink/addr.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/neighbour.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 #include "lib/base/loop.h"
@@ -39,21 +36,21 @@ void *netns_grow(void *array, size_t *n, size_t size, const char *what, struct e
 struct net_ip netns_ip(const struct nl_addr *addr)
 {
 	struct net_ip ip = { 0 };
-	unsigned len = addr ? nl_addr_get_len(addr) : 0;
+	unsigned len = addr ? libnl.nl_addr_get_len(addr) : 0;
 
 	if (!addr || len > sizeof(ip.bytes))
 		return ip;
-	ip.family = (uint8_t)nl_addr_get_family(addr);
-	ip.prefix = (uint8_t)nl_addr_get_prefixlen(addr);
-	memcpy(ip.bytes, nl_addr_get_binary_addr(addr), len);
+	ip.family = (uint8_t)libnl.nl_addr_get_family(addr);
+	ip.prefix = (uint8_t)libnl.nl_addr_get_prefixlen(addr);
+	memcpy(ip.bytes, libnl.nl_addr_get_binary_addr(addr), len);
 	return ip;
 }
 
 static bool get_mac(const struct nl_addr *addr, uint8_t mac[6])
 {
-	if (!addr || nl_addr_get_len(addr) != 6)
+	if (!addr || libnl.nl_addr_get_len(addr) != 6)
 		return false;
-	memcpy(mac, nl_addr_get_binary_addr(addr), 6);
+	memcpy(mac, libnl.nl_addr_get_binary_addr(addr), 6);
 	return true;
 }
 
@@ -107,9 +104,9 @@ static void find_bus(const struct netns *ns, struct net_link *link)
 static int add_link(struct nl_object *obj, void *arg, struct error *err)
 {
 	struct rtnl_link *rl = (struct rtnl_link *)obj;
-	const char *name = rtnl_link_get_name(rl), *kind = rtnl_link_get_type(rl);
-	const char *alias = rtnl_link_get_ifalias(rl);
-	unsigned index = (unsigned)rtnl_link_get_ifindex(rl);
+	const char *name = libnl.rtnl_link_get_name(rl), *kind = libnl.rtnl_link_get_type(rl);
+	const char *alias = libnl.rtnl_link_get_ifalias(rl);
+	unsigned index = (unsigned)libnl.rtnl_link_get_ifindex(rl);
 	struct links *l = arg;
 	struct net_link *link;
 
@@ -121,13 +118,13 @@ static int add_link(struct nl_object *obj, void *arg, struct error *err)
 	l->s->links = link;
 	link += l->s->n_links - 1;
 	link->index = index;
-	link->master = (unsigned)rtnl_link_get_master(rl);
-	link->mtu = rtnl_link_get_mtu(rl);
-	link->flags = rtnl_link_get_flags(rl) & NET_LINK_FLAGS;
+	link->master = (unsigned)libnl.rtnl_link_get_master(rl);
+	link->mtu = libnl.rtnl_link_get_mtu(rl);
+	link->flags = libnl.rtnl_link_get_flags(rl) & NET_LINK_FLAGS;
 	snprintf(link->name, sizeof(link->name), "%s", name);
 	snprintf(link->kind, sizeof(link->kind), "%s", kind ? kind : "");
-	link->has_mac = rtnl_link_get_arptype(rl) == ARPHRD_ETHER &&
-	                get_mac(rtnl_link_get_addr(rl), link->mac);
+	link->has_mac = libnl.rtnl_link_get_arptype(rl) == ARPHRD_ETHER &&
+	                get_mac(libnl.rtnl_link_get_addr(rl), link->mac);
 	if (!link->kind[0] && !(link->flags & IFF_LOOPBACK))
 		find_bus(l->ns, link);
 	return 0;
@@ -191,9 +188,9 @@ static bool is_kernels(const struct net_link *link, const struct net_ip *ip)
 static int add_addr(struct nl_object *obj, void *arg, struct error *err)
 {
 	struct rtnl_addr *ra = (struct rtnl_addr *)obj;
-	struct net_ip local = netns_ip(rtnl_addr_get_local(ra));
+	struct net_ip local = netns_ip(libnl.rtnl_addr_get_local(ra));
 	struct net_state *s = arg;
-	const struct net_link *link = net_state_link(s, (unsigned)rtnl_addr_get_ifindex(ra));
+	const struct net_link *link = net_state_link(s, (unsigned)libnl.rtnl_addr_get_ifindex(ra));
 	struct net_addr *addr;
 
 	/* Not of a link that has just come, which the next scan sees. */
@@ -207,15 +204,15 @@ static int add_addr(struct nl_object *obj, void *arg, struct error *err)
 	addr += s->n_addrs - 1;
 	addr->link = link->index;
 	addr->local = local;
-	addr->peer = netns_ip(rtnl_addr_get_peer(ra));
-	addr->broadcast = netns_ip(rtnl_addr_get_broadcast(ra));
-	addr->scope = (unsigned)rtnl_addr_get_scope(ra);
-	addr->flags = rtnl_addr_get_flags(ra) &
+	addr->peer = netns_ip(libnl.rtnl_addr_get_peer(ra));
+	addr->broadcast = netns_ip(libnl.rtnl_addr_get_broadcast(ra));
+	addr->scope = (unsigned)libnl.rtnl_addr_get_scope(ra);
+	addr->flags = libnl.rtnl_addr_get_flags(ra) &
 	              ~(unsigned)(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC);
 	addr->valid = addr->preferred = UINT32_MAX;
 	if (!(addr->flags & IFA_F_PERMANENT)) {
-		addr->valid = rtnl_addr_get_valid_lifetime(ra);
-		addr->preferred = rtnl_addr_get_preferred_lifetime(ra);
+		addr->valid = libnl.rtnl_addr_get_valid_lifetime(ra);
+		addr->preferred = libnl.rtnl_addr_get_preferred_lifetime(ra);
 	}
 	return 0;
 }
@@ -226,12 +223,12 @@ static int add_neigh(struct nl_object *obj, void *arg, struct error *err)
 {
 	struct rtnl_neigh *rn = (struct rtnl_neigh *)obj;
 	struct net_state *s = arg;
-	const struct net_link *link = net_state_link(s, (unsigned)rtnl_neigh_get_ifindex(rn));
-	struct net_neigh new = { .address = netns_ip(rtnl_neigh_get_dst(rn)) }, *neigh;
+	const struct net_link *link = net_state_link(s, (unsigned)libnl.rtnl_neigh_get_ifindex(rn));
+	struct net_neigh new = { .address = netns_ip(libnl.rtnl_neigh_get_dst(rn)) }, *neigh;
 
-	if (!link || !(rtnl_neigh_get_state(rn) & NUD_PERMANENT) ||
+	if (!link || !(libnl.rtnl_neigh_get_state(rn) & NUD_PERMANENT) ||
 	    (new.address.family != AF_INET &&new.address.family != AF_INET6) ||
-	    !get_mac(rtnl_neigh_get_lladdr(rn), new.mac))
+	    !get_mac(libnl.rtnl_neigh_get_lladdr(rn), new.mac))
 		return 0;
 	neigh = netns_grow(s->neighs, &s->n_neighs, sizeof(*neigh), "neighbours", err);
 	if (!neigh)
@@ -241,7 +238,7 @@ static int add_neigh(struct nl_object *obj, void *arg, struct error *err)
 	neigh->link = link->index;
 	neigh->address = new.address;
 	memcpy(neigh->mac, new.mac, sizeof(neigh->mac));
-	neigh->flags = rtnl_neigh_get_flags(rn);
+	neigh->flags = libnl.rtnl_neigh_get_flags(rn);
 	return 0;
 }
 

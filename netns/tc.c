@@ -3,15 +3,9 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <netlink/msg.h>
-#include <netlink/route/act/mirred.h>
-#include <netlink/route/action.h>
-#include <netlink/route/classifier.h>
-#include <netlink/route/cls/u32.h>
-#include <netlink/route/qdisc.h>
-#include <netlink/route/tc.h>
 #include <stdlib.h>
 
+#include "netns/libnl-internal.h"
 #include "netns/netns-internal.h"
 #include "lib/base/error.h"
 
@@ -27,10 +21,10 @@ static int change_qdisc(struct netns *ns, int type, int flags, unsigned link, st
 	struct tcmsg tc = { .tcm_ifindex = (int)link,
 		            .tcm_parent = TC_H_INGRESS,
 		            .tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0) };
-	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
+	auto_msg struct nl_msg *msg = libnl.nlmsg_alloc_simple(type, flags);
 
-	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
-	    nla_put_string(msg, TCA_KIND, "ingress") < 0)
+	if (!msg || libnl.nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    libnl.nla_put_string(msg, TCA_KIND, "ingress") < 0)
 		abort(); /* out of memory */
 	return netns_request(ns, msg, err);
 }
@@ -46,9 +40,9 @@ static struct tcmsg filter_of(unsigned link, unsigned priority)
 static int remove_filter(struct netns *ns, unsigned link, unsigned priority, struct error *err)
 {
 	struct tcmsg tc = filter_of(link, priority);
-	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_DELTFILTER, 0);
+	auto_msg struct nl_msg *msg = libnl.nlmsg_alloc_simple(RTM_DELTFILTER, 0);
 
-	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0)
+	if (!msg || libnl.nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0)
 		abort(); /* out of memory */
 	return netns_request(ns, msg, err);
 }
@@ -56,11 +50,12 @@ static int remove_filter(struct netns *ns, unsigned link, unsigned priority, str
 /* "Every packet is sent out of the link 'to', and is done with." */
 static struct rtnl_act *redirect_action(unsigned to)
 {
-	struct rtnl_act *act = rtnl_act_alloc();
+	struct rtnl_act *act = libnl.rtnl_act_alloc();
 
-	if (!act || rtnl_tc_set_kind(TC_CAST(act), "mirred") < 0 ||
-	    rtnl_mirred_set_action(act, TCA_EGRESS_REDIR) < 0 ||
-	    rtnl_mirred_set_policy(act, TC_ACT_STOLEN) < 0 || rtnl_mirred_set_ifindex(act, to) < 0)
+	if (!act || libnl.rtnl_tc_set_kind(TC_CAST(act), "mirred") < 0 ||
+	    libnl.rtnl_mirred_set_action(act, TCA_EGRESS_REDIR) < 0 ||
+	    libnl.rtnl_mirred_set_policy(act, TC_ACT_STOLEN) < 0 ||
+	    libnl.rtnl_mirred_set_ifindex(act, to) < 0)
 		abort(); /* out of memory */
 	return act;
 }
@@ -68,38 +63,39 @@ static struct rtnl_act *redirect_action(unsigned to)
 static int add_filter(struct netns *ns, unsigned link, unsigned to, unsigned priority,
                       struct error *err)
 {
-	struct rtnl_cls *cls = rtnl_cls_alloc();
+	struct rtnl_cls *cls = libnl.rtnl_cls_alloc();
 	struct rtnl_act *act = redirect_action(to);
 	auto_msg struct nl_msg *msg = NULL;
 
-	if (!cls || rtnl_tc_set_kind(TC_CAST(cls), "u32") < 0)
+	if (!cls || libnl.rtnl_tc_set_kind(TC_CAST(cls), "u32") < 0)
 		abort(); /* out of memory */
-	rtnl_tc_set_ifindex(TC_CAST(cls), (int)link);
-	rtnl_tc_set_parent(TC_CAST(cls), INGRESS);
-	rtnl_cls_set_prio(cls, (uint16_t)priority);
-	rtnl_cls_set_protocol(cls, ETH_P_ALL);
-	if (rtnl_u32_add_key_uint32(cls, 0, 0, 0, 0) < 0 || rtnl_u32_set_cls_terminal(cls) < 0 ||
-	    rtnl_u32_add_action(cls, act) < 0 ||
-	    rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg) < 0)
+	libnl.rtnl_tc_set_ifindex(TC_CAST(cls), (int)link);
+	libnl.rtnl_tc_set_parent(TC_CAST(cls), INGRESS);
+	libnl.rtnl_cls_set_prio(cls, (uint16_t)priority);
+	libnl.rtnl_cls_set_protocol(cls, ETH_P_ALL);
+	if (libnl.rtnl_u32_add_key_uint32(cls, 0, 0, 0, 0) < 0 ||
+	    libnl.rtnl_u32_set_cls_terminal(cls) < 0 || libnl.rtnl_u32_add_action(cls, act) < 0 ||
+	    libnl.rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg) < 0)
 		abort(); /* out of memory */
-	rtnl_act_put(act);
-	rtnl_cls_put(cls);
+	libnl.rtnl_act_put(act);
+	libnl.rtnl_cls_put(cls);
 	return netns_request(ns, msg, err);
 }
 
 int netns_add_bpf_filter(struct netns *ns, unsigned link, int program, struct error *err)
 {
 	struct tcmsg tc = filter_of(link, BEFORE);
-	auto_msg struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
+	auto_msg struct nl_msg *msg =
+		libnl.nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
 	struct nlattr *options;
 
-	if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
-	    nla_put_string(msg, TCA_KIND, "bpf") < 0 ||
-	    !(options = nla_nest_start(msg, TCA_OPTIONS)) ||
-	    nla_put_u32(msg, TCA_BPF_FD, (uint32_t)program) < 0 ||
-	    nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT) < 0)
+	if (!msg || libnl.nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    libnl.nla_put_string(msg, TCA_KIND, "bpf") < 0 ||
+	    !(options = libnl.nla_nest_start(msg, TCA_OPTIONS)) ||
+	    libnl.nla_put_u32(msg, TCA_BPF_FD, (uint32_t)program) < 0 ||
+	    libnl.nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT) < 0)
 		abort(); /* out of memory */
-	nla_nest_end(msg, options);
+	libnl.nla_nest_end(msg, options);
 	return netns_request(ns, msg, err);
 }
 

@@ -77,22 +77,17 @@ static void on_events(int fd, uint32_t events, void *arg)
 
 	(void)events;
 	for (int i = 0; i < ROUND; i++) {
-		struct sockaddr_nl from = { 0 };
-		socklen_t size = sizeof(from);
-		ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size);
+		ssize_t n = netns_receive(fd, data, sizeof(data));
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n == -EAGAIN)
 			return;
-		if (n < 0 && errno != ENOBUFS) {
-			log_warn("watch the network namespace: %s, ignoring", strerror(errno));
+		if (n < 0 && n != -ENOBUFS) {
+			log_warn("watch the network namespace: %s, ignoring", strerror((int)-n));
 			loop_remove(&ns->source);
 			return;
 		}
-		/* Processes inside can write to the socket, too: only the kernel is port 0. ENOBUFS
-		 * means that there were more events. */
-		if (n < 0 || (from.nl_pid == 0 && has_change(data, (size_t)n)))
+		/* ENOBUFS means that there were more events. */
+		if (n < 0 || has_change(data, (size_t)n))
 			note_change(ns);
 	}
 }

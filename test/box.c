@@ -3,9 +3,11 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/error.h"
+#include "lib/base/fs.h"
 #include "lib/base/str.h"
 #include "test/box.h"
 #include "test/frames.h"
@@ -13,6 +15,7 @@
 #include "test/shell.h"
 
 enum { BOX_FD = 3 }; /* in children */
+#define MAX_MAPS (16u << 20)
 
 int box;
 struct netns *net;
@@ -92,6 +95,15 @@ int box_count_fds(void)
 		n++;
 	closedir(dir);
 	return n;
+}
+
+bool box_has_libnl(void)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *maps = NULL;
+
+	ck_assert_int_eq(fs_read("/proc/self/maps", MAX_MAPS, &maps, NULL, &err), 0);
+	return strstr(maps, "/libnl-route-3.so") != NULL;
 }
 
 void box_setup(void)

@@ -173,6 +173,7 @@ START_TEST(a_namespace_with_a_loopback_only_asks_the_guest_for_nothing)
 	assert_quiet();
 	ck_assert_int_eq(requests, 0);
 	assert_calls("start");
+	ck_assert(!box_has_libnl());
 }
 END_TEST
 
