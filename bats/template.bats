@@ -240,7 +240,7 @@ status_column() {
 	run vcrt template create
 	[ "$status" -eq 1 ]
 	[[ $output == *'create a template: there are no templates of VMs whose files are served by virtiofsd'* ]]
-	use_templates manual template_max 50
+	use_templates manual template_max 20
 	run vcrt template create
 	[ "$status" -eq 1 ]
 	[[ $output == *'more than template_max allows'* ]]
