@@ -94,6 +94,11 @@ configured() {
 	vcrt env | sed -n "s/^config\.$1 = //p"
 }
 
+# Which of the two kernels the guest has; see build.sh.
+guest_flavour() {
+	jq -r .flavour "$(dirname "$(configured kernel)")/image.json"
+}
+
 # Skip, or fail where everything must be tested, unless the programs are there.
 needs() {
 	local tool
