@@ -26,7 +26,7 @@ build_packages=(
 	busybox-static jq                       # the demonstration's bundle
 	ca-certificates
 )
-tuned_packages=(make bc flex bison libelf-dev)
+tuned_packages=(make bc flex bison libelf-dev) # build a kernel
 test_packages=(
 	clang-14 libclang-rt-14-dev llvm-14 # fuzzers and their sanitizers
 	clang clang-format                  # the command names; 14 is Debian 12's
@@ -58,6 +58,7 @@ tests=(
 	'fuzzers|test_fuzzers'
 	'guest image|test_image'
 	'containers in VMs|test_bats'
+	'containers in VMs with the tuned kernel|test_tuned'
 	'speed|test_bench'
 )
 
@@ -353,6 +354,9 @@ test_image() {
 # from a template, which is also what users want; those of the core's tests boot.
 bats_alone=(crash parallel memory docker-parallel)
 bats_cold=(create crash delete errors lifecycle kill parallel start state)
+# What depends most on the kernel: this is run with the tuned one, too.
+bats_tuned=(cgroups devices dns exec kernel lifecycle linux mounts namespaces network pods process
+	run seccomp sysctl template update userns)
 
 # The files, with those named left out or, with -o, only those.
 bats_files() { # [-o] NAME...
@@ -376,18 +380,35 @@ run_bats() {
 	return "$status"
 }
 
-test_bats() {
-	local log=$logs/bats.log ok bad status=0
+# Count from what bats tells about each test.
+count_bats() { # LOG COMMAND...
+	local log=$1 ok bad status=0
 
-	if ! compgen -G 'bats/*.bats' >/dev/null; then
-		absent 'no tests in bats'
-		return
-	fi
-	PATH=$PWD/build/cmd:$PATH run_bats </dev/null 2>&1 | tee "$log" || status=1
+	PATH=$PWD/build/cmd:$PATH "${@:2}" </dev/null 2>&1 | tee "$log" || status=1
 	ok=$(grep -c '^ok ' "$log") || true
 	bad=$(grep -c '^not ok ' "$log") || true
 	[ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
 	count "$ok" "$bad"
+}
+
+test_bats() {
+	if ! compgen -G 'bats/*.bats' >/dev/null; then
+		absent 'no tests in bats'
+		return
+	fi
+	count_bats "$logs/bats.log" run_bats
+}
+
+test_tuned() {
+	local -a files
+	local image=$PWD/build/image-tuned
+
+	timeout 2400 agent/image/build.sh --flavour tuned --agent build/agent/vcrt-agent \
+		--output "$image" || return 1
+	mapfile -t files < <(bats_files -o "${bats_tuned[@]}")
+	VCRT_KERNEL=$image/vmlinux VCRT_INITRD=$image/initrd.img VCRT_TEMPLATE=1 \
+		count_bats "$logs/bats-tuned.log" \
+		timeout 1500 bats --jobs "$(nproc)" --timing --tap "${files[@]}"
 }
 
 # Each target is a test. Every kernel that there is an image of is measured.
@@ -444,7 +465,7 @@ run)
 test)
 	shift
 	known_tests "$@"
-	set_up "${build_packages[@]}" "${test_packages[@]}"
+	set_up "${build_packages[@]}" "${test_packages[@]}" "${tuned_packages[@]}"
 	step 'a container in a virtual machine' demo
 	run_tests "$@"
 	;;
