@@ -53,7 +53,8 @@ class Bench:
         self.commands = machine.Commands(work)
         self.numbers = itertools.count(1)
         self.bundles = {}
-        self.rows, self.phases, self.growth, self.repeated = [], [], [], []
+        self.rows, self.phases, self.growth, self.failures = [], [], [], []
+        self.repeated = []
         self.noise = stats.Series("")
         self.group = ""
         self.traffic = os.path.join(self.build, "test/bench/traffic")
@@ -81,26 +82,35 @@ class Bench:
                 continue
             self.group = title
             for flavour in self.flavours[:1] if name in once else self.flavours:
-                begin = [len(kept) for kept in (self.rows, self.phases, self.growth)]
+                begin = [len(kept) for kept in self.found()]
                 self.measure_part(name, part, flavour)
-                if not self.quick or not table.missed(self.rows[begin[0]:]):
+                if not self.quick or not (table.missed(self.rows[begin[0]:])
+                                          or self.failures[begin[-1]:]):
                     continue
                 # Few rounds on a machine that may be busy: one moment of noise shall not decide.
                 self.repeated.append(f"{name} ({flavour.name})")
-                for kept, length in zip((self.rows, self.phases, self.growth), begin):
+                for kept, length in zip(self.found(), begin):
                     del kept[length:]
                 self.measure_part(name, part, flavour)
+
+    def found(self):
+        return self.rows, self.phases, self.growth, self.failures
 
     def measure_part(self, name, part, flavour):
         begin = time.monotonic()
         self.noise.add(machine.others_load())
-        part(self, flavour)
+        try:
+            part(self, flavour)
+        except (machine.Failed, OSError, subprocess.SubprocessError) as failure:
+            self.failures.append(f"{name} ({flavour.name}): {failure}")
+            self.end()  # of what was running
         print(f"bench: {name} ({flavour.name}): {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
     def result(self):
         return {"made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "rounds": self.rounds,
                 "repeated": self.repeated,
+                "failures": self.failures,
                 "machine": machine.describe(),
                 "noise": self.noise.describe(),
                 "acceleration": self.flavours[0].accel,
@@ -176,7 +186,9 @@ def main():
     for row, target in missed:
         print(f"missed: {row['title']} ({row['flavour']}): {table.target_text(row, target)}, "
               f"got {table.number(target['got'])}")
-    return 1 if missed else 0
+    for failure in result["failures"]:
+        print(f"failed: {failure}")
+    return 1 if missed or result["failures"] else 0
 
 
 if __name__ == "__main__":

@@ -82,9 +82,16 @@ def cpu_ms(pid):
         return 0.0
 
 
-def pss_kib(pid):
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+def pss_kib(pids):
+    """The proportional share of memory of each process that has not ended: {pid: KiB}."""
+    found = {}
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+                found[pid] = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
 
 
 def descendants(pids):

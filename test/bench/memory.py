@@ -9,11 +9,6 @@ from table import Target, make_row
 SANDBOXES = 20
 
 
-def total_pss_kib(containers):
-    pids = machine.descendants(pid for c in containers for pid in c.pids.values())
-    return sum(map(machine.pss_kib, pids))
-
-
 def fill(bench, runtime):
     """What each from the second on adds to the PSS of all, and takes of the machine's free memory: the
     first one has loaded what all share, as libraries and the template."""
@@ -24,7 +19,7 @@ def fill(bench, runtime):
         container.do("run detached")
         machine.settle(container.pids["vmm"])
         containers.append(container)
-        totals.append(total_pss_kib(containers))
+        totals.append(sum(sum(c.pss_kib().values()) for c in containers))
         used.append(-machine.available_kib())
     for container in containers:
         container.end()

@@ -77,6 +77,13 @@ class Container:
         """What a program in it prints."""
         return self.runtime.call("exec", self.id, *args).output
 
+    def pss_kib(self):
+        """Of its processes and all below them: {pid: KiB}."""
+        kib = machine.pss_kib(machine.descendants(self.pids.values()))
+        if not kib.keys() >= set(self.pids.values()):
+            raise machine.Failed(f"of {self.pids}, only {sorted(kib)} live")
+        return kib
+
     def end(self):
         if self in self.runtime.containers:
             self.do("delete --force")

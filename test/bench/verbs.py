@@ -84,6 +84,6 @@ def report(bench, flavour, times, pss):
 def host_memory(container):
     """PSS of the processes of a container that has its own VM, helpers of whatever kind included."""
     machine.settle(container.pids["vmm"])
-    kib = {pid: machine.pss_kib(pid) for pid in machine.descendants(container.pids.values())}
+    kib = container.pss_kib()
     known = {who: kib[pid] for who, pid in container.pids.items()}
     return {**known, "all but the VMM": sum(kib.values()) - known["vmm"]}
