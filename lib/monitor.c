@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -35,15 +36,20 @@ struct client *client_ref(struct client *c)
 void client_unref(struct client *c)
 {
 	struct client **at;
+	struct monitor *m;
 
 	if (!c || --c->refs)
 		return;
-	at = &c->m->clients;
+	m = c->m;
+	at = &m->clients;
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
 	free(c->watching);
 	free(c);
+	/* Requests and answers are large; what follows may be hours of nothing. */
+	if (!m->clients)
+		malloc_trim(0);
 }
 
 static struct json *add_timeline(struct json *result)
