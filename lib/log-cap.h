@@ -12,8 +12,7 @@ struct log_cap;
 
 /* Watch n logs (at most LOG_CAP_MAX; -1 is skipped), which stay the caller's, are open for reading
  * and appending, and are appended to by everybody else. One that has grown beyond 1 MiB keeps its
- * first and its last part. There may be more for a second. Never NULL; when the kernel refuses to
- * watch, a warning says so. */
+ * first and its last part. There may be more for a second. Never NULL. */
 struct log_cap *log_cap_new(struct loop *loop, const int *fds, size_t n);
 void log_cap_free(struct log_cap *c); /* NULL is fine */
 /* Cut one that is too long, now. */
