@@ -112,11 +112,11 @@ static int wait_for(int fd, short events, int timeout_ms)
 
 /* ---- sending ---- */
 
-static int send_with_fds(int fd, const void *data, size_t len, const int *fds, size_t n)
+/* Returns the number of bytes that were sent, or -errno. */
+static ssize_t send_with_fds(int fd, struct iovec *iov, size_t n_iov, const int *fds, size_t n)
 {
 	char control[CMSG_SPACE(sizeof(int) * BATCH)] = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n_iov };
 	struct cmsghdr *c;
 	ssize_t sent;
 
@@ -132,9 +132,7 @@ static int send_with_fds(int fd, const void *data, size_t len, const int *fds, s
 	do
 		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return -errno;
-	return sent == (ssize_t)len ? 0 : -EIO;
+	return sent < 0 ? -errno : sent;
 }
 
 static int send_bytes(int fd, const char *data, size_t len)
@@ -156,17 +154,29 @@ static int send_message(int fd, const char *text, size_t len, const int *fds, si
 {
 	struct ctl_header h = { .length = (uint32_t)len, .n_fds = (uint32_t)n };
 	size_t done = n < BATCH ? n : BATCH, at = 0;
-	int r = send_with_fds(fd, &h, sizeof(h), fds, done);
+	/* The reader is to wake once, if one batch is enough. */
+	struct iovec iov[] = { { .iov_base = &h, .iov_len = sizeof(h) },
+		               { .iov_base = (void *)(uintptr_t)text, .iov_len = len } };
+	ssize_t r = send_with_fds(fd, iov, done < n ? 1 : 2, fds, done);
 
-	while (r == 0 && done < n) {
+	if (r < 0)
+		return (int)r;
+	if (r < (ssize_t)sizeof(h))
+		return -EIO;
+	at = (size_t)r - sizeof(h);
+	while (done < n) {
 		size_t batch = n - done < BATCH ? n - done : BATCH;
 
 		if (at == len)
 			return -EINVAL;
-		r = send_with_fds(fd, text + at++, 1, fds + done, batch);
+		iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)(text + at++),
+			                 .iov_len = 1 };
+		r = send_with_fds(fd, &iov[1], 1, fds + done, batch);
+		if (r < 0)
+			return (int)r;
 		done += batch;
 	}
-	return r < 0 ? r : send_bytes(fd, text + at, len - at);
+	return send_bytes(fd, text + at, len - at);
 }
 
 static struct json *error_to_json(const struct error *err)
