@@ -1,7 +1,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +145,12 @@ int hv_grow(struct hv *hv, struct hv_size *size, struct error *err)
 bool hv_can(const struct hv *hv, unsigned cap)
 {
 	return (hv->ops->caps & cap) == cap;
+}
+
+void hv_kill(struct hv *hv)
+{
+	if (hv->pidfd >= 0)
+		pidfd_send_signal(hv->pidfd, SIGKILL, NULL, 0);
 }
 
 void hv_kill_vmm(struct hv *hv)

@@ -129,7 +129,10 @@ const struct hv_ops *hv_find(const char *name);
 
 /* Owned by the caller until hv_free(), which stops the VMM. */
 struct hv *hv_new(const struct hv_ops *ops);
-void hv_free(struct hv *hv); /* NULL is fine */
+void hv_free(struct hv *hv);
+/* Kill the VMM, whose end hv_free() waits for: to be called before it, when there is something to
+ * do meanwhile. */
+void hv_kill(struct hv *hv); /* NULL is fine */
 int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error *err);
 /* All that decides what is in a VM of this configuration when it stops to be saved, but for the
  * contents of the files that are named in it. Owned by the caller; NULL: there are no templates. */

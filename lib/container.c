@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "hypervisor/hypervisor.h"
 #include "lib/monitor-internal.h"
 #include "lib/network.h"
 #include "lib/share.h"
@@ -432,6 +433,9 @@ void container_ended(struct container *ct, int code)
 
 	if (ct->is_leaving) /* it is being taken back already */
 		return;
+	/* Its end takes a while, and nobody needs it any more. */
+	if (last && ct->is_committed && ct->m->hv)
+		hv_kill(ct->m->hv);
 	j = json_new_object();
 	ct->record->exit_code = code;
 	loop_remove(&ct->kill_timer);
