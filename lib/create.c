@@ -116,8 +116,7 @@ static int keep_config(const struct creation *c, struct error *err)
 	auto_json struct json *j = oci_spec_to_json(c->spec);
 	auto_free char *text = json_print(j, false);
 
-	return fs_write_atomic_at(c->launch.dirfd, CONFIG_NAME, text, strlen(text), 0600, false,
-	                          err);
+	return fs_write_atomic_at(c->launch.dirfd, CONFIG_NAME, text, strlen(text), 0600, err);
 }
 
 /* ---- the stand-in ---- */
