@@ -1,8 +1,6 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "hypervisor/hypervisor.h"
 #include "lib/monitor-internal.h"
@@ -436,7 +434,6 @@ void container_ended(struct container *ct, int code)
 	/* Its end takes a while, and nobody needs it any more. */
 	if (last && ct->is_committed && ct->m->hv)
 		hv_kill(ct->m->hv);
-	j = json_new_object();
 	ct->record->exit_code = code;
 	loop_remove(&ct->kill_timer);
 	/* Stand-ins of exec'd processes end first: clients wait for them before they believe that
@@ -450,10 +447,11 @@ void container_ended(struct container *ct, int code)
 		pod_publish(ct->m); /* before its namespaces go with its stand-in */
 	container_tell(ct, "end");
 	log_debug("phase: stopped %s", ct->id);
-	json_set(j, "exit", json_new_i64(code));
-	if (ct->processes->shim)
-		ctl_conn_send(ct->processes->shim, json_copy(j));
-	json_free(j);
+	if (ct->processes->shim) {
+		j = json_new_object();
+		json_set(j, "exit", json_new_i64(code));
+		ctl_conn_send(ct->processes->shim, j);
+	}
 	if (!last) {
 		process_free(ct->processes);
 		ct->is_leaving = true;
