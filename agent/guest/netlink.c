@@ -82,11 +82,15 @@ static int send_request(struct netlink *nl, struct netlink_request *r)
 /* One datagram of answers. -errno, or its length. */
 static ssize_t receive(int fd, char *data)
 {
+	struct sockaddr_nl from = { 0 };
 	ssize_t n;
 
+	/* Others with CAP_NET_ADMIN can write to the socket, too: only the kernel is port 0. */
 	do {
-		n = recv(fd, data, CHUNK, MSG_TRUNC);
-	} while (n < 0 && errno == EINTR);
+		socklen_t size = sizeof(from);
+
+		n = recvfrom(fd, data, CHUNK, MSG_TRUNC, (struct sockaddr *)&from, &size);
+	} while (n < 0 ? errno == EINTR : from.nl_pid != 0);
 	if (n < 0)
 		return -errno;
 	return n > CHUNK ? -EMSGSIZE : n;
@@ -97,6 +101,16 @@ static int error_of(const struct nlmsghdr *h)
 	const struct nlmsgerr *e = NLMSG_DATA(h);
 
 	return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) ? -EPROTO : e->error;
+}
+
+/* That of a dump has an error number, too. */
+static int end_of(const struct nlmsghdr *h)
+{
+	int code = 0;
+
+	if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
+		memcpy(&code, NLMSG_DATA(h), sizeof(code));
+	return code < 0 ? code : 0;
 }
 
 int netlink_do(struct netlink *nl, struct netlink_request *r)
@@ -128,7 +142,7 @@ static int collect(const struct nlmsghdr *h, size_t len, uint32_t seq, struct bu
 		if (h->nlmsg_flags & NLM_F_DUMP_INTR)
 			return -EINTR;
 		if (h->nlmsg_type == NLMSG_DONE)
-			return 0;
+			return end_of(h);
 		if (h->nlmsg_type == NLMSG_ERROR)
 			return error_of(h);
 		if (out->len + h->nlmsg_len > MAX_DUMP)
