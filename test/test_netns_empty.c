@@ -110,7 +110,6 @@ static void on_change(void *arg)
 
 START_TEST(a_watch_tells_of_an_interface_without_libnl_and_a_scan_loads_it)
 {
-	auto_net_state struct net_state *state = NULL;
 	auto_error struct error err = { 0 };
 	struct loop *loop = loop_new();
 	int changes = 0;
@@ -122,8 +121,7 @@ START_TEST(a_watch_tells_of_an_interface_without_libnl_and_a_scan_loads_it)
 	ck_assert_int_gt(changes, 0);
 	ck_assert(!is_empty());
 	ck_assert(!box_has_libnl());
-	state = box_scan();
-	ck_assert_uint_eq(state->n_links, 3);
+	ck_assert_str_eq(box_link("eth0").kind, "veth");
 	ck_assert(box_has_libnl());
 	netns_unwatch(net);
 	loop_free(loop);
