@@ -93,6 +93,9 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
                           pump_done_fn done, void *arg);
 /* A pump may be made with fd -1: what comes is held until its descriptor (taken) is there. */
 void pump_set_fd(struct pump *p, int fd);
+/* Right after it was made with fd -1: a pipe end (taken) that is non-blocking and shared with
+ * nobody, and so needs not be opened again. */
+void pump_set_own_pipe(struct pump *p, int fd);
 /* The same for a socket that keeps the boundaries of messages (SOCK_SEQPACKET, SOCK_DGRAM): in the
  * stream each message is a record, its length as four bytes, little endian, before it. One of more
  * than PUMP_MAX_RECORD bytes is lost on a datagram socket and the end of any other; from the peer

@@ -324,16 +324,26 @@ struct pump *pump_from_fd(struct loop *loop, struct mux *m, uint32_t stream, int
 	                         from_fd_event);
 }
 
-void pump_set_fd(struct pump *p, int fd)
+static void set_fd(struct pump *p, int fd)
 {
-	if (p->is_done) {
-		close(fd);
-		return;
-	}
-	p->fd = prepare_fd(p, fd);
+	p->fd = fd;
 	start(p, p->is_to_fd ? to_fd_event : from_fd_event);
 	if (p->is_to_fd)
 		mux_reader_resume(p->stream);
+}
+
+void pump_set_fd(struct pump *p, int fd)
+{
+	if (p->is_done)
+		close(fd);
+	else
+		set_fd(p, prepare_fd(p, fd));
+}
+
+void pump_set_own_pipe(struct pump *p, int fd)
+{
+	p->kind = FD_NONBLOCK;
+	set_fd(p, fd);
 }
 
 bool pump_is_blocked(const struct pump *p)

@@ -276,20 +276,25 @@ int device_programs_warm(struct guest *g, struct error *err)
 	return 0;
 }
 
-int cgroup_limit_devices(struct guest *g, const struct cgroup *cg, const struct oci_resources *r,
+int cgroup_limit_devices(struct guest *g, struct cgroup *cg, const struct oci_resources *r,
                          struct error *err)
 {
 	int prog = find_or_load(g, r, err);
 	union bpf_attr attr;
 
-	if (prog < 0)
-		return prog;
+	if (prog < 0 || prog == cg->devices)
+		return prog < 0 ? prog : 0;
 	memset(&attr, 0, sizeof(attr));
 	attr.target_fd = (uint32_t)cg->fd;
 	attr.attach_bpf_fd = (uint32_t)prog;
 	attr.attach_type = BPF_CGROUP_DEVICE;
 	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	if (cg->devices > 0) {
+		attr.attach_flags |= BPF_F_REPLACE;
+		attr.replace_bpf_fd = (uint32_t)cg->devices;
+	}
 	if (bpf_call(BPF_PROG_ATTACH, &attr) < 0)
 		return error_sys(err, "linux.resources.devices: attach the BPF program");
+	cg->devices = prog;
 	return 0;
 }

@@ -105,8 +105,8 @@ static int limit_cpu(const struct limits *l, const struct oci_cpu *c, struct err
 /* Weights and limits of devices are applied where those are, on the host. */
 static int limit_io(const struct limits *l, const struct oci_block_io *b, struct error *err)
 {
-	bool bfq = has_file(l, "io.bfq.weight"); /* which takes version 1's range */
 	auto_free char *text = NULL;
+	bool bfq;
 
 	if (!b)
 		return 0;
@@ -115,6 +115,7 @@ static int limit_io(const struct limits *l, const struct oci_block_io *b, struct
 		return error_set(err, ENOTSUP, FIELD "blockIO: the guest has no such device");
 	if (b->weight == 0)
 		return 0;
+	bfq = has_file(l, "io.bfq.weight"); /* which takes version 1's range */
 	text = bfq ? str_fmt("%u", (unsigned)b->weight)
 	           : str_fmt("default %" PRIu64, oci_io_weight(b->weight));
 	return put(l, "blockIO.weight", bfq ? "io.bfq.weight" : "io.weight", text, err);

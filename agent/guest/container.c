@@ -86,7 +86,8 @@ static void create_settled(struct launch *l)
 
 	if (!l->why.code) {
 		pid = l->self->pid;
-		namespaces_keep(ct, pid);
+		if (!ct->was_waiting)
+			namespaces_keep(ct, pid);
 		ct->sync = steal_fd(&l->sock);
 		namespaces_done(&ct->ns);
 		watch_oom(ct);
@@ -167,8 +168,7 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 	ct->id = str_dup(id);
 	ct->spec = spec;
 	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
-	for (size_t i = 0; i < NS_SHARED; i++)
-		ct->shared[i] = -1;
+	namespaces_none(ct->shared);
 	ct->next = g->containers;
 	g->containers = ct;
 	return ct;

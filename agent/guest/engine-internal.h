@@ -61,8 +61,9 @@ struct process {
 };
 
 struct cgroup {
-	char *path; /* below the root of the hierarchy, starts with a slash */
-	int fd;     /* its directory, -1: none */
+	char *path;  /* below the root of the hierarchy, starts with a slash */
+	int fd;      /* its directory, -1: none */
+	int devices; /* the program for devices that it has, one of guest's; 0: none */
 };
 
 /* How to get the namespaces that linux.namespaces asks for. */
@@ -88,7 +89,8 @@ struct container {
 	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
-	char *text; /* of the request, for a process that waits for it (spare.c), else NULL */
+	bool was_waiting;      /* its process was made before it (spare.c), */
+	char *text;            /* and has not got this yet, the text of the request; else NULL */
 	struct notify *notify; /* NULL: nobody wants to know that it is ready */
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
@@ -165,6 +167,7 @@ struct launch {
 	/* child */
 	int sync;
 	int stdio[3];
+	bool has_session;
 	int master; /* to be handed over with the "ready" report; also in the parent after it */
 	char *program;
 	char **env;
@@ -214,6 +217,7 @@ void namespaces_done(struct ns_plan *ns);
 /* Keep what others may join, also when its processes have ended. pid: the container's own. */
 void namespaces_keep(struct container *ct, pid_t pid);
 void namespaces_keep_own(struct guest *g);
+void namespaces_none(int fds[NS_SHARED]);
 void namespaces_forget(int fds[NS_SHARED]);
 /* What it keeps, -1: nothing of that type; not the caller's. */
 int namespaces_shared(const struct guest *g, const char *container, int flag);
@@ -393,7 +397,8 @@ int cgroup_update(const struct cgroup *cg, const struct oci_resources *r, struct
 struct bpf_insn;
 struct bpf_insn *device_program(const struct oci_device_cgroup *rules, size_t n, size_t *len,
                                 struct error *err);
-int cgroup_limit_devices(struct guest *g, const struct cgroup *cg, const struct oci_resources *r,
+/* Once more for a cgroup that has a program: it gets another one in its place. */
+int cgroup_limit_devices(struct guest *g, struct cgroup *cg, const struct oci_resources *r,
                          struct error *err);
 /* Load what the containers of the usual clients need. */
 int device_programs_warm(struct guest *g, struct error *err);

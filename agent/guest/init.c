@@ -50,7 +50,7 @@ static int init_namespaces(struct launch *l, struct error *err)
 		return -err->code;
 	if ((l->clone_flags & CLONE_NEWNET) && network_loopback_up(err) < 0)
 		return -err->code;
-	if (setsid() < 0)
+	if (!l->has_session && setsid() < 0)
 		return error_sys(err, "start a session");
 	if (set_names(l->spec, err) < 0)
 		return -err->code;

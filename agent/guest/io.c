@@ -69,12 +69,12 @@ static int make_pipe(struct stdio *io, int i, struct error *err)
 /* Frames of a stream may come from now on, long before there is a process. */
 static void start_pump(struct stdio *s, int i)
 {
-	int fd = steal_fd(&s->ours[i]);
-
 	if (i == 0)
-		s->pump[i] = pump_to_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
+		s->pump[i] = pump_to_fd(s->loop, s->mux, s->stream[i], -1, NULL, NULL);
 	else
-		s->pump[i] = pump_from_fd(s->loop, s->mux, s->stream[i], fd, NULL, NULL);
+		s->pump[i] = pump_from_fd(s->loop, s->mux, s->stream[i], -1, NULL, NULL);
+	if (s->pump[i] && s->ours[i] >= 0)
+		pump_set_own_pipe(s->pump[i], steal_fd(&s->ours[i]));
 	if (!s->pump[i])
 		mux_fail(s->mux, EPROTO, "the peer broke the protocol: stream %u is not free",
 		         s->stream[i]);

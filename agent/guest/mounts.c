@@ -375,14 +375,13 @@ static int set_iversion(struct mount_state *ms, const struct oci_mount *m,
 static int check_ordinary(struct mount_state *ms, const struct oci_mount *m, struct error *err)
 {
 	auto_free char *path = str_dup(m->destination);
-	auto_error struct error missing = { 0 };
 	auto_close int fd = -1;
 	size_t len = strlen(path);
 	struct stat st;
 
 	while (len > 1 && path[len - 1] == '/') /* a slash at the end would follow a link */
 		path[--len] = '\0';
-	fd = fs_open_in_root(ms->rootfd, path, O_PATH | O_NOFOLLOW, 0, &missing);
+	fd = fs_try_in_root(ms->rootfd, path, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return 0;
 	if (fstat(fd, &st) < 0)

@@ -122,6 +122,12 @@ void namespaces_keep_own(struct guest *g)
 	keep(getpid(), ~0u, g->own, "the agent");
 }
 
+void namespaces_none(int fds[NS_SHARED])
+{
+	for (size_t i = 0; i < NS_SHARED; i++)
+		fds[i] = -1;
+}
+
 void namespaces_forget(int fds[NS_SHARED])
 {
 	for (size_t i = 0; i < NS_SHARED; i++)

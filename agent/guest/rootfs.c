@@ -87,13 +87,14 @@ static int hide(struct mount_state *ms, char *const *paths,
                 struct error *err)
 {
 	for (size_t i = 0; paths && paths[i]; i++) {
-		auto_error struct error missing = { 0 };
-		auto_close int target = fs_open_in_root(ms->rootfd, paths[i], O_PATH, 0, &missing);
+		auto_close int target = fs_try_in_root(ms->rootfd, paths[i], O_PATH, 0);
 
 		if (target == -ENOENT || target == -ENOTDIR)
 			continue;
-		if (target < 0)
-			return error_move(err, &missing);
+		if (target < 0) {
+			errno = -target;
+			return error_sys(err, "open '%s'", paths[i]);
+		}
 		if (how(ms, target, paths[i], err) < 0)
 			return -err->code;
 	}

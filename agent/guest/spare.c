@@ -32,6 +32,7 @@ struct spare {
 	pid_t pid;
 	int pidfd, sock;
 	struct cgroup cgroup;
+	int shared[NS_SHARED];     /* as those of a container */
 	struct loop_source *timer; /* until it is dropped */
 };
 
@@ -113,6 +114,7 @@ static void spare_child(struct launch *l)
 	char *text = xmalloc(MAX_TEXT);
 	int share = -1;
 
+	l->has_session = setsid() >= 0;
 	/* What the agent mounts from here on is not seen, and the other way round. */
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		error_sys(&err, "make the mounts private");
@@ -136,6 +138,7 @@ void spare_free(struct spare *s)
 	close_fd(&s->pidfd);
 	close_fd(&s->sock);
 	cgroup_done(&s->cgroup);
+	namespaces_forget(s->shared);
 	free(s);
 }
 
@@ -170,7 +173,9 @@ int spare_make(struct guest *g, struct error *err)
 {
 	struct oci_spec no_spec = { 0 };
 	struct oci_process no_process = { 0 };
-	struct container ct = { .guest = g, .spec = &no_spec, .ns.create = NAMESPACES };
+	struct container ct = {
+		.guest = g, .id = (char *)CGROUP, .spec = &no_spec, .ns.create = NAMESPACES
+	};
 	struct launch l = { .ct = &ct,
 		            .spec = &no_spec,
 		            .process = &no_process,
@@ -184,13 +189,18 @@ int spare_make(struct guest *g, struct error *err)
 		            .master = -1 };
 	struct spare *s = xzalloc(sizeof(*s));
 
-	s->pidfd = s->sock = s->cgroup.fd = -1;
+	*s = (struct spare){ .pidfd = -1, .sock = -1, .cgroup.fd = -1 };
+	namespaces_none(s->shared);
 	g->spare = s;
-	if (cgroup_create(&s->cgroup, g->cgroup_root, CGROUP, err) == 0) {
+	if (cgroup_create(&s->cgroup, g->cgroup_root, CGROUP, err) == 0 &&
+	    cgroup_limit_devices(g, &s->cgroup, NULL, err) == 0) {
 		ct.cgroup = s->cgroup;
 		s->pid = launch_clone(&l, &s->pidfd, &s->sock, err);
-		if (s->pid > 0 && wait_ready(s, err) == 0)
+		if (s->pid > 0 && wait_ready(s, err) == 0) {
+			namespaces_keep(&ct, s->pid);
+			memcpy(s->shared, ct.shared, sizeof(s->shared));
 			return 0;
+		}
 	}
 	drop(g);
 	return error_wrap(err, "make the process of the first container");
@@ -238,7 +248,10 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 	if (fits(ct, o, io)) {
 		ct->text = json_print(o->request, false);
 		if (strlen(ct->text) <= MAX_TEXT) {
+			ct->was_waiting = true;
 			ct->cgroup = s->cgroup;
+			memcpy(ct->shared, s->shared, sizeof(ct->shared));
+			namespaces_none(s->shared);
 			s->cgroup = (struct cgroup){ .fd = -1 };
 			return true;
 		}

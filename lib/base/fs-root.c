@@ -16,7 +16,7 @@
 
 #define MAX_LINKS 16 /* that point to something missing */
 
-int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err)
+int fs_try_in_root(int rootfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
@@ -33,9 +33,20 @@ int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct
 		if (fd >= 0 || errno != EAGAIN || tries == 100)
 			break;
 	}
-	if (fd < 0)
-		return error_sys(err, "open '%s'", path);
-	return (int)fd;
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int not_opened(int code, const char *path, struct error *err)
+{
+	errno = code;
+	return error_sys(err, "open '%s'", path);
+}
+
+int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err)
+{
+	int fd = fs_try_in_root(rootfd, path, flags, mode);
+
+	return fd < 0 ? not_opened(-fd, path, err) : fd;
 }
 
 static int make_at(int rootfd, const char *path, bool is_dir, unsigned links, struct error *err);
@@ -96,18 +107,17 @@ static int make_missing(int rootfd, const char *path, bool is_dir, unsigned link
 
 static int make_at(int rootfd, const char *path, bool is_dir, unsigned links, struct error *err)
 {
-	auto_error struct error first = { 0 };
 	auto_free char *trimmed = str_dup(path);
 	size_t len = strlen(trimmed);
 	int fd;
 
 	while (len > 1 && trimmed[len - 1] == '/')
 		trimmed[--len] = '\0';
-	fd = fs_open_in_root(rootfd, trimmed, O_PATH | (is_dir ? O_DIRECTORY : 0), 0, &first);
+	fd = fs_try_in_root(rootfd, trimmed, O_PATH | (is_dir ? O_DIRECTORY : 0), 0);
 	if (fd >= 0)
 		return fd;
 	if (fd != -ENOENT)
-		return error_move(err, &first);
+		return not_opened(-fd, trimmed, err);
 	fd = make_missing(rootfd, trimmed, is_dir, links, err);
 	if (fd < 0 && !err->code)
 		return error_sys(err, "open '%s' in the root file system", trimmed);
@@ -121,8 +131,7 @@ int fs_make_in_root(int rootfd, const char *path, bool is_dir, struct error *err
 
 bool fs_exists_in_root(int rootfd, const char *path)
 {
-	auto_error struct error missing = { 0 };
-	auto_close int fd = fs_open_in_root(rootfd, path, O_PATH, 0, &missing);
+	auto_close int fd = fs_try_in_root(rootfd, path, O_PATH, 0);
 
 	return fd >= 0;
 }

@@ -46,6 +46,8 @@ int fs_lock(int fd, unsigned timeout_ms);
 /* Open something below root as if root were "/": no link, "..", or magic link leads out of it
  * (openat2 RESOLVE_IN_ROOT). flags as for open(2). Returns a descriptor or -errno. */
 int fs_open_in_root(int rootfd, const char *path, int flags, mode_t mode, struct error *err);
+/* The same without a message, for what may well be missing. */
+int fs_try_in_root(int rootfd, const char *path, int flags, mode_t mode);
 /* The same for a directory or file that is made if it is missing (0755, 0644), with the directories
  * above it and where a dangling link points to. Returns an O_PATH descriptor. */
 int fs_make_in_root(int rootfd, const char *path, bool is_dir, struct error *err);
