@@ -58,7 +58,8 @@ static void assert_lacks(const char *text)
 #define MACHINE "smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off"
 #define PARAMS                                                                                     \
 	"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests "                  \
-	"reboot=t panic=-1 oops=panic swiotlb=noforce memhp_default_state=online "
+	"lsm=landlock,yama reboot=t panic=-1 oops=panic swiotlb=noforce "                          \
+	"memhp_default_state=online "
 
 /* Line by line, for a message that shows the difference. */
 static void assert_lines(const char *expected)
