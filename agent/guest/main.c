@@ -51,10 +51,10 @@ static int watch_children(struct init *in, struct error *err)
  * container has had its start. */
 static void load_late_modules(void *arg)
 {
+	const struct init *in = arg;
 	auto_error struct error err = { 0 };
 
-	(void)arg;
-	if (modules_load_list("late", &err) < 0)
+	if (!server_is_warm(in->server) && modules_load_list("late", &err) < 0)
 		log_warn("%s, ignoring", err.msg);
 }
 
@@ -64,7 +64,7 @@ static int prepare(struct init *in, struct error *err)
 		return -err->code;
 	if (watch_children(in, err) < 0)
 		return -err->code;
-	loop_add_timer(in->loop, LATE_MS, load_late_modules, NULL);
+	loop_add_timer(in->loop, LATE_MS, load_late_modules, in);
 	return server_start(in->server, err);
 }
 

@@ -55,6 +55,7 @@ static int do_sandbox(struct server *s, struct request *r, struct error *err)
 static int do_warm(struct server *s, struct request *r, struct error *err)
 {
 	(void)r;
+	s->is_warm = true;
 	if (sandbox_warm(err) < 0 || exits_prepare(s->exits, err) < 0 ||
 	    guest_warm(s->guest, err) < 0)
 		return -err->code;

@@ -117,7 +117,7 @@ int sandbox_warm(struct error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
 		if (modules_load(modules[i], err) < 0)
 			return -err->code;
-	return 0;
+	return fs_mkdir_p(PROTOCOL_SHARE, 0700, err);
 }
 
 bool sandbox_has_submounts(void)

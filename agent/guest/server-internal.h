@@ -35,7 +35,7 @@ struct server {
 	struct buf log_text;   /* a part of a line */
 	uint64_t off_deadline; /* loop_now_ms() */
 	struct error broken;   /* code 0: not at all */
-	bool is_debug, has_sandbox, is_going_on;
+	bool is_debug, has_sandbox, is_warm, is_going_on;
 };
 
 /* One request until it is answered. */

@@ -384,6 +384,11 @@ int server_start(struct server *s, struct error *err)
 	return start_log(s, err);
 }
 
+bool server_is_warm(const struct server *s)
+{
+	return s->is_warm;
+}
+
 void server_set_broken(struct server *s, const struct error *why)
 {
 	error_set(&s->broken, why->code, "start the guest: %s", why->msg);

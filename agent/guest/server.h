@@ -14,6 +14,7 @@ struct server *server_new(struct loop *loop, int fd);
 int server_start(struct server *s, struct error *err);
 /* The guest could not be brought up: every request but "shutdown" is answered with this. */
 void server_set_broken(struct server *s, const struct error *why);
+bool server_is_warm(const struct server *s); /* its VM was about to be saved, or is a clone */
 void server_free(struct server *s);
 
 void server_child_exited(struct server *s, pid_t pid, int wait_status);
