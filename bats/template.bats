@@ -115,6 +115,27 @@ status_column() {
 	[ "$(vcrt exec "$ID-b" hostname)" = second ]
 }
 
+@test "template: a container sees the same in a clone as in a machine that has booted" {
+	local how
+	edit '.mounts = [.mounts[] | select(.destination != "/dev/mqueue")] | .hostname = "same" |
+		.process.args = ["sh", "-c", $script]' --arg script '
+			cut -d " " -f 4- /proc/self/mountinfo | sed "s/[0-9a-f]*\\/rootfs/rootfs/"
+			find /dev | sort | xargs stat -c "%N %A %U %t:%T"
+			grep -vE "ctxt|^(VmHWM|VmRSS|Rss|VmPTE|Mems|Cpus)" /proc/self/status
+			cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj
+			ls /proc/self/fd /proc/acpi /proc/scsi /sys/firmware
+			cut -d " " -f 1-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
+	for how in off manual; do
+		use_templates "$how"
+		[ "$how" = off ] || vcrt template create
+		run_container
+		[ "$code" -eq 0 ]
+		mv "$T/out" "$T/$how"
+	done
+	[ "$(wc -l <"$T/off")" -gt 100 ]
+	diff "$T/off" "$T/manual"
+}
+
 @test "template: one that cannot be restored is set aside with one warning, and VMs boot" {
 	use_templates
 	vcrt template create

@@ -102,10 +102,12 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
                             void *arg, struct error *err)
 {
 	unsigned clone_flags = namespaces_of_clone(&ct->ns);
-	auto_close int devices = devices_store(ct->spec->linux_, err), sysfs = -1;
+	auto_close int devices = -1, sysfs = -1;
 	struct launch *l;
 
-	if (devices < 0 || mounts_sysfs(ct->spec, clone_flags, &sysfs, err) < 0)
+	if (!ct->was_waiting)
+		devices = devices_store(ct->spec->linux_, err);
+	if (err->code || mounts_sysfs(ct->spec, clone_flags, &sysfs, err) < 0)
 		return -err->code;
 	l = xzalloc(sizeof(*l));
 	*l = (struct launch){ .ct = ct,
@@ -166,6 +168,7 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 
 	ct->guest = g;
 	ct->id = str_dup(id);
+	ct->keyring = ct->id;
 	ct->spec = spec;
 	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
 	namespaces_none(ct->shared);

@@ -275,12 +275,8 @@ static int make_nodes(struct mount_state *ms, struct error *err)
 	return 0;
 }
 
-static int make_links(struct mount_state *ms, struct error *err)
+static int make_links(int dev, struct error *err)
 {
-	auto_close int dev = fs_make_in_root(ms->rootfd, "/dev", true, err);
-
-	if (dev < 0)
-		return dev;
 	/* An image may bring a node of its own, which would belong to the VM's devpts. */
 	unlinkat(dev, "ptmx", 0);
 	for (size_t i = 0; i < ARRAY_SIZE(default_links); i++)
@@ -309,9 +305,23 @@ static bool dev_is_bound(const struct oci_spec *spec)
 
 int devices_make(struct mount_state *ms, struct error *err)
 {
+	auto_close int dev = -1;
+
+	if (ms->l->dev_is_filled)
+		return ready_trim_dev(ms, err);
 	if (dev_is_bound(ms->l->spec))
 		return 0;
 	if (make_nodes(ms, err) < 0)
 		return -err->code;
-	return make_links(ms, err);
+	dev = fs_make_in_root(ms->rootfd, "/dev", true, err);
+	return dev < 0 ? dev : make_links(dev, err);
+}
+
+int devices_fill(int dev, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(default_devices); i++)
+		if (mknodat(dev, strrchr(default_devices[i].path, '/') + 1, S_IFCHR | 0666,
+		            makedev(default_devices[i].major, default_devices[i].minor)) < 0)
+			return error_sys(err, "create '%s'", default_devices[i].path);
+	return make_links(dev, err);
 }

@@ -30,6 +30,7 @@ struct oci_memory_policy;
 struct oci_mount;
 struct oci_pair;
 struct oci_resources;
+struct ready;
 struct spare;
 
 /* ---- containers and processes (engine.c, container.c) ---- */
@@ -87,6 +88,7 @@ struct container {
 	char *bundle;
 	struct ns_plan ns;
 	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
+	const char *keyring;   /* what the name of its session keyring ends with */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
 	bool was_waiting;      /* its process was made before it (spare.c), */
@@ -167,7 +169,8 @@ struct launch {
 	/* child */
 	int sync;
 	int stdio[3];
-	bool has_session;
+	struct ready *ready; /* it has waited (spare.c): what was made before; else NULL */
+	bool dev_is_filled;  /* its /dev has the devices already */
 	int master; /* to be handed over with the "ready" report; also in the parent after it */
 	char *program;
 	char **env;
@@ -255,6 +258,7 @@ struct mount_state {
 	size_t n_readonly;
 	int null; /* a mount of the container's own null device; placed: in its namespace */
 	bool null_is_placed;
+	int empty; /* the tmpfs that masks directories, once one is masked; else -1 */
 	struct launch *l;
 };
 int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
@@ -265,6 +269,9 @@ void shm_release(const struct guest *g, const struct oci_spec *spec);
 /* Parent: a sysfs that is mounted nowhere yet, for a container that may make none. Its descriptor
  * in *fd, -1 when it needs none. */
 int mounts_sysfs(const struct oci_spec *spec, unsigned clone_flags, int *fd, struct error *err);
+/* A descriptor of a new file system, mounted nowhere yet. */
+int mounts_new_filesystem(const char *type, const struct oci_mount *m,
+                          const struct mount_options *o, struct error *err);
 int mounts_open_sources(struct mount_state *ms, struct error *err);
 int mounts_make(struct mount_state *ms, struct error *err);
 /* Once more the propagation that they ask for, after something has changed that of all. */
@@ -277,6 +284,20 @@ int mount_attach(int tree, int target, const char *path, struct error *err);
 int mount_attach_at(int tree, const char *path, struct error *err);
 /* Bind the file behind fd (of this mount namespace) on target. */
 int mount_bind_fd(int source, int target, bool recursive, const char *path, struct error *err);
+
+/* ready.c, child */
+#define MOUNT_ONLY_FLAGS                                                                           \
+	(MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME |             \
+	 MS_STRICTATIME | MS_NOSYMFOLLOW)
+struct ready *ready_new(struct error *err);
+/* As mounts_new_filesystem(), of those that are ready: -ENOENT without an error if none is so. */
+int ready_take(struct launch *l, const char *type, const struct oci_mount *m,
+               const struct mount_options *o, struct error *err);
+
+/* Take out of a /dev that was ready what this container does not need. */
+int ready_trim_dev(struct mount_state *ms, struct error *err);
+/* An empty tmpfs, read-only, mounted nowhere yet. */
+int ready_take_empty(struct launch *l, struct error *err);
 
 /* copyup.c, child: copy the content of a directory with owner, mode and links */
 int copy_tree(int from, int to, struct error *err);
@@ -300,6 +321,8 @@ int devices_store(const struct oci_linux *x, struct error *err);
 /* Child, with the agent's files in sight: only what its mount namespace has can be bound. */
 int devices_attach_store(int store, struct error *err);
 int devices_make(struct mount_state *ms, struct error *err); /* child */
+/* Child: the same in a /dev of its own, for a container without linux.devices. */
+int devices_fill(int dev, struct error *err);
 /* Child, with the store attached: a null device that no other container sees, as a mount that is
  * nowhere yet. Returns its descriptor. */
 int devices_null(struct mount_state *ms, struct error *err);

@@ -46,11 +46,11 @@ static int set_names(const struct oci_spec *spec, struct error *err)
 
 static int init_namespaces(struct launch *l, struct error *err)
 {
-	if (namespaces_join(&l->ct->ns, err) < 0 || keyring_join(l->ct, err) < 0)
+	if (namespaces_join(&l->ct->ns, err) < 0 || (!l->ready && keyring_join(l->ct, err) < 0))
 		return -err->code;
 	if ((l->clone_flags & CLONE_NEWNET) && network_loopback_up(err) < 0)
 		return -err->code;
-	if (!l->has_session && setsid() < 0)
+	if (!l->ready && setsid() < 0)
 		return error_sys(err, "start a session");
 	if (set_names(l->spec, err) < 0)
 		return -err->code;
@@ -71,15 +71,17 @@ static int init_filesystem(struct launch *l, struct mount_state *ms, struct erro
 
 static int init_setup(struct launch *l, struct error *err)
 {
-	struct mount_state ms = { .rootfd = -1, .null = -1, .l = l };
+	struct mount_state ms = { .rootfd = -1, .null = -1, .empty = -1, .l = l };
 
 	umask(0);
 	/* Root, sources and /proc are used while this process still owns what the agent owns. */
 	if (wait_for_mappings(l, err) < 0 || rootfs_prepare(&ms, err) < 0 ||
-	    devices_attach_store(l->devices, err) < 0 || mounts_open_sources(&ms, err) < 0 ||
+	    (!l->ready && devices_attach_store(l->devices, err) < 0) ||
+	    mounts_open_sources(&ms, err) < 0 ||
 	    (l->sysfs >= 0 && mount_attach_at(l->sysfs, "/sys", err) < 0) ||
-	    namespaces_enter_late(l->ct, err) < 0 || become_namespace_root(l, err) < 0 ||
-	    init_namespaces(l, err) < 0 || init_filesystem(l, &ms, err) < 0)
+	    (!l->ready && namespaces_enter_late(l->ct, err) < 0) ||
+	    become_namespace_root(l, err) < 0 || init_namespaces(l, err) < 0 ||
+	    init_filesystem(l, &ms, err) < 0)
 		return -err->code;
 	if (l->process->terminal && console_open(l, true, err) < 0)
 		return -err->code;

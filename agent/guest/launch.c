@@ -211,7 +211,8 @@ void launch_child(struct launch *l)
 		report_send(l->sync, REPORT_ERROR, &err, -1);
 		_exit(1);
 	}
-	child_close(l);
+	if (!l->ready) /* nothing of others in a process that has waited */
+		child_close(l);
 	l->child(l);
 	__builtin_unreachable();
 }
@@ -298,7 +299,8 @@ static int give_stdio(const struct launch *l, struct error *err)
 	for (int i = 0; i < 3; i++) {
 		struct stat st;
 
-		if (l->io.fd[i] < 0 || fstat(l->io.fd[i], &st) < 0 || !S_ISFIFO(st.st_mode))
+		if (l->io.fd[i] < 0 || fstat(l->io.fd[i], &st) < 0 || !S_ISFIFO(st.st_mode) ||
+		    st.st_uid == uid)
 			continue;
 		if (fchown(l->io.fd[i], uid, (gid_t)-1) < 0)
 			return error_sys(err, "give the standard streams to user %u", uid);

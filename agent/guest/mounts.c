@@ -194,8 +194,7 @@ static bool is_sealed_later(const struct oci_mount *m, const struct mount_option
 	return (o->flags & MS_RDONLY) && str_eq(m->type, "tmpfs");
 }
 
-/* Returns a descriptor of the detached mount. */
-static int new_filesystem(const char *type, const struct oci_mount *m,
+int mounts_new_filesystem(const char *type, const struct oci_mount *m,
                           const struct mount_options *o, struct error *err)
 {
 	auto_close int fs = fsopen(type, FSOPEN_CLOEXEC);
@@ -253,18 +252,21 @@ int mounts_sysfs(const struct oci_spec *spec, unsigned clone_flags, int *fd, str
 
 		if (!(clone_flags & CLONE_NEWUSER) || !str_eq(m->type, "sysfs"))
 			continue;
-		*fd = new_filesystem("sysfs", m, &none, err);
+		*fd = mounts_new_filesystem("sysfs", m, &none, err);
 		if (*fd < 0)
 			return error_wrap(err, "mounts: '%s'", m->destination);
 	}
 	return 0;
 }
 
-static int make_other(const struct launch *l, const struct oci_mount *m,
-                      const struct mount_options *o, struct error *err)
+static int make_filesystem(struct launch *l, const char *type, const struct oci_mount *m,
+                           const struct mount_options *o, struct error *err)
 {
-	int fd = new_filesystem(m->type, m, o, err);
+	int fd = ready_take(l, type, m, o, err);
 
+	if (fd >= 0 || err->code)
+		return fd;
+	fd = mounts_new_filesystem(type, m, o, err);
 	if (fd == -EPERM && str_eq(m->type, "sysfs") && l->sysfs >= 0) {
 		error_clear(err);
 		return clone_path("/sys", o, err);
@@ -284,9 +286,9 @@ static int make_tree(struct mount_state *ms, size_t i, struct mount_options *o, 
 		o->data = NULL;
 	}
 	if (is_cgroup(m) && !is_bound_cgroup(ms->l, m))
-		return new_filesystem("cgroup2", m, o, err);
+		return make_filesystem(ms->l, "cgroup2", m, o, err);
 	if (!is_cgroup(m) && !is_bind(m, o))
-		return make_other(ms->l, m, o, err);
+		return make_filesystem(ms->l, m->type, m, o, err);
 	tree = ms->sources[i];
 	mount_options_attr(o, &set, &clear);
 	if (mount_set(tree, set, clear, false, err) < 0)

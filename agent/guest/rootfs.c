@@ -18,7 +18,7 @@ int rootfs_prepare(struct mount_state *ms, struct error *err)
 	const char *path = ms->l->spec->root->path;
 
 	/* Nothing that is mounted from here on may show in the agent's namespace. */
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+	if (!ms->l->ready && mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return error_sys(err, "make the mounts private");
 	ms->rootfd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (ms->rootfd < 0)
@@ -53,17 +53,16 @@ static int mask_file(struct mount_state *ms, int target, const char *path, struc
 
 static int mask(struct mount_state *ms, int target, const char *path, struct error *err)
 {
-	auto_close int dir = -1;
 	struct stat st;
 
 	if (fstat(target, &st) < 0)
 		return error_sys(err, "examine '%s'", path);
 	if (!S_ISDIR(st.st_mode))
 		return mask_file(ms, target, path, err);
-	dir = mount_tmpfs(MOUNT_ATTR_RDONLY, err); /* empty for good */
-	if (dir < 0)
-		return dir;
-	return mount_attach(dir, target, path, err);
+	if (ms->empty >= 0)
+		return mount_bind_fd(ms->empty, target, false, path, err);
+	ms->empty = ready_take_empty(ms->l, err);
+	return ms->empty < 0 ? ms->empty : mount_attach(ms->empty, target, path, err);
 }
 
 /* What is mounted below keeps its own attributes, as with the native runtimes. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,9 +23,9 @@
 #include "oci/oci.h"
 
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWCGROUP)
-#define CGROUP "/first~container" /* no container is called so */
-#define MAX_TEXT (128 * 1024)     /* bytes of a document; longer ones go the other way */
-#define MAX_FDS 5
+#define NAME "first~container" /* no container is called so */
+#define MAX_TEXT (128 * 1024)  /* bytes of a document; longer ones go the other way */
+#define MAX_FDS 4
 #define READY_MS 10000
 #define DROP_MS 1000 /* a container that did not want it has had its start by then */
 
@@ -36,8 +37,8 @@ struct spare {
 	struct loop_source *timer; /* until it is dropped */
 };
 
-/* Followed by the request to create the container. The descriptors that come along: the share, the
- * store of devices, and those of the standard streams that are not /dev/null. */
+/* Followed by the request to create the container. The descriptors that come along: the share, and
+ * those of the standard streams that are not /dev/null. */
 struct order {
 	struct caps caps;
 	bool has_fd[3];
@@ -56,10 +57,9 @@ static int take_fds(struct launch *l, const struct order *o, struct msghdr *msg,
 		return -EPROTO;
 	have = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	memcpy(fds, CMSG_DATA(c), have * sizeof(int));
-	if (have < 2 + (size_t)(o->has_fd[0] + o->has_fd[1] + o->has_fd[2]))
+	if (have < 1 + (size_t)(o->has_fd[0] + o->has_fd[1] + o->has_fd[2]))
 		return -EPROTO;
 	*share = fds[n++];
-	l->devices = fds[n++];
 	l->io = (struct guest_io){ .height = o->height, .width = o->width };
 	for (int i = 0; i < 3; i++)
 		l->io.fd[i] = o->has_fd[i] ? fds[n++] : -1;
@@ -108,19 +108,33 @@ static int receive_order(struct launch *l, char *text, int *share, struct error 
 	return take_request(l, text, (size_t)n - sizeof(o), err);
 }
 
+/* What init.c does for other containers when it knows their documents. */
+static int get_ready(struct launch *l, struct error *err)
+{
+	const struct oci_linux none = { 0 };
+
+	umask(0);
+	/* What the agent mounts from here on is not seen, and the other way round. */
+	if (setsid() < 0 || mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return error_sys(err, "make the mounts private");
+	l->devices = devices_store(&none, err);
+	if (l->devices < 0 || devices_attach_store(l->devices, err) < 0 ||
+	    namespaces_enter_late(l->ct, err) < 0 || keyring_join(l->ct, err) < 0)
+		return -err->code;
+	l->ready = ready_new(err);
+	return l->ready ? 0 : -err->code;
+}
+
 static void spare_child(struct launch *l)
 {
 	auto_error struct error err = { 0 };
 	char *text = xmalloc(MAX_TEXT);
 	int share = -1;
 
-	l->has_session = setsid() >= 0;
-	/* What the agent mounts from here on is not seen, and the other way round. */
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		error_sys(&err, "make the mounts private");
-	else if (report_send(l->sync, REPORT_READY, NULL, -1) == 0 &&
-	         receive_order(l, text, &share, &err) == 0 &&
-	         mount_attach_at(share, PROTOCOL_SHARE, &err) == 0) {
+	if (get_ready(l, &err) == 0 && report_send(l->sync, REPORT_READY, NULL, -1) == 0 &&
+	    receive_order(l, text, &share, &err) == 0 &&
+	    mount_attach_at(share, PROTOCOL_SHARE, &err) == 0) {
+		close(share);
 		l->child = init_child;
 		launch_child(l);
 	}
@@ -154,7 +168,7 @@ void spare_exited(struct guest *g, pid_t pid)
 	if (!s || s->pid != pid)
 		return;
 	if (cgroup_remove(&s->cgroup, g->cgroup_root) < 0)
-		log_debug("the cgroup '%s' cannot be removed", CGROUP);
+		log_debug("the cgroup '%s' cannot be removed", NAME);
 	drop(g);
 }
 
@@ -173,9 +187,11 @@ int spare_make(struct guest *g, struct error *err)
 {
 	struct oci_spec no_spec = { 0 };
 	struct oci_process no_process = { 0 };
-	struct container ct = {
-		.guest = g, .id = (char *)CGROUP, .spec = &no_spec, .ns.create = NAMESPACES
-	};
+	struct container ct = { .guest = g,
+		                .id = (char *)NAME,
+		                .keyring = NAME,
+		                .spec = &no_spec,
+		                .ns.create = NAMESPACES };
 	struct launch l = { .ct = &ct,
 		            .spec = &no_spec,
 		            .process = &no_process,
@@ -192,7 +208,7 @@ int spare_make(struct guest *g, struct error *err)
 	*s = (struct spare){ .pidfd = -1, .sock = -1, .cgroup.fd = -1 };
 	namespaces_none(s->shared);
 	g->spare = s;
-	if (cgroup_create(&s->cgroup, g->cgroup_root, CGROUP, err) == 0 &&
+	if (cgroup_create(&s->cgroup, g->cgroup_root, "/" NAME, err) == 0 &&
 	    cgroup_limit_devices(g, &s->cgroup, NULL, err) == 0) {
 		ct.cgroup = s->cgroup;
 		s->pid = launch_clone(&l, &s->pidfd, &s->sock, err);
@@ -226,8 +242,8 @@ static bool fits(const struct container *ct, const struct guest_options *o,
 	const char *path = spec->linux_->cgroups_path;
 
 	return o->request && !ct->next && ct->ns.create == NAMESPACES && ct->ns.n_joined == 0 &&
-	       !ct->notify && io->n_extra == 0 && spec->hostname && spec->hostname[0] &&
-	       spec->linux_->n_devices == 0 && !has_other_sources(spec) &&
+	       !ct->notify && !o->no_new_keyring && io->n_extra == 0 && spec->hostname &&
+	       spec->hostname[0] && spec->linux_->n_devices == 0 && !has_other_sources(spec) &&
 	       !(path && strstr(path, ".."));
 }
 
@@ -249,6 +265,7 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 		ct->text = json_print(o->request, false);
 		if (strlen(ct->text) <= MAX_TEXT) {
 			ct->was_waiting = true;
+			ct->keyring = NAME;
 			ct->cgroup = s->cgroup;
 			memcpy(ct->shared, s->shared, sizeof(ct->shared));
 			namespaces_none(s->shared);
@@ -264,7 +281,7 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 static int send_order(const struct spare *s, const struct launch *l, int share)
 {
 	struct order o = { .caps = l->caps, .height = l->io.height, .width = l->io.width };
-	int fds[MAX_FDS] = { share, l->devices };
+	int fds[MAX_FDS] = { share };
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(sizeof(fds))];
@@ -273,7 +290,7 @@ static int send_order(const struct spare *s, const struct launch *l, int share)
 	struct msghdr msg = { .msg_iov = iov,
 		              .msg_iovlen = ARRAY_SIZE(iov),
 		              .msg_control = control.space };
-	size_t n = 2;
+	size_t n = 1;
 
 	for (int i = 0; i < 3; i++) {
 		o.has_fd[i] = !l->process->terminal && l->io.fd[i] >= 0;
