@@ -226,10 +226,16 @@ uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key)
 {
 	auto_error struct error ignored = { 0 };
 	auto_free char *text = NULL;
-	size_t len = strlen(key);
 
 	if (fs_read_at(cg->fd, file, FILE_MAX, &text, NULL, &ignored) < 0)
 		return 0;
+	return cgroup_stat_of(text, key);
+}
+
+uint64_t cgroup_stat_of(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
 		if (strncmp(line, key, len) == 0 && line[len] == ' ')
 			return strtoull(line + len + 1, NULL, 10);

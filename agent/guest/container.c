@@ -13,6 +13,7 @@
 #include "agent/guest/modules.h"
 #include "agent/guest/notify.h"
 #include "agent/guest/work.h"
+#include "lib/base/fs.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -23,6 +24,9 @@
 #define ROLLBACK_MS 2000 /* for what a hook left behind to be gone */
 #define DELETE_MS 30000  /* for killed processes to be gone */
 #define DELETE_POLL_MS 2 /* between looks at the cgroup */
+#define MANY_MOUNTS 500
+#define MOUNT_NAMESPACES 16384 /* for what the container may want by itself */
+#define MOUNT_NAMESPACES_LIMIT "/proc/sys/user/max_mnt_namespaces"
 #define NOTIFY_ROOT "/run/vcrt/notify"
 
 static unsigned setup_time(const struct oci_spec *spec)
@@ -40,23 +44,21 @@ static unsigned setup_time(const struct oci_spec *spec)
 
 static void oom_event(int fd, uint32_t events, void *arg)
 {
-	char buf[512];
-
+	(void)fd;
 	(void)events;
-	if (pread(fd, buf, sizeof(buf), 0) < 0) /* arms the notification again */
-		log_debug("memory.events: %s", strerror(errno));
 	container_read_oom(arg);
 }
 
-static void watch_oom(struct container *ct)
+/* When the answer is on its way: nobody needs to wait for this. */
+static void watch_oom(void *arg)
 {
-	char buf[512];
+	struct container *ct = arg;
 
+	loop_remove(&ct->oom_timer);
 	ct->oom_fd = openat(ct->cgroup.fd, "memory.events", O_RDONLY | O_CLOEXEC);
 	if (ct->oom_fd < 0) /* no memory controller, nothing to tell */
 		return;
-	if (pread(ct->oom_fd, buf, sizeof(buf), 0) < 0)
-		log_debug("memory.events: %s", strerror(errno));
+	container_read_oom(ct); /* a change since then is an event */
 	ct->oom_source = loop_add_fd(ct->guest->loop, ct->oom_fd, EPOLLPRI, oom_event, ct);
 }
 
@@ -90,7 +92,7 @@ static void create_settled(struct launch *l)
 			namespaces_keep(ct, pid);
 		ct->sync = steal_fd(&l->sock);
 		namespaces_done(&ct->ns);
-		watch_oom(ct);
+		ct->oom_timer = loop_add_timer(ct->guest->loop, 0, watch_oom, ct);
 	} else if (!ct->delete_done) {
 		container_rollback(ct);
 	}
@@ -135,6 +137,18 @@ static int container_launch(struct container *ct, const struct guest_io *io, gue
 	return 0;
 }
 
+/* To the kernel, a mount that is not attached yet is a mount namespace, of which it allows as many
+ * as suit the size of the VM's memory: some 1700 with 256 MiB. */
+static int allow_mounts(size_t n, struct error *err)
+{
+	auto_free char *limit = NULL;
+
+	if (n < MANY_MOUNTS)
+		return 0;
+	limit = str_fmt("%zu", n + MOUNT_NAMESPACES);
+	return fs_write_value(MOUNT_NAMESPACES_LIMIT, limit, err);
+}
+
 static int make_cgroup(struct container *ct, struct error *err)
 {
 	const char *wanted = ct->spec->linux_->cgroups_path;
@@ -151,7 +165,7 @@ static int container_prepare(struct container *ct, const struct guest_options *o
 	if (modules_for(ct->spec, err) < 0)
 		return -err->code;
 	devices_leave_out(ct->spec);
-	if (shm_use(ct->spec, err) < 0 || mounts_allow(ct->spec->n_mounts, err) < 0 ||
+	if (shm_use(ct->spec, err) < 0 || allow_mounts(ct->spec->n_mounts, err) < 0 ||
 	    namespaces_plan(&ct->ns, ct->guest, x, err) < 0 || sysctl_apply(ct, false, err) < 0)
 		return -err->code;
 	if (!spare_take(ct, options, io) && make_cgroup(ct, err) < 0)

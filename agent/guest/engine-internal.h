@@ -97,7 +97,7 @@ struct container {
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
 	uint64_t oom_kills;
-	struct loop_source *sync_source, *oom_source, *delete_timer;
+	struct loop_source *sync_source, *oom_timer, *oom_source, *delete_timer;
 	int oom_fd;
 	guest_done_fn start_done, delete_done;
 	void *start_arg, *delete_arg;
@@ -261,7 +261,6 @@ struct mount_state {
 	int empty; /* the tmpfs that masks directories, once one is masked; else -1 */
 	struct launch *l;
 };
-int mounts_allow(size_t n, struct error *err); /* parent: n are to come */
 /* Parent: mounts of shared memory (PROTOCOL_SHM) become binds of what is made for them, which is
  * given up, once the container is no longer one of g's, with the last one that uses it. */
 int shm_use(struct oci_spec *spec, struct error *err);
@@ -398,6 +397,7 @@ bool cgroup_is_frozen(const struct cgroup *cg);
 bool cgroup_is_populated(const struct cgroup *cg);
 pid_t *cgroup_pids(const struct cgroup *cg, size_t *n, struct error *err); /* with descendants */
 uint64_t cgroup_stat(const struct cgroup *cg, const char *file, const char *key);
+uint64_t cgroup_stat_of(const char *text, const char *key); /* of the file's text */
 /* Where pid is now, which must be below it. A descriptor or -errno. */
 int cgroup_open_of(const struct cgroup *cg, const char *root, pid_t pid, struct error *err);
 /* One below it that exists. A descriptor or -errno. */

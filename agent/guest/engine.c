@@ -113,6 +113,7 @@ void container_free(struct container *ct)
 		process_free(p);
 	}
 	loop_remove(&ct->sync_source);
+	loop_remove(&ct->oom_timer);
 	loop_remove(&ct->oom_source);
 	loop_remove(&ct->delete_timer);
 	container_end_freeze(ct, ECANCELED);
@@ -134,8 +135,16 @@ void container_free(struct container *ct)
 
 void container_read_oom(struct container *ct)
 {
-	uint64_t kills = cgroup_stat(&ct->cgroup, "memory.events", "oom_kill");
+	char text[512];
+	ssize_t n = ct->oom_fd >= 0 ? pread(ct->oom_fd, text, sizeof(text) - 1, 0) : 0;
+	uint64_t kills;
 
+	if (ct->oom_fd >= 0) {
+		text[n > 0 ? n : 0] = '\0';
+		kills = cgroup_stat_of(text, "oom_kill");
+	} else {
+		kills = cgroup_stat(&ct->cgroup, "memory.events", "oom_kill");
+	}
 	if (kills <= ct->oom_kills)
 		return;
 	ct->oom_kills = kills;

@@ -16,10 +16,6 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define MANY_MOUNTS 500
-#define MOUNT_NAMESPACES 16384 /* for what the container may want by itself */
-#define MOUNT_NAMESPACES_LIMIT "/proc/sys/user/max_mnt_namespaces"
-
 int mount_attach(int tree, int target, const char *path, struct error *err)
 {
 	if (move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -97,15 +93,6 @@ static int mount_failed(const struct oci_mount *m, bool is_bound, struct error *
 		return error_wrap(err, "error mounting to rootfs at \"%s\"", m->destination);
 	return error_wrap(err, "error mounting \"%s\" to rootfs at \"%s\"", m->source,
 	                  m->destination);
-}
-
-/* To the kernel, a mount that is not attached yet is a mount namespace, of which it allows as many
- * as suit the size of the VM's memory: some 1700 with 256 MiB. */
-int mounts_allow(size_t n, struct error *err)
-{
-	auto_free char *limit = str_fmt("%zu", n + MOUNT_NAMESPACES);
-
-	return n < MANY_MOUNTS ? 0 : fs_write_value(MOUNT_NAMESPACES_LIMIT, limit, err);
 }
 
 /* Without a cgroup namespace the container gets its own part of the VM's hierarchy. */
@@ -373,48 +360,56 @@ static int set_iversion(struct mount_state *ms, const struct oci_mount *m,
 	return remount(ms, m, &again, err);
 }
 
-/* Programs trust what they find in these, and an image must not say where that is. */
-static int check_ordinary(struct mount_state *ms, const struct oci_mount *m, struct error *err)
+/* Programs trust what they find in these, and an image must not say where that is: no link leads
+ * there. -ENOENT without an error: it is missing. */
+static int open_ordinary(struct mount_state *ms, const struct oci_mount *m, struct error *err)
 {
 	auto_free char *path = str_dup(m->destination);
-	auto_close int fd = -1;
 	size_t len = strlen(path);
-	struct stat st;
+	int fd;
 
 	while (len > 1 && path[len - 1] == '/') /* a slash at the end would follow a link */
 		path[--len] = '\0';
-	fd = fs_try_in_root(ms->rootfd, path, O_PATH | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return 0;
-	if (fstat(fd, &st) < 0)
-		return error_sys(err, "examine the destination");
-	if (!S_ISDIR(st.st_mode))
+	fd = fs_try_in_root(ms->rootfd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (fd == -ENOTDIR)
 		return error_set(err, ENOTDIR,
 		                 "filesystem \"%s\" must be mounted on ordinary directory",
 		                 m->type);
-	return 0;
+	return fd < 0 ? -ENOENT : fd;
+}
+
+/* Looked up once: on the share each step of a path is a request to the host. -errno, without an
+ * error if it is to be made. */
+static int open_existing(struct mount_state *ms, const struct oci_mount *m, bool is_new,
+                         struct error *err)
+{
+	const char *type = is_new ? m->type : NULL;
+
+	if (str_eq(type, "tmpfs"))
+		return fs_try_in_root(ms->rootfd, m->destination, O_PATH | O_DIRECTORY, 0);
+	return str_eq(type, "proc") || str_eq(type, "sysfs") ? open_ordinary(ms, m, err) : -ENOENT;
 }
 
 static int place(struct mount_state *ms, const struct oci_mount *m, int tree,
                  const struct mount_options *o, struct error *err)
 {
 	bool is_tmpfs = !is_bind(m, o) && str_eq(m->type, "tmpfs");
-	bool covers = is_tmpfs && fs_exists_in_root(ms->rootfd, m->destination);
-	auto_close int target = -1;
+	auto_close int target = open_existing(ms, m, !is_bind(m, o), err);
+	bool covers = target >= 0;
 	struct stat from, to;
 
 	if (fstat(tree, &from) < 0)
 		return error_sys(err, "examine the source");
-	if (!is_bind(m, o) && (str_eq(m->type, "proc") || str_eq(m->type, "sysfs")) &&
-	    check_ordinary(ms, m, err) < 0)
+	if (target < 0 && !err->code)
+		target = fs_make_in_root(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
+	if (err->code)
 		return -err->code;
-	target = fs_make_in_root(ms->rootfd, m->destination, S_ISDIR(from.st_mode), err);
-	if (target < 0)
-		return target;
-	if (fstat(target, &to) < 0)
-		return error_sys(err, "examine the destination");
-	if (S_ISDIR(to.st_mode) && !S_ISDIR(from.st_mode))
-		return error_set(err, EISDIR, "a file cannot be mounted on a directory");
+	if (!S_ISDIR(from.st_mode)) {
+		if (fstat(target, &to) < 0)
+			return error_sys(err, "examine the destination");
+		if (S_ISDIR(to.st_mode))
+			return error_set(err, EISDIR, "a file cannot be mounted on a directory");
+	}
 	if (is_tmpfs && fill_tmpfs(tree, target, covers, o, err) < 0)
 		return -err->code;
 	if (mount_set(tree, o->rec_set, o->rec_clear, true, err) < 0 ||

@@ -41,19 +41,19 @@ char **env_build(char *const *env)
 	return out;
 }
 
-/* Executable for the process as it is now: its user, groups and effective capabilities. */
+/* Executable for the process as it is now: its user, groups and effective capabilities. The path is
+ * resolved once: on the share each step of it is a request to the host. */
 static int check_program(const char *path, bool *is_missing)
 {
+	auto_close int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
 
-	*is_missing = false;
-	if (stat(path, &st) < 0) {
-		*is_missing = true;
+	*is_missing = fd < 0 || fstat(fd, &st) < 0;
+	if (*is_missing)
 		return -errno;
-	}
 	if (!S_ISREG(st.st_mode))
 		return -EACCES;
-	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -EACCES : 0;
+	return faccessat(fd, "", X_OK, AT_EACCESS | AT_EMPTY_PATH) < 0 ? -EACCES : 0;
 }
 
 static char *find_by_path(const char *name, struct error *err)

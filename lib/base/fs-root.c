@@ -128,10 +128,3 @@ int fs_make_in_root(int rootfd, const char *path, bool is_dir, struct error *err
 {
 	return make_at(rootfd, path, is_dir, MAX_LINKS, err);
 }
-
-bool fs_exists_in_root(int rootfd, const char *path)
-{
-	auto_close int fd = fs_try_in_root(rootfd, path, O_PATH, 0);
-
-	return fd >= 0;
-}

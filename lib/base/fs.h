@@ -51,7 +51,6 @@ int fs_try_in_root(int rootfd, const char *path, int flags, mode_t mode);
 /* The same for a directory or file that is made if it is missing (0755, 0644), with the directories
  * above it and where a dangling link points to. Returns an O_PATH descriptor. */
 int fs_make_in_root(int rootfd, const char *path, bool is_dir, struct error *err);
-bool fs_exists_in_root(int rootfd, const char *path);
 
 /* Close every descriptor from first up that is not in keep[] (n of them, in any order). Takes no
  * memory: for use after fork. */
