@@ -41,7 +41,8 @@
  *             "virtiofs", on PROTOCOL_SHARE.
  *   warm      {} -> {}
  *             Before the VM is saved as a template, in place of "sandbox", which its clones get:
- *             load what a container may need and nobody should wait for.
+ *             load what a container may need, and make what the first one can have ready: a process
+ *             in namespaces and a cgroup, its file systems, the program for its devices.
  *   size      {memory, cpus} -> {}
  *             The VM has grown while it ran, by so many MiB since it booted, and to so many CPUs in
  *             all: answered when they can be used, at the latest after PROTOCOL_SIZE_SECONDS. It
