@@ -137,6 +137,36 @@ limits() { # MIB MICROSECONDS-OF-100000
 	[ "$(vcrt exec "$ID-d" nproc)" -eq 2 ]
 }
 
+@test "hotplug: what the host does not give is an error, and changes nothing" {
+	local vmm size
+	needs prlimit
+	configure memory 512
+	limits 100 50000
+	start_container "$ID" sleep 1000
+	vmm=$(pid_of vmm "$ID")
+	size=$(awk '/^VmSize:/ { print $2 * 1024 }' "/proc/$vmm/status")
+	prlimit --pid "$vmm" --as=$((size + 67108864)):unlimited
+	run vcrt update --memory 700M "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *'let the virtual machine grow: add 384 MiB of memory to the VM: '*'Cannot allocate memory'* ]]
+	[ "$(vm_of "$ID")" = '512 1' ]
+	assert_room "$ID" 512
+	[ "$(vcrt exec "$ID" cat /sys/fs/cgroup/memory.max)" -eq $((100 << 20)) ]
+
+	edit --arg id "$ID" '.annotations = {"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": $id}'
+	limits 700 50000
+	run vcrt run -d --bundle "$B" "$ID-b" </dev/null
+	[ "$status" -eq 1 ]
+	[[ $output == *'let the virtual machine grow: add 512 MiB of memory to the VM: '*'Cannot allocate memory'* ]]
+	[ ! -e "$ROOT/$ID-b" ]
+	[ "$(vm_of "$ID")" = '512 1' ]
+	prlimit --pid "$vmm" --as=unlimited:unlimited
+	vcrt update --memory 700M "$ID"
+	[ "$(vm_of "$ID")" = '896 1' ]
+	assert_room "$ID" 896
+	[ "$(mib_of "$ID")" -gt 800 ]
+}
+
 @test "hotplug: what the guest does not take is an error, and changes nothing" {
 	configure memory 512 cpus_max 2 kernel_params '"nr_cpus=1"'
 	limits 100 50000

@@ -192,6 +192,7 @@ void container_create(struct monitor *m, struct client *c, struct ctl_msg *msg)
 	ct->record = record_new(id, "");
 	ct->tells_ready = json_get_bool(msg->json, "notify", false);
 	vm_need_from_json(&ct->need, json_get_object(msg->json, "need"));
+	ct->limits = ct->need;
 	ct->hook_seconds = (unsigned)json_get_i64(msg->json, "hook_seconds", 0);
 	ct->next = m->containers;
 	m->containers = ct;

@@ -192,8 +192,8 @@ struct container {
 	struct error why;       /* what it will be told: it is being taken back */
 	struct client *deleter; /* waits for the container to be gone */
 	struct loop_source *kill_timer;
-	unsigned hook_seconds; /* how long its hooks in the guest may run */
-	struct vm_need need;
+	unsigned hook_seconds;       /* how long its hooks in the guest may run */
+	struct vm_need limits, need; /* what it has, and what it may be about to get */
 	struct json *created; /* the guest's answer to "create", until the VM has grown, too */
 	bool is_committed, is_in_guest, is_started;
 	bool is_syncing;  /* the network is made ready for it */

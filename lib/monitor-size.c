@@ -67,10 +67,12 @@ static void on_taken(void *arg, const struct json *result, const struct error *e
 	auto_error struct error failed = { 0 };
 
 	m->n_growing--;
-	if (!result)
+	if (!result) {
 		m->told = m->booted;
-	if (!result)
 		error_set(&failed, err->code, "let the virtual machine grow: %s", err->msg);
+	}
+	for (struct container *ct = m->containers; ct && !result; ct = ct->next)
+		ct->need = ct->limits;
 	for (struct client *c = m->clients, *next; c; c = next) {
 		next = c->next;
 		if (!c->is_growing || (result && m->n_growing))
@@ -180,7 +182,7 @@ static struct vm_need need_after(const struct container *ct, const struct json *
 	auto_error struct error none = { 0 };
 	const struct json *j = json_get_object(request, "resources");
 	auto_oci_resources struct oci_resources *r = j ? oci_resources_from_json(j, &none) : NULL;
-	struct vm_need need = ct->need;
+	struct vm_need need = ct->limits;
 
 	vm_need_update(&need, r);
 	return need;
@@ -188,7 +190,7 @@ static struct vm_need need_after(const struct container *ct, const struct json *
 
 void size_limits_changed(struct container *ct, const struct json *request)
 {
-	ct->need = need_after(ct, request);
+	ct->limits = ct->need = need_after(ct, request);
 }
 
 void container_plan(struct container *ct, struct client *c, const struct json *request)
@@ -206,6 +208,7 @@ void container_grow(struct container *ct, struct client *c, const struct json *r
 
 	vm_need_raise(&ct->need, &need);
 	if (size_fit(ct->m, &err) < 0) {
+		ct->need = ct->limits;
 		client_fail(client_ref(c), &err);
 	} else if (ct->m->n_growing) {
 		client_ref(c)->is_growing = true;

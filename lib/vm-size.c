@@ -13,7 +13,8 @@
 #define NO_LIMIT_MIB (INT64_MAX >> 21) /* engines write "no limit" as nearly the largest number */
 #define USUAL_PERIOD 100000
 #define MAX_MILLICPUS (UINT64_C(1000) << 20) /* beyond any host, and far from overflows */
-#define MAX_CPUS 255
+/* Each CPU that may come takes a quarter of a MiB of the guest, and time of its boot. */
+#define USUAL_MAX_CPUS 32
 
 /* ---- what containers need ---- */
 
@@ -99,11 +100,10 @@ static unsigned host_memory(void)
 
 struct hv_size vm_size_max(const struct config *c)
 {
-	long cpus = c->cpus_max ? (long)c->cpus_max : sysconf(_SC_NPROCESSORS_ONLN);
+	long host = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned cpus = host < USUAL_MAX_CPUS ? (unsigned)host : USUAL_MAX_CPUS;
 	struct hv_size max = { c->memory_max_mib ? c->memory_max_mib : host_memory(),
-		               cpus < 1          ? 1
-		               : cpus > MAX_CPUS ? MAX_CPUS
-		                                 : (unsigned)cpus };
+		               c->cpus_max ? c->cpus_max : cpus };
 
 	return vm_size_larger(max, (struct hv_size){ c->memory_mib, c->cpus });
 }

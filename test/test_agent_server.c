@@ -284,6 +284,9 @@ static const struct refusal {
 	  "{\"id\":1,\"error\":{\"code\":38,\"msg\":\"the agent knows no request 'dance'\"}}" },
 	{ "{\"id\":1,\"op\":\"sandbox\",\"hostname\":\"bad\"}",
 	  "{\"id\":1,\"error\":{\"code\":1,\"msg\":\"set the host name 'bad'\"}}" },
+	{ "{\"id\":1,\"op\":\"size\",\"memory\":-1}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"memory\\\" or \\\"cpus\\\" in a "
+	  "request\"}}" },
 	{ "{\"id\":1,\"op\":\"start\"}",
 	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"container\\\" in a request\"}}" },
 	{ "{\"id\":1,\"op\":\"start\",\"container\":\"no\"}",

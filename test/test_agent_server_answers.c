@@ -93,6 +93,13 @@ START_TEST(the_resolver_is_served_once_and_connections_to_it_are_waited_for)
 }
 END_TEST
 
+START_TEST(what_is_there_needs_no_waiting)
+{
+	peer_hello(&peer);
+	ask("{\"id\":1,\"op\":\"size\",\"memory\":0,\"cpus\":1}", "{\"id\":1,\"ok\":{}}");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("answers");
@@ -104,5 +111,6 @@ int main(void)
 	               an_end_is_told_once_the_share_is_written_back_which_holds_up_nobody_else);
 	tcase_add_test(tc, what_is_not_told_yet_goes_with_the_server);
 	tcase_add_test(tc, the_resolver_is_served_once_and_connections_to_it_are_waited_for);
+	tcase_add_test(tc, what_is_there_needs_no_waiting);
 	return scratch_run(tc);
 }

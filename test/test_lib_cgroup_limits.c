@@ -234,6 +234,34 @@ START_TEST(swap_is_never_below_memory_in_version_1)
 }
 END_TEST
 
+START_TEST(limits_make_room_for_a_vm_that_grows)
+{
+	const struct cgroup_room larger = { .vm = 1024 * MIB, .vmm = 100 * MIB };
+
+	make_v1();
+	make_v2();
+	place = (struct cgroup_place){ .dirs = dirs };
+	/* Without a limit there is none afterwards. */
+	ck_assert_int_eq(cgroup_limit_room(&place, &larger, &undo, &err), 0);
+	scratch_expect("mem/memory.limit_in_bytes", "9223372036854771712\n");
+	scratch_expect("v2/memory.max", "max\n");
+	limit_ok("{\"memory\":{\"limit\":67108864,\"swap\":134217728}}");
+	cgroup_undo_done(&undo);
+	ck_assert_int_eq(cgroup_limit_room(&place, &larger, &undo, &err), 0);
+	scratch_expect("mem/memory.limit_in_bytes", "1178599424"); /* 1124 MiB */
+	scratch_expect("mem/memory.memsw.limit_in_bytes", "1245708288");
+	scratch_expect("v2/memory.max", "1178599424");
+	scratch_expect("v2/memory.swap.max", "67108864");
+	cgroup_limit_undo(&place, &undo);
+	scratch_expect("mem/memory.limit_in_bytes", "641728512\n");
+	scratch_expect("mem/memory.memsw.limit_in_bytes", "708837376\n");
+	scratch_expect("v2/memory.max", "641728512\n");
+	/* What is enough stays. */
+	ck_assert_int_eq(cgroup_limit_room(&place, &room, &undo, &err), 0);
+	scratch_expect("v2/memory.max", "641728512\n");
+}
+END_TEST
+
 START_TEST(a_host_without_the_files_is_fine_except_for_devices)
 {
 	scratch_dir("empty");
@@ -266,6 +294,7 @@ int main(void)
 	tcase_add_test(tc, zeros_leave_things_as_they_are);
 	tcase_add_test(tc, the_vmm_keeps_time_to_answer);
 	tcase_add_test(tc, swap_is_never_below_memory_in_version_1);
+	tcase_add_test(tc, limits_make_room_for_a_vm_that_grows);
 	tcase_add_test(tc, a_host_without_the_files_is_fine_except_for_devices);
 	return scratch_run(tc);
 }

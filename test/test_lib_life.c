@@ -1,4 +1,5 @@
 /* A container's life through the public functions. */
+#include "lib/base/json.h"
 #include "test/test_lib_life.h"
 
 START_TEST(a_container_lives_from_create_to_delete)
@@ -208,6 +209,43 @@ START_TEST(run_waits_and_gives_the_exit_code)
 }
 END_TEST
 
+static void assert_vm(unsigned mib, unsigned cpus)
+{
+	auto_free char *rel = str_fmt("root/%s/state.json", id), *path = scratch_path(rel);
+	auto_free char *text = NULL;
+	auto_json struct json *j = NULL;
+	const struct json *vm;
+	auto_error struct error e = { 0 };
+
+	ck_assert_msg(fs_read(path, 1 << 16, &text, NULL, &e) == 0, "%s", e.msg);
+	j = json_parse(text, strlen(text), false, &e);
+	vm = json_get_object(j, "vcrt");
+	ck_assert_int_eq(json_get_i64(vm, "vmMemory", 0) >> 20, mib);
+	ck_assert_int_eq(json_get_i64(vm, "vmCpus", 0), cpus);
+}
+
+START_TEST(a_vm_has_the_size_that_its_container_needs_and_grows_with_an_update)
+{
+	reconfigure("\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\",\"cpus_max\":3,"
+	            "\"memory_max\":2048,\"template\":\"off\"");
+	created();
+	assert_vm(512, 1);
+	ck_assert_msg(vcrt_container_update(v, id,
+	                                    "{\"memory\":{\"limit\":536870912},"
+	                                    "\"cpu\":{\"quota\":150000,\"period\":100000}}",
+	                                    &err) == 0,
+	              "%s", err.msg);
+	assert_vm(768, 2);
+	ck_assert_int_eq(vcrt_container_update(v, id, "{\"memory\":{\"limit\":1048576}}", &err), 0);
+	assert_vm(768, 2);
+	ck_assert_int_eq(vcrt_container_update(v, id, "{\"memory\":{\"limit\":10737418240}}", &err),
+	                 0);
+	assert_vm(2048, 2);
+	ck_assert_int_eq(vcrt_container_update(v, id, "{\"cpu\":{\"quota\":1000000}}", &err), 0);
+	assert_vm(2048, 3);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("life");
@@ -224,6 +262,7 @@ int main(void)
 	tcase_add_test(tc, a_sandbox_can_be_listed_watched_and_stopped);
 	tcase_add_test(tc, the_list_shows_what_is_there);
 	tcase_add_test(tc, the_pid_file_holds_the_stand_in);
+	tcase_add_test(tc, a_vm_has_the_size_that_its_container_needs_and_grows_with_an_update);
 	tcase_add_test(tc, run_waits_and_gives_the_exit_code);
 	return scratch_run(tc);
 }

@@ -116,6 +116,20 @@ static inline void setup(void)
 	ck_assert_msg(v != NULL, "%s", err.msg);
 }
 
+/* With this configuration from now on. */
+static inline void reconfigure(const char *members)
+{
+	auto_free char *path = scratch_path("config.json"), *root = scratch_path("root");
+	auto_free char *text = str_fmt("{\"runtime_dir\":\"%s/run\",%s}", scratch_root(), members);
+
+	scratch_file("config.json", text);
+	vcrt_close(v);
+	v = vcrt_open(
+		&(struct vcrt_options){ .root = root, .config = path, .binary = VCRT_PROGRAM },
+		&err);
+	ck_assert_msg(v != NULL, "%s", err.msg);
+}
+
 static inline size_t count(const char *rel)
 {
 	auto_free char *path = scratch_path(rel);

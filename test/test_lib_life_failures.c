@@ -120,20 +120,6 @@ START_TEST(bad_bundles_are_told)
 }
 END_TEST
 
-/* With this configuration from now on. */
-static void reconfigure(const char *members)
-{
-	auto_free char *path = scratch_path("config.json"), *root = scratch_path("root");
-	auto_free char *text = str_fmt("{\"runtime_dir\":\"%s/run\",%s}", scratch_root(), members);
-
-	scratch_file("config.json", text);
-	vcrt_close(v);
-	v = vcrt_open(
-		&(struct vcrt_options){ .root = root, .config = path, .binary = VCRT_PROGRAM },
-		&err);
-	ck_assert_msg(v != NULL, "%s", err.msg);
-}
-
 START_TEST(unknown_backends_are_told_and_leave_nothing)
 {
 	reconfigure("\"hypervisor\":\"xen\",\"agent\":\"noop\",\"accel\":\"tcg\"");
