@@ -152,15 +152,26 @@ struct sandbox *sandbox_load(const char *dir)
 	return steal_ptr(&s);
 }
 
+/* Whether its card has the number of the namespace at all. There may be hundreds of sandboxes, and
+ * a card is soon read, but not as soon understood. */
+static bool may_have(const char *dir, const char *ino)
+{
+	auto_free char *path = str_fmt("%s/" CARD, dir), *text = NULL;
+	auto_error struct error err = { 0 };
+
+	return fs_read(path, MAX_CARD, &text, NULL, &err) == 0 && strstr(text, ino);
+}
+
 static struct sandbox *find_in(DIR *d, const char *runtime_dir, const struct ns_id *id)
 {
+	auto_free char *ino = str_fmt("%llu", (unsigned long long)id->ino);
 	struct dirent *e;
 
 	while (d && (e = readdir(d))) {
 		auto_free char *dir = str_fmt("%s/%s", runtime_dir, e->d_name);
 		/* An id may begin with a dot. */
 		bool is_none = str_eq(e->d_name, ".") || str_eq(e->d_name, "..");
-		struct sandbox *s = is_none ? NULL : sandbox_load(dir);
+		struct sandbox *s = is_none || !may_have(dir, ino) ? NULL : sandbox_load(dir);
 
 		if (s && ns_id_is_in(id, s->ns, s->n_ns))
 			return s;
