@@ -121,10 +121,10 @@ status_column() {
 		.process.args = ["sh", "-c", $script]' --arg script '
 			cut -d " " -f 4- /proc/self/mountinfo | sed "s/[0-9a-f]*\\/rootfs/rootfs/"
 			find /dev | sort | xargs stat -c "%N %A %U %t:%T"
-			grep -vE "ctxt|^(VmHWM|VmRSS|Rss|VmPTE|Mems|Cpus)" /proc/self/status
+			grep -vE "ctxt|^(State|SigQ|VmHWM|VmRSS|Rss|VmPTE|Mems|Cpus)" /proc/self/status
 			cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj
 			ls /proc/self/fd /proc/acpi /proc/scsi /sys/firmware
-			cut -d " " -f 1-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
+			cut -d " " -f 1,2,4-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
 	for how in off manual; do
 		use_templates "$how"
 		[ "$how" = off ] || vcrt template create
