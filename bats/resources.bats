@@ -97,15 +97,15 @@ refuses() { # JQ-OBJECT MESSAGE
 }
 
 @test "resources: a device is opened only if a rule allows it" {
-	# 7:0 and 7:128 are consoles; null may always be used, and any node be made.
+	# loop-control, tun and kmsg, which each kernel has; null may always be used, and any node be made.
 	mount_in tmpfs tmpfs /nodes
-	edit '.linux.devices = [{path: "/dev/k", type: "c", major: 7, minor: 0, fileMode: 438},
-		{path: "/dev/p", type: "c", major: 7, minor: 128, fileMode: 438},
-		{path: "/dev/x", type: "c", major: 7, minor: 1, fileMode: 438}]
+	edit '.linux.devices = [{path: "/dev/k", type: "c", major: 10, minor: 237, fileMode: 438},
+		{path: "/dev/p", type: "c", major: 10, minor: 200, fileMode: 438},
+		{path: "/dev/x", type: "c", major: 1, minor: 11, fileMode: 438}]
 		| (.process.capabilities | .bounding, .effective, .permitted) += ["CAP_MKNOD"]'
-	resources '{devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 7, minor: 0, access: "r"},
-		{allow: true, type: "c", major: 7, minor: 128, access: "rwm"}, {allow: false, type: "c", major: 7, minor: 128, access: "w"}]}'
-	run_container -- sh -c 'mknod /nodes/y c 7 1; mknod /nodes/z c 1 5
+	resources '{devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 10, minor: 237, access: "r"},
+		{allow: true, type: "c", major: 10, minor: 200, access: "rwm"}, {allow: false, type: "c", major: 10, minor: 200, access: "w"}]}'
+	run_container -- sh -c 'mknod /nodes/y c 1 11; mknod /nodes/z c 1 5
 		for d in /dev/k /dev/null /dev/p /dev/x /nodes/y /nodes/z; do
 			(: <$d) && echo "$d read"
 			(: >$d) && echo "$d write"
