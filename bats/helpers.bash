@@ -72,7 +72,11 @@ configure() {
 	[ -z "${VCRT_SHARED_FS:-}" ] || json=$(jq --arg v "$VCRT_SHARED_FS" '.shared_fs = $v' <<<"$json")
 	# setup_suite.bash has made it.
 	# shellcheck disable=SC2153
-	[ -z "${VCRT_TEMPLATE:-}" ] || set -- template '"manual"' template_dir "\"$VCRT_TEMPLATES\"" "$@"
+	if [ -n "${VCRT_TEMPLATE:-}" ]; then
+		set -- template '"manual"' template_dir "\"$VCRT_TEMPLATES\"" "$@"
+	else
+		set -- template '"off"' "$@"
+	fi
 	set -- vmm_preload "\"$(private_file)\"" "$@"
 	while [ $# -gt 0 ]; do
 		json=$(jq --arg k "$1" --argjson v "$2" '.[$k] = $v' <<<"$json")

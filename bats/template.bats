@@ -3,19 +3,42 @@
 # shellcheck disable=SC2030,SC2031,SC2154 # tests are subshells
 load helpers
 
-# A configuration with a store of the test's own, and "manual" or what is given.
+# A configuration with a store of the test's own, and "manual" or what is given ("": by default).
 use_templates() { # [MODE [NAME VALUE]...]
-	local mode=${1:-manual}
+	local mode=${1-manual}
 
 	[ $# -eq 0 ] || shift
 	configure memory 512 template "\"$mode\"" template_dir "\"$T/templates\"" "$@"
+	[ -n "$mode" ] || edit_file "$T/config.json" 'del(.template)'
+}
+
+edit_file() { # FILE JQ-ARGUMENT...
+	jq "${@:2}" "$1" >"$1.new"
+	mv "$1.new" "$1"
+}
+
+ready() {
+	[ "$(status_column)" = ready ]
+}
+
+# Builders that work in the background.
+builders() {
+	local pid
+
+	for pid in $(pids_of_test); do
+		! tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q ' builder $' || echo "$pid"
+	done
+}
+
+no_builder() {
+	[ -z "$(builders)" ]
 }
 
 # A guest of our own, which may be changed.
 own_image() { # [MODE]
 	cp "$(configured kernel)" "$T/vmlinux"
 	cp "$(configured initrd)" "$T/initrd.img"
-	use_templates "${1:-manual}" kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\""
+	use_templates "${1-manual}" kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\""
 }
 
 monitor_log_of() { # ID
@@ -25,6 +48,12 @@ monitor_log_of() { # ID
 # The VMM's own arguments tell how it was started.
 is_clone() { # ID
 	tr '\0' '\n' <"/proc/$(pid_of vmm "$1")/cmdline" | grep -qx defer
+}
+
+# A cgroup hierarchy that limits something.
+pids_or_unified() {
+	[ ! -d /sys/fs/cgroup/pids ] || echo /sys/fs/cgroup/pids
+	[ -d /sys/fs/cgroup/pids ] || echo /sys/fs/cgroup
 }
 
 status_column() {
@@ -149,13 +178,13 @@ status_column() {
 	run_container -- echo hi
 	[ "$code" -eq 0 ]
 	! grep -q template "$T/err" || false
+	# It has no memory any more, and is replaced.
+	[ -z "$(find "$T/templates" -name memory)" ]
+	vcrt template create
+	ready
 	run vcrt template create
 	[ "$status" -eq 1 ]
 	[[ $output == *exists\ already* ]]
-	vcrt template prune
-	[ -z "$(ls -A "$T/templates")" ]
-	vcrt template create
-	[ "$(status_column)" = ready ]
 }
 
 @test "template: one whose guest does not answer is given up, too" {
@@ -196,16 +225,102 @@ status_column() {
 	[ "$(wc -l <"$T/out")" -eq 3 ]
 }
 
-@test "template: made in the background after the first boot, once" {
-	local pid
+@test "template: without a word in the configuration, the first machine boots and the next is a clone" {
+	local i
+	own_image ""
+	args sleep 1000
+	# Those that boot at the same time have one made.
+	for i in 1 2 3; do
+		background "$VCRT" "${VCRT_ARGS[@]}" run -d --bundle "$B" "$ID-$i" </dev/null &>"$T/run$i"
+	done
+	for i in 1 2 3; do
+		wait_for 90 "${BACKGROUND[i - 1]}"
+		! is_clone "$ID-$i" || false
+		[ ! -s "$T/run$i" ]
+	done
+	wait_until 300 ready
+	wait_until 30 no_builder
+	[ "$(ls "$T/templates" | wc -l)" -eq 1 ]
+	start_container "$ID-4" sleep 1000
+	is_clone "$ID-4"
+	no_builder
+	run vcrt check
+	grep -q "^ok  *templates  *auto, in '$T/templates', .*: 1 ready, 0 stale; for this configuration there is one$" <<<"$output"
+	# A new kernel: one is made for it, and the old one goes.
+	touch "$T/vmlinux"
+	start_container "$ID-5" sleep 1000
+	! is_clone "$ID-5" || false
+	wait_until 300 ready
+	wait_until 30 no_builder
+	[ "$(ls "$T/templates" | wc -l)" -eq 1 ]
+}
+
+@test "template: its builder takes nothing of its caller along, and stands back for others" {
+	local pid fd caller first
 	own_image auto
-	start_container "$ID-1" sleep 1000
-	! is_clone "$ID-1" || false
-	ready() { [ "$(status_column)" = ready ]; }
-	wait_until 60 ready
-	start_container "$ID-2" sleep 1000
-	is_clone "$ID-2"
-	[ "$(find "$T/templates" -name memory | wc -l)" -eq 1 ]
+	caller=$(pids_or_unified)/$ID-caller
+	mkdir "$caller"
+	args sleep 1000
+	edit --arg path "/$ID" '.linux.cgroupsPath = $path'
+	# shellcheck disable=SC2016
+	timeout 90 sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$caller" \
+		"$VCRT" "${VCRT_ARGS[@]}" run -d --bundle "$B" "$ID" </dev/null 7<"$B/config.json" &>"$T/said" ||
+		fail "$(cat "$T/said")"
+	pid=$(builders)
+	# Nothing is left in the caller's cgroup.
+	rmdir "$caller"
+	kill -STOP "$pid"
+	cat "/proc/$pid/cgroup" >&2
+	run ! grep -v ':/$' "/proc/$pid/cgroup"
+	[ "$(ps -o ni= -p "$pid" | tr -d ' ')" -eq 5 ]
+	[ "$(cat "/proc/$pid/oom_score_adj")" -eq 1000 ]
+	[ "$(readlink "/proc/$pid/cwd")" = / ]
+	[ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" -ne "$(ps -o sid= -p $$ | tr -d ' ')" ]
+	for fd in 0 1 2; do
+		[ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ]
+	done
+	! find "/proc/$pid/fd" -lname "$B/*" | grep . || false
+	# One that is killed: the next machine that boots has it made.
+	kill -9 "$pid"
+	wait_until 30 no_builder
+	vcrt delete --force "$ID"
+	first=$(find "$T/templates" -name memory)
+	[[ -z $first || $first == */@* ]]
+	start_container "$ID" sleep 1000
+	! is_clone "$ID" || false
+	wait_until 300 ready
+	wait_until 30 no_builder
+}
+
+@test "template: when none can be made that is said once, and machines boot" {
+	own_image auto
+	mkdir -m 777 "$T/templates"
+	run_container -- true
+	[ "$code" -eq 0 ]
+	grep -q "have a template made: other users can write to the directory '$T/templates'" "$T/err"
+	run_container -- true
+	[ "$code" -eq 0 ]
+	[ ! -s "$T/err" ]
+	run vcrt check
+	[[ $output == *"warning  templates"*"one could not be made some minutes ago: other users can write"* ]]
+	# A builder that fails has nobody to tell; the note says why.
+	chmod 700 "$T/templates"
+	vcrt template prune
+	[ -z "$(find "$RUN/.." -name '@template-*')" ]
+	use_templates auto kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\"" template_max 170
+	mkdir "$T/full"
+	host_mount "$T/full" size=1m
+	edit_file "$T/config.json" --arg dir "$T/full/store" '.template_dir = $dir'
+	run_container -- true
+	[ "$code" -eq 0 ]
+	[ ! -s "$T/err" ]
+	wait_until 30 no_builder
+	run vcrt check
+	[[ $output == *"one could not be made some minutes ago: create a template: there is no room for a template in '$T/full/store'"* ]]
+	run_container -- true
+	no_builder
+	rm -r "$T/full/store"
 }
 
 @test "template: builders at the same time make one, a killed one leaves nothing that is used" {

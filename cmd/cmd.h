@@ -37,10 +37,10 @@ struct command {
 	           struct error *err);
 };
 
-extern const struct command cmd_check, cmd_checkpoint, cmd_create, cmd_delete, cmd_env, cmd_events,
-	cmd_exec, cmd_features, cmd_help, cmd_kill, cmd_list, cmd_monitor, cmd_pause, cmd_ps,
-	cmd_restore, cmd_resume, cmd_run, cmd_shim, cmd_spec, cmd_start, cmd_state, cmd_template,
-	cmd_update;
+extern const struct command cmd_builder, cmd_check, cmd_checkpoint, cmd_create, cmd_delete, cmd_env,
+	cmd_events, cmd_exec, cmd_features, cmd_help, cmd_kill, cmd_list, cmd_monitor, cmd_pause,
+	cmd_ps, cmd_restore, cmd_resume, cmd_run, cmd_shim, cmd_spec, cmd_start, cmd_state,
+	cmd_template, cmd_update;
 
 extern const struct command *const cmd_table[];   /* NULL-terminated, in the order of --help */
 const struct command *cmd_find(const char *name); /* NULL: no such command */

@@ -10,10 +10,11 @@ _Static_assert(sizeof(struct vcrt_error) == sizeof(struct error) &&
                "lib_err() needs one layout");
 
 const struct command *const cmd_table[] = {
-	&cmd_create, &cmd_start,   &cmd_run,      &cmd_exec,       &cmd_kill,    &cmd_delete,
-	&cmd_state,  &cmd_list,    &cmd_ps,       &cmd_pause,      &cmd_resume,  &cmd_update,
-	&cmd_events, &cmd_spec,    &cmd_features, &cmd_template,   &cmd_check,   &cmd_env,
-	&cmd_help,   &cmd_monitor, &cmd_shim,     &cmd_checkpoint, &cmd_restore, NULL,
+	&cmd_create,   &cmd_start,   &cmd_run,        &cmd_exec,    &cmd_kill,
+	&cmd_delete,   &cmd_state,   &cmd_list,       &cmd_ps,      &cmd_pause,
+	&cmd_resume,   &cmd_update,  &cmd_events,     &cmd_spec,    &cmd_features,
+	&cmd_template, &cmd_check,   &cmd_env,        &cmd_help,    &cmd_monitor,
+	&cmd_shim,     &cmd_builder, &cmd_checkpoint, &cmd_restore, NULL,
 };
 
 const struct command *cmd_find(const char *name)

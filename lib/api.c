@@ -313,6 +313,11 @@ int vcrt_template_create(struct vcrt *v, char **key, struct vcrt_error *err)
 	return CALL(verb_template_create(v, key, &e));
 }
 
+int vcrt_template_build(struct vcrt *v, struct vcrt_error *err)
+{
+	return CALL(verb_template_build(v, &e));
+}
+
 static int list_templates(struct vcrt *v, struct vcrt_template **out, struct error *err)
 {
 	struct template *list;
@@ -354,5 +359,7 @@ int vcrt_template_remove(struct vcrt *v, const char *key, struct vcrt_error *err
 
 int vcrt_template_prune(struct vcrt *v, bool all, struct vcrt_error *err)
 {
-	return CALL(template_prune(v->config->template_dir, all, &e));
+	return CALL(template_prune(v->config->template_dir, all, &e) < 0
+	                    ? -e.code
+	                    : template_forget_failures(v->config, &e));
 }

@@ -389,6 +389,18 @@ int cgroup_move(char *const *from, char *const *to, struct error *err)
 	return 0;
 }
 
+void cgroup_leave(void)
+{
+	auto_error struct error err = { 0 };
+	auto_strv char **dirs = directories("/", &err);
+
+	for (char **dir = dirs; dir && *dir; dir++)
+		if (cgroup_attach((char *[]){ *dir, NULL }, getpid(), &err) < 0) {
+			log_debug("leave the cgroup: %s", err.msg);
+			error_clear(&err);
+		}
+}
+
 static bool has_children(const char *dir)
 {
 	struct stat st;

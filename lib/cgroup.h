@@ -45,5 +45,8 @@ int cgroup_enter(char *const *all, struct error *err);
 const char *cgroup_unified(char *const *all);
 /* Move all processes of one to the other, hierarchy by hierarchy. */
 int cgroup_move(char *const *from, char *const *to, struct error *err);
+/* Move this process to the root of each hierarchy, where no limit of its caller's holds and nobody
+ * ends it with the caller. Where that cannot be done it stays. */
+void cgroup_leave(void);
 /* Remove what was made, children first; waits up to timeout_ms for processes to be gone. */
 int cgroup_remove(char *const *made, unsigned timeout_ms, struct error *err);

@@ -11,6 +11,7 @@
 #include "agent/agent.h"
 #include "hypervisor/hypervisor.h"
 #include "lib/config.h"
+#include "lib/template.h"
 #include "lib/verbs.h"
 #include "lib/vm-config.h"
 #include "lib/base/child.h"
@@ -76,11 +77,12 @@ static void check_files(const struct config *c, struct findings *f)
 	    c->initrd, c->memory_mib, c->cpus, c->cpus == 1 ? "" : "s");
 }
 
-static void check_accel(const struct config *c, struct findings *f)
+/* What VMs are run with, or HV_ACCEL_AUTO if there is nothing. */
+static enum hv_accel check_accel(const struct config *c, struct findings *f)
 {
 	auto_error struct error err = { 0 };
 	auto_free char *why = NULL;
-	enum hv_accel wanted, accel;
+	enum hv_accel wanted, accel = HV_ACCEL_AUTO;
 
 	if (hv_accel_parse(c->accel, &wanted) < 0)
 		add(f, VCRT_FINDING_FAILED, "acceleration", "unknown value '%s'", c->accel);
@@ -91,6 +93,83 @@ static void check_accel(const struct config *c, struct findings *f)
 	else
 		add(f, accel == HV_ACCEL_KVM ? VCRT_FINDING_OK : VCRT_FINDING_WARNING,
 		    "acceleration", "%s", hv_accel_name(accel));
+	return accel;
+}
+
+/* What there is, in words; *bad: one is set aside. */
+static char *describe_templates(const struct config *c, const char *identity, bool *bad)
+{
+	auto_free char *key = template_key(identity), *problem = NULL;
+	auto_error struct error err = { 0 };
+	unsigned ready = 0, stale = 0;
+	bool is_there = false;
+	struct template *list;
+	int n = template_list(c->template_dir, &list, &err);
+
+	for (int i = 0; i < n; i++) {
+		const struct template *t = &list[i];
+		bool is_stale = template_is_stale(t);
+
+		stale += is_stale;
+		ready += !is_stale && !t->problem;
+		if (!str_eq(t->key, key))
+			continue;
+		is_there = !t->problem;
+		problem = str_dup(t->problem);
+	}
+	if (n >= 0)
+		template_list_free(list, (size_t)n);
+	*bad = problem || n < 0;
+	return str_fmt("%s, in '%s', at most %u MiB: %u ready, %u stale; for this configuration %s",
+	               c->template, c->template_dir, c->template_max_mib, ready, stale,
+	               n < 0      ? err.msg
+	               : is_there ? "there is one"
+	               : problem  ? problem
+	                          : "there is none yet");
+}
+
+/* Can the one of this configuration be made? Owned by the caller; NULL: nothing speaks against it.
+ */
+static char *find_obstacle(const struct config *c, const char *identity)
+{
+	auto_free char *failure = template_last_failure(c, identity);
+	auto_error struct error err = { 0 };
+
+	if (failure)
+		return str_fmt("one could not be made some minutes ago: %s", failure);
+	if (template_check_limits(c, &err) < 0)
+		return str_fmt("none is made: %s", err.msg);
+	if (!fs_is_in_memory(c->template_dir))
+		return str_fmt("'%s' does not lie in memory", c->template_dir);
+	return NULL;
+}
+
+static void check_templates(const struct config *given, enum hv_accel accel, struct findings *f)
+{
+	auto_config struct config *c = config_copy(given);
+	auto_free char *identity = NULL, *obstacle = NULL, *text = NULL;
+	auto_error struct error err = { 0 };
+	bool is_bad;
+
+	if (str_eq(c->template, CONFIG_TEMPLATE_OFF)) {
+		add(f, VCRT_FINDING_OK, "templates", "off, each virtual machine boots");
+		return;
+	}
+	free(c->accel);
+	c->accel = str_dup(hv_accel_name(accel));
+	identity = vm_identity(c, &err);
+	if (err.code) /* told above */
+		return;
+	if (!identity || !fs_exists(c->vmm_preload)) {
+		add(f, VCRT_FINDING_WARNING, "templates", "each virtual machine boots: %s%s",
+		    identity ? "there is no " : "its files are served by virtiofsd",
+		    identity ? c->vmm_preload : "");
+		return;
+	}
+	text = describe_templates(c, identity, &is_bad);
+	obstacle = find_obstacle(c, identity);
+	add(f, is_bad || obstacle ? VCRT_FINDING_WARNING : VCRT_FINDING_OK, "templates", "%s%s%s",
+	    text, obstacle ? "; " : "", obstacle ? obstacle : "");
 }
 
 static void check_network(struct findings *f)
@@ -123,15 +202,23 @@ static void check_host(const struct vcrt *v, struct findings *f)
 	    v->config->file ? v->config->file : "built-in defaults", v->root);
 }
 
+static void check_all(const struct vcrt *v, struct findings *f)
+{
+	enum hv_accel accel;
+
+	check_host(v, f);
+	check_files(v->config, f);
+	accel = check_accel(v->config, f);
+	check_templates(v->config, accel, f);
+	check_network(f);
+}
+
 int verb_check(struct vcrt *v, struct vcrt_finding **out, struct error *err)
 {
 	struct findings f = { 0 };
 
 	(void)err;
-	check_host(v, &f);
-	check_files(v->config, &f);
-	check_accel(v->config, &f);
-	check_network(&f);
+	check_all(v, &f);
 	*out = f.list;
 	return (int)f.n;
 }
@@ -153,10 +240,7 @@ int verb_env(struct vcrt *v, char **json, struct error *err)
 	json_set(runtime, "vmmVersion", json_new_string(version));
 	json_set(j, "runtime", runtime);
 	json_set(j, "config", config);
-	check_host(v, &f);
-	check_files(v->config, &f);
-	check_accel(v->config, &f);
-	check_network(&f);
+	check_all(v, &f);
 	for (size_t i = 0; i < f.n; i++) {
 		static const char *const levels[] = { "ok", "warning", "failed" };
 		struct json *e = json_new_object();

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/config.h"
 #include "lib/base/error.h"
@@ -14,6 +15,9 @@
 #include "oci/oci.h"
 
 #define MAX_CONFIG (1u << 20)
+#define STORE_IN_RUN "/run/vcrt/templates"
+#define STORE_IN_SHM "/dev/shm/vcrt-templates" /* where /run is on a disk */
+#define MAX_STORE_MIB 1024
 #define ANNOTATION_PREFIX "io.vcrt."
 
 enum key_kind { KEY_STRING, KEY_PATH, KEY_UINT, KEY_BOOL, KEY_STRV };
@@ -93,17 +97,16 @@ static const struct key keys[] = {
 	  .kind = KEY_STRING,
 	  .fixed = true,
 	  .offset = offsetof(struct config, template),
-	  .text = "off" },
+	  .text = CONFIG_TEMPLATE_AUTO },
 	{ .name = "template_dir",
 	  .kind = KEY_PATH,
 	  .fixed = true,
 	  .offset = offsetof(struct config, template_dir),
-	  .text = "/run/vcrt/templates" },
+	  .text = "" },
 	{ .name = "template_max",
 	  .kind = KEY_UINT,
 	  .fixed = true,
 	  .offset = offsetof(struct config, template_max_mib),
-	  .dflt = 1024,
 	  .max = 4u << 20 },
 	{ .name = "vmm_preload",
 	  .kind = KEY_PATH,
@@ -167,6 +170,20 @@ static struct config *config_defaults(void)
 	return c;
 }
 
+/* Templates lie in memory, and are a small part of it. */
+static void choose_store(struct config *c)
+{
+	uint64_t eighth = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 23;
+	bool in_run = fs_is_in_memory(STORE_IN_RUN) || !fs_is_in_memory(STORE_IN_SHM);
+
+	if (!*c->template_dir) {
+		free(c->template_dir);
+		c->template_dir = str_dup(in_run ? STORE_IN_RUN : STORE_IN_SHM);
+	}
+	if (!c->template_max_mib)
+		c->template_max_mib = eighth < MAX_STORE_MIB ? (unsigned)eighth : MAX_STORE_MIB;
+}
+
 /* ---- reading ---- */
 
 static int set_uint(struct config *c, const struct key *k, const struct json *v, struct error *err)
@@ -211,7 +228,8 @@ static int set_key(struct config *c, const struct key *k, const struct json *v, 
 	case KEY_STRING:
 		if (json_type(v) != JSON_STRING)
 			return error_set(err, EINVAL, "expected a string");
-		if (k->kind == KEY_PATH && json_string(v)[0] != '/')
+		if (k->kind == KEY_PATH && json_string(v)[0] != '/' &&
+		    !str_eq(json_string(v), k->text))
 			return error_set(err, EINVAL, "expected an absolute path");
 		set_string(c, k, json_string(v));
 		return 0;
@@ -244,6 +262,7 @@ struct config *config_parse(const char *text, const char *name, struct error *er
 			return NULL;
 		}
 	}
+	choose_store(c);
 	c->file = str_dup(name);
 	return steal_ptr(&c);
 }
@@ -253,8 +272,12 @@ struct config *config_load(const char *path, struct error *err)
 	auto_free char *text = NULL;
 	size_t len;
 
-	if (!path && !fs_exists(CONFIG_PATH))
-		return config_defaults();
+	if (!path && !fs_exists(CONFIG_PATH)) {
+		struct config *c = config_defaults();
+
+		choose_store(c);
+		return c;
+	}
 	path = path ? path : CONFIG_PATH;
 	if (fs_read(path, MAX_CONFIG, &text, &len, err) < 0) {
 		error_wrap(err, "configuration");

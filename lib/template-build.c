@@ -3,10 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor.h"
@@ -25,7 +22,6 @@
 #include "lib/base/str.h"
 
 #define STAGE "stage"       /* where the monitor builds its root */
-#define NICENESS 10         /* nobody waits for it */
 #define END_TIMEOUT_MS 5000 /* for the monitor, after its answer */
 
 /* Can there be clones of such a VM, and which template is theirs? Owned by the caller. */
@@ -130,7 +126,11 @@ int verb_template_create(struct vcrt *v, char **key, struct error *err)
 	if (launch_resolve_accel(c, err) < 0)
 		return -err->code;
 	identity = find_identity(c, err);
-	if (!identity || template_begin(&b, c->template_dir, identity, err) < 0)
+	/* What nobody will use takes no room. */
+	if (!identity || template_check_store(c->template_dir, err) < 0 ||
+	    template_prune(c->template_dir, false, err) < 0 ||
+	    template_check_room(c->template_dir, c->memory_mib, err) < 0 ||
+	    template_begin(&b, c->template_dir, identity, err) < 0)
 		return error_wrap(err, "create a template");
 	made = str_dup(b.key);
 	hello = boot_and_save(v, c, &b, err);
@@ -139,62 +139,8 @@ int verb_template_create(struct vcrt *v, char **key, struct error *err)
 		template_abort(&b);
 	else
 		template_commit(&b, hello, c->template_max_mib, err);
-	/* By itself vcrt does not try it again for each container. */
-	if (err->code && str_eq(c->template, CONFIG_TEMPLATE_AUTO))
-		template_note_failure(c->template_dir, identity);
 	if (err->code)
 		return error_wrap(err, "create a template");
 	*key = steal_ptr(&made);
 	return 0;
-}
-
-/* ---- in the background ---- */
-
-static int be_nice(void *arg, struct error *err)
-{
-	(void)arg;
-	if (setpriority(PRIO_PROCESS, 0, NICENESS) < 0)
-		return error_sys(err, "lower the priority");
-	/* Whoever started us must not have one child more to wait for. */
-	switch (fork()) {
-	case -1:
-		return error_sys(err, "fork");
-	case 0:
-		return 0;
-	default:
-		_exit(0);
-	}
-}
-
-/* "vcrt template create" with this configuration. */
-static int spawn_builder(const struct vcrt *v, const struct config *c, struct error *err)
-{
-	auto_json struct json *j = config_to_json(c);
-	auto_free char *text = json_print(j, false);
-	auto_close int file = memfd_create("config", MFD_CLOEXEC);
-	char *argv[] = { "vcrt", "--config", "/proc/self/fd/3", "template", "create", NULL };
-	const struct child_opts nice = { .prepare = be_nice };
-	pid_t pid;
-
-	if (file < 0 || fs_write_all(file, text, strlen(text)) < 0)
-		return error_sys(err, "write the configuration");
-	if (launch_self(v, argv, file, &nice, &pid, NULL, err) < 0)
-		return -err->code;
-	waitpid(pid, NULL, 0);
-	return 0;
-}
-
-void template_create_in_background(const struct vcrt *v, const struct config *c)
-{
-	auto_error struct error err = { 0 };
-	auto_free char *identity = NULL;
-
-	if (!str_eq(c->template, CONFIG_TEMPLATE_AUTO) || !fs_exists(c->vmm_preload))
-		return;
-	identity = vm_identity(c, &err);
-	if (identity && template_is_wanted(c->template_dir, identity) &&
-	    spawn_builder(v, c, &err) == 0)
-		log_debug("a template is made");
-	if (err.code)
-		log_warn("have a template made: %s, ignoring", err.msg);
 }

@@ -4,8 +4,8 @@
 #include "lib/template.h"
 
 #define TEMPLATE_FILE "template.json"
+#define TEMPLATE_MEMORY "memory"
 
-char *template_key(const char *identity); /* owned by the caller */
 /* Fill *t; on a failure there is nothing to free. */
 int template_load(const char *store, const char *key, struct template *t, struct error *err);
 void template_clear(struct template *t); /* free what is in it */

@@ -1,12 +1,11 @@
 /* The store of templates: making, listing, removing. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/template-internal.h"
@@ -17,7 +16,10 @@
 #include "lib/base/str.h"
 
 #define BUILD_PREFIX "@"
-#define RETRY_SECONDS 600 /* what could not be made is tried again after that */
+#define RETRY_SECONDS 3600 /* one that was set aside is made anew after that */
+#define LOCK_TIMEOUT 500   /* ms; somebody may look for a moment whether it is held */
+#define FIXED_MIB 160      /* what a guest has written when it is saved, and some more, */
+#define PER_PAGE 64        /* and what its kernel has for each page of its memory, in bytes */
 
 /* ---- looking ---- */
 
@@ -34,26 +36,9 @@ static int by_use(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
-/* Names in the store; NULL-terminated, owned by the caller. None when there is no store. */
-static char **names_in(const char *store, struct error *err)
-{
-	DIR *dir = opendir(store);
-	struct dirent *entry;
-	char **names = NULL;
-
-	if (!dir && errno != ENOENT)
-		error_sys(err, "open the templates in '%s'", store);
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			strv_push(&names, entry->d_name);
-	if (dir)
-		closedir(dir);
-	return names;
-}
-
 int template_list(const char *store, struct template **out, struct error *err)
 {
-	auto_strv char **names = names_in(store, err);
+	auto_strv char **names = fs_list(store, err);
 	struct template *list;
 	size_t n = 0;
 
@@ -101,7 +86,7 @@ static int remove_dir(const char *store, const char *name, struct error *err)
 	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(err, errno, "no template '%s'", name);
 	/* First, so that nobody takes the rest for a whole one, see template_is_gone(). */
-	if (unlinkat(dir, file, 0) < 0 && errno != ENOENT)
+	if (unlinkat(dir, file, 0) < 0 && errno != ENOENT && errno != ENOTDIR)
 		return error_sys(err, "remove the template '%s'", name);
 	return fs_remove_tree_at(dir, name, err);
 }
@@ -114,14 +99,14 @@ int template_remove(const char *store, const char *key, struct error *err)
 }
 
 /* Open and lock a directory of a builder. -EBUSY: it is at work. */
-static int lock_build(const char *dir, struct error *err)
+static int lock_build(const char *dir, unsigned timeout_ms, struct error *err)
 {
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat ours, there;
 
 	if (fd < 0)
 		return error_sys(err, "open '%s'", dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (fs_lock(fd, timeout_ms) < 0)
 		return error_set(err, EBUSY, "the template is being made by somebody else");
 	/* It may have become a template, or have been removed, since it was opened. */
 	if (fstat(fd, &ours) < 0 || stat(dir, &there) < 0 || ours.st_ino != there.st_ino)
@@ -147,7 +132,7 @@ static void remove_left_build(const char *store, const char *name)
 {
 	auto_free char *dir = str_fmt("%s/%s", store, name);
 	auto_error struct error err = { 0 };
-	auto_close int lock = lock_build(dir, &err);
+	auto_close int lock = lock_build(dir, 0, &err);
 
 	if (lock >= 0)
 		remove_dir(store, name, &err);
@@ -157,7 +142,7 @@ static void remove_left_build(const char *store, const char *name)
 
 int template_prune(const char *store, bool all, struct error *err)
 {
-	auto_strv char **names = names_in(store, err);
+	auto_strv char **names = fs_list(store, err);
 
 	for (char **name = names; name && *name; name++) {
 		if (str_starts(*name, BUILD_PREFIX))
@@ -214,36 +199,66 @@ static void build_done(struct template_build *b)
 
 static int empty_build(struct template_build *b, struct error *err)
 {
-	auto_strv char **names = names_in(b->dir, err);
+	auto_strv char **names = fs_list(b->dir, err);
 
 	for (char **name = names; name && *name; name++)
 		fs_remove_tree_at(b->dirfd, *name, err);
 	return -err->code;
 }
 
+unsigned template_room_mib(unsigned memory_mib)
+{
+	return FIXED_MIB + (unsigned)((uint64_t)memory_mib * PER_PAGE / 4096);
+}
+
+int template_check_store(const char *store, struct error *err)
+{
+	auto_close int fd = -1;
+
+	if (fs_mkdir_p(store, 0700, err) < 0)
+		return -err->code;
+	fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, "open the templates in '%s'", store);
+	if (fs_check_private(fd, store, err) < 0)
+		return -err->code;
+	if (faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
+		return error_sys(err, "write to '%s'", store);
+	return 0;
+}
+
+int template_check_room(const char *store, unsigned memory_mib, struct error *err)
+{
+	unsigned needed = template_room_mib(memory_mib);
+	struct statvfs st;
+
+	if (statvfs(store, &st) < 0)
+		return error_sys(err, "stat the file system of '%s'", store);
+	if ((uint64_t)st.f_bavail * st.f_frsize >> 20 < needed)
+		return error_set(err, ENOSPC,
+		                 "there is no room for a template in '%s', which may need %u MiB",
+		                 store, needed);
+	return 0;
+}
+
 /* The directory, empty and locked. */
 static int open_build(struct template_build *b, struct error *err)
 {
-	auto_close int memory = -1, store = -1;
+	auto_close int memory = -1;
 	bool is_new;
 
-	if (fs_mkdir_p(b->store, 0700, err) < 0)
-		return -err->code;
-	store = open(b->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (store < 0)
-		return error_sys(err, "open the templates in '%s'", b->store);
-	if (fs_check_private(store, b->store, err) < 0)
+	if (template_check_store(b->store, err) < 0)
 		return -err->code;
 	is_new = mkdir(b->dir, 0700) == 0;
 	if (!is_new && errno != EEXIST)
 		return error_sys(err, "make '%s'", b->dir);
-	b->dirfd = lock_build(b->dir, err);
+	b->dirfd = lock_build(b->dir, LOCK_TIMEOUT, err);
 	if (b->dirfd < 0)
 		return b->dirfd;
 	if (!is_new && empty_build(b, err) < 0)
 		return error_wrap(err, "remove what a builder has left");
 	b->state = openat(b->dirfd, "state", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	memory = openat(b->dirfd, "memory", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	memory = openat(b->dirfd, TEMPLATE_MEMORY, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (b->state < 0 || memory < 0)
 		return error_sys(err, "make the files of a template in '%s'", b->dir);
 	return 0;
@@ -259,7 +274,7 @@ int template_begin(struct template_build *b, const char *store, const char *iden
 	b->identity = str_dup(identity);
 	b->key = template_key(identity);
 	b->dir = build_dir(store, identity);
-	b->memory = str_fmt("%s/memory", b->dir);
+	b->memory = str_fmt("%s/" TEMPLATE_MEMORY, b->dir);
 	whole = str_fmt("%s/%s", store, b->key);
 	if (open_build(b, err) == 0 && fs_exists(whole)) {
 		remove_dir(store, b->dir + strlen(store) + 1, err);
@@ -278,14 +293,14 @@ static int finish(struct template_build *b, const struct json *hello, uint64_t m
 	struct template t = { .identity = b->identity, .made = time(NULL) };
 	struct stat memory, state;
 
-	if (fstatat(b->dirfd, "memory", &memory, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (fstatat(b->dirfd, TEMPLATE_MEMORY, &memory, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fstat(b->state, &state) < 0)
 		return error_sys(err, "stat the files of the template");
 	if ((uint64_t)(memory.st_blocks + state.st_blocks) * 512 > max_mib << 20)
 		return error_set(err, ENOSPC,
 		                 "the template has %lld MiB, more than template_max allows",
 		                 (long long)(memory.st_blocks + state.st_blocks) / 2048);
-	if (fchmodat(b->dirfd, "memory", 0400, 0) < 0 || fchmod(b->state, 0400) < 0)
+	if (fchmodat(b->dirfd, TEMPLATE_MEMORY, 0400, 0) < 0 || fchmod(b->state, 0400) < 0)
 		return error_sys(err, "protect the files of the template");
 	t.hello = json_copy(hello);
 	template_write(b->dirfd, &t, err);
@@ -321,24 +336,23 @@ void template_abort(struct template_build *b)
 	build_done(b);
 }
 
-void template_note_failure(const char *store, const char *identity)
+/* Then its lock is held. */
+static bool is_being_made(const char *dir)
 {
-	auto_free char *dir = build_dir(store, identity);
+	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		log_warn("note that a template cannot be made, in '%s': %s, ignoring", dir,
-		         strerror(errno));
+	return fd >= 0 && fs_lock(fd, 0) == -ETIMEDOUT;
 }
 
-/* Then the directory is empty; a builder that was killed leaves more. */
-static bool has_just_failed(const char *dir)
+/* One that was set aside has no memory any more. */
+static bool is_there(const char *whole)
 {
-	auto_error struct error err = { 0 };
-	auto_strv char **names = names_in(dir, &err);
+	auto_free char *memory = str_fmt("%s/" TEMPLATE_MEMORY, whole);
+	auto_free char *file = str_fmt("%s/" TEMPLATE_FILE, whole);
 	struct stat st;
 
-	return !err.code && !names && stat(dir, &st) == 0 &&
-	       time(NULL) - st.st_mtime < RETRY_SECONDS;
+	return fs_exists(memory) ||
+	       (stat(file, &st) == 0 && time(NULL) - st.st_mtime < RETRY_SECONDS);
 }
 
 bool template_is_wanted(const char *store, const char *identity)
@@ -347,5 +361,5 @@ bool template_is_wanted(const char *store, const char *identity)
 	auto_free char *whole = str_fmt("%s/%s", store, key);
 	auto_free char *build = build_dir(store, identity);
 
-	return !fs_exists(whole) && !has_just_failed(build);
+	return !is_there(whole) && !is_being_made(build);
 }

@@ -148,7 +148,7 @@ int template_load(const char *store, const char *key, struct template *t, struct
 		t->hello = json_copy(json_get_object(j, "hello"));
 		t->made = (time_t)json_get_i64(j, "made", 0);
 		t->used = st.st_mtime;
-		t->bytes = bytes_of(t->dirfd, "memory") + bytes_of(t->dirfd, "state");
+		t->bytes = bytes_of(t->dirfd, TEMPLATE_MEMORY) + bytes_of(t->dirfd, "state");
 	}
 	if (t->identity && t->hello)
 		return 0;
@@ -180,7 +180,7 @@ struct template *template_find(const char *store, const char *identity)
 
 char *template_memory(const struct template *t)
 {
-	return str_fmt("%s/memory", t->dir);
+	return str_fmt("%s/" TEMPLATE_MEMORY, t->dir);
 }
 
 int template_open_state(const struct template *t, struct error *err)
@@ -215,6 +215,9 @@ void template_set_aside(const struct template *t, const char *reason)
 	struct template bad = *t;
 
 	bad.problem = str_dup(reason);
+	/* Nobody will read it again. */
+	if (unlinkat(t->dirfd, TEMPLATE_MEMORY, 0) < 0 && errno != ENOENT)
+		log_warn("remove the memory of a template: %s, ignoring", strerror(errno));
 	if (template_write(t->dirfd, &bad, &err) < 0 && err.code != ENOENT)
 		log_warn("set the template aside: %s, ignoring", err.msg);
 	free(bad.problem);

@@ -5,7 +5,7 @@
  *   KEY/state          the rest of the VM
  *   KEY/template.json  identity, hello of the agent, when it was made; its time of change is that
  *                      of the last use
- *   @KEY/              one that is being made, locked by its builder; empty: it could not be made
+ *   @KEY/              one that is being made, locked by its builder
  *
  * KEY is a hash of the identity, which is compared in full before use. Nobody else may be able to
  * write to the store: what lies there becomes the memory of guests and the state of VMMs. */
@@ -18,6 +18,7 @@
 
 #include "lib/base/mem.h"
 
+struct config;
 struct error;
 struct hv_config;
 struct hv_ops;
@@ -27,6 +28,8 @@ struct json;
  * protocol, the VM's shape, and for VMM, kernel and initrd which file it was. Owned by the caller.
  * NULL: the backend has no templates, or (err) a file is missing. */
 char *template_identity(const struct hv_ops *ops, const struct hv_config *cfg, struct error *err);
+
+char *template_key(const char *identity); /* its name in the store; owned by the caller */
 
 struct template
 {
@@ -44,8 +47,8 @@ void template_freep(struct template **t);
 
 /* The one with this identity, which counts as a use; NULL: there is none that can be used. */
 struct template *template_find(const char *store, const char *identity);
-/* Should one be made? Not if there is one, of use or not, nor for some time after that has failed:
- * it would fail again, and cost a VM's start for each container. */
+/* Should one be made? Not if there is one, it was set aside in the last hour, or somebody is just
+ * making it. */
 bool template_is_wanted(const char *store, const char *identity);
 /* Where clones find its memory; owned by the caller. */
 char *template_memory(const struct template *t);
@@ -53,7 +56,8 @@ char *template_memory(const struct template *t);
 int template_open_state(const struct template *t, struct error *err);
 /* Was it removed since it was found? */
 bool template_is_gone(const struct template *t);
-/* It could not be restored: not to be used again, for this reason, until it is removed. */
+/* It could not be restored: for this reason it is not used again, but only listed, without its
+ * memory, until it is removed or replaced. */
 void template_set_aside(const struct template *t, const char *reason);
 /* Do its files no longer exist as they were, or is vcrt another? Then nobody will use it. */
 bool template_is_stale(const struct template *t);
@@ -82,5 +86,23 @@ int template_begin(struct template_build *b, const char *store, const char *iden
 int template_commit(struct template_build *b, const struct json *hello, uint64_t max_mib,
                     struct error *err);
 void template_abort(struct template_build *b);
-/* It cannot be made, for the time being; after template_abort(). */
-void template_note_failure(const char *store, const char *identity);
+
+/* What one of a VM of that size may take, at most. */
+unsigned template_room_mib(unsigned memory_mib);
+/* Can something be made in the store? It is made if need be; nobody else may be able to write to
+ * it.
+ */
+int template_check_store(const char *store, struct error *err);
+/* -ENOSPC: its file system has no room for one. A VMM that finds none for what its guest writes is
+ * killed without a word. */
+int template_check_room(const char *store, unsigned memory_mib, struct error *err);
+
+/* ---- template-auto.c ---- */
+
+/* It cannot be made, for the time being. */
+void template_note_failure(const struct config *c, const char *identity, const char *reason);
+/* Why it could not be made some minutes ago, owned by the caller; NULL: it may be tried. */
+char *template_last_failure(const struct config *c, const char *identity);
+/* Is there too little memory on this host, or too little of it for templates? -ENOMEM, -ENOSPC. */
+int template_check_limits(const struct config *c, struct error *err);
+int template_forget_failures(const struct config *c, struct error *err);

@@ -270,8 +270,9 @@ VCRT_API int vcrt_template_prune(struct vcrt *v, bool all, struct vcrt_error *er
 
 /* ---- hidden subcommands of the vcrt program ---------------------------------------------- */
 
-/* What "vcrt monitor" and "vcrt shim" run; descriptors and messages are set up by the calls above.
- * They return the process's exit status. */
+/* What "vcrt monitor" and "vcrt shim" run, and return as their exit status, and "vcrt builder"
+ * runs; descriptors and messages are set up by the calls above. */
+VCRT_API int vcrt_template_build(struct vcrt *v, struct vcrt_error *err); /* "vcrt builder" */
 VCRT_API int vcrt_monitor_main(int argc, char **argv);
 VCRT_API int vcrt_shim_main(int argc, char **argv);
 

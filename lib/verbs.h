@@ -42,6 +42,9 @@ void created_done(struct created *c);
 /* ---- the others ---- */
 
 int verb_template_create(struct vcrt *v, char **key, struct error *err);
+/* Hidden: the same in a process of its own that nobody waits for, with what was the caller's left.
+ */
+int verb_template_build(struct vcrt *v, struct error *err);
 /* A VM of this configuration is starting: have a template made for the next one if there is none
  * and the configuration wants it. Nobody waits for it, and a failure is only logged. */
 void template_create_in_background(const struct vcrt *v, const struct config *c);

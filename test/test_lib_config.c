@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/config.h"
 #include "lib/base/error.h"
@@ -58,7 +59,7 @@ static const struct {
 	{ "virtiofsd_path", "\"/v\"" },
 	{ "network_model", "\"bridge\"" },
 	{ "runtime_dir", "\"/run/other\"" },
-	{ "template", "\"auto\"" },
+	{ "template", "\"manual\"" },
 	{ "template_dir", "\"/run/t\"" },
 	{ "template_max", "77" },
 	{ "vmm_preload", "\"/p.so\"" },
@@ -80,10 +81,33 @@ START_TEST(an_empty_object_gives_the_defaults)
 	ck_assert_str_eq(c->shared_fs, "9p");
 	ck_assert_str_eq(c->network_model, "tcfilter");
 	ck_assert_str_eq(c->runtime_dir, "/run/vcrt/sandboxes");
+	ck_assert_str_eq(c->template, "auto");
 	ck_assert_uint_eq(c->memory_mib, 512);
 	ck_assert_uint_eq(c->cpus, 1);
 	ck_assert(!c->debug);
 	ck_assert_uint_eq(strv_len(c->enable_annotations), 0);
+}
+END_TEST
+
+START_TEST(templates_lie_in_memory_and_take_a_part_of_it_only)
+{
+	auto_config struct config *c = parse("{\"template_dir\":\"\",\"template_max\":0}");
+	auto_free char *as_it_is = NULL;
+	auto_config struct config *same = NULL;
+	long pages = sysconf(_SC_PHYS_PAGES), mib = pages / 256;
+
+	ck_assert(str_eq(c->template_dir, "/run/vcrt/templates") ||
+	          str_eq(c->template_dir, "/dev/shm/vcrt-templates"));
+	ck_assert(fs_is_in_memory(c->template_dir) ||
+	          (!fs_is_in_memory("/run") && !fs_is_in_memory("/dev/shm")));
+	ck_assert_uint_gt(c->template_max_mib, 0);
+	ck_assert_uint_le(c->template_max_mib, 1024);
+	ck_assert_int_le((long)c->template_max_mib, mib / 8);
+	/* What others are told is what was chosen. */
+	as_it_is = text_of(c);
+	same = parse(as_it_is);
+	ck_assert_str_eq(same->template_dir, c->template_dir);
+	ck_assert_uint_eq(same->template_max_mib, c->template_max_mib);
 }
 END_TEST
 
@@ -160,6 +184,8 @@ START_TEST(paths_are_absolute)
 	               "configuration 'f', line 1, \"initrd\": expected an absolute path");
 	assert_refused("{\"vmm_path\": \"qemu\"}",
 	               "configuration 'f', line 1, \"vmm_path\": expected an absolute path");
+	assert_refused("{\"kernel\": \"\"}",
+	               "configuration 'f', line 1, \"kernel\": expected an absolute path");
 	assert_refused("{\"runtime_dir\": \"run\"}",
 	               "configuration 'f', line 1, \"runtime_dir\": expected an absolute path");
 }
@@ -325,6 +351,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, scratch_setup, scratch_remove);
 	tcase_add_test(tc, an_empty_object_gives_the_defaults);
+	tcase_add_test(tc, templates_lie_in_memory_and_take_a_part_of_it_only);
 	tcase_add_test(tc, every_key_can_be_set_and_is_printed_as_it_was_set);
 	tcase_add_test(tc, the_keys_above_are_all_keys);
 	tcase_add_test(tc, what_is_printed_is_read_back_the_same);

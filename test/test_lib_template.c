@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "hypervisor/hypervisor.h"
+#include "lib/config.h"
 #include "lib/template.h"
 #include "lib/template-internal.h"
 #include "lib/base/error.h"
@@ -224,45 +225,83 @@ START_TEST(an_aborted_one_leaves_nothing)
 }
 END_TEST
 
-START_TEST(one_that_cannot_be_made_is_not_tried_again_at_once)
+START_TEST(one_is_wanted_while_there_is_none_and_nobody_makes_it)
 {
 	auto_error struct error err = { 0 };
-	auto_free char *id = identity(), *key = template_key(id);
-	auto_free char *dir = str_fmt("%s/@%s", store, key);
-	const struct timespec earlier[2] = { { .tv_sec = time(NULL) - 3600 },
-		                             { .tv_sec = time(NULL) - 3600 } };
+	auto_free char *id = identity(), *file = NULL;
+	const struct timespec earlier[2] = { { .tv_sec = time(NULL) - 7200 },
+		                             { .tv_sec = time(NULL) - 7200 } };
+	auto_template struct template *t = NULL;
 	struct template_build b;
 
 	ck_assert(template_is_wanted(store, id));
 	begin(&b, id);
 	fill(&b, 4);
+	ck_assert(!template_is_wanted(store, id));
 	template_abort(&b);
-	template_note_failure(store, id);
-	ck_assert(!template_is_wanted(store, id));
-	ck_assert_ptr_null(template_find(store, id));
-	ck_assert_int_eq(count(), 0);
-	/* But later, or when somebody has tidied up. */
-	ck_assert_int_eq(utimensat(AT_FDCWD, dir, earlier, 0), 0);
-	ck_assert(template_is_wanted(store, id));
-	ck_assert_int_eq(utimensat(AT_FDCWD, dir, NULL, 0), 0);
-	ck_assert(!template_is_wanted(store, id));
-	ck_assert_msg(template_prune(store, false, &err) == 0, "%s", err.msg);
-	ck_assert_int_eq(entries(), 0);
 	ck_assert(template_is_wanted(store, id));
 	leave_half(id);
 	ck_assert(template_is_wanted(store, id));
 	make(id, 4);
 	ck_assert(!template_is_wanted(store, id));
+
+	/* One that was set aside is made anew some time later. */
+	t = template_find(store, id);
+	template_set_aside(t, "it smells");
+	ck_assert(!template_is_wanted(store, id));
+	file = str_fmt("%s/template.json", t->dir);
+	ck_assert_int_eq(utimensat(AT_FDCWD, file, earlier, 0), 0);
+	ck_assert(template_is_wanted(store, id));
+	ck_assert_msg(template_prune(store, false, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(entries(), 0);
+	make(id, 4);
 }
 END_TEST
 
-START_TEST(a_store_that_others_can_write_to_is_not_used)
+static int note_count(void)
+{
+	auto_free char *command = str_fmt("exit $(ls -A '%s' | grep -c ^@)", scratch_root());
+
+	return WEXITSTATUS(system(command));
+}
+
+START_TEST(what_has_failed_is_noted_for_some_time_or_until_somebody_tidies_up)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *run = scratch_path("run"), *key = template_key("one"), *why = NULL;
+	struct config c = { .runtime_dir = run };
+	auto_free char *note = str_fmt("%s/../@template-%s", run, key);
+	struct timespec times[2] = { { .tv_sec = time(NULL) - 3600 },
+		                     { .tv_sec = time(NULL) - 3600 } };
+
+	scratch_dir("run");
+	ck_assert_ptr_null(template_last_failure(&c, "one"));
+	template_note_failure(&c, "one", "first");
+	template_note_failure(&c, "one", "second");
+	why = template_last_failure(&c, "one");
+	ck_assert_str_eq(why, "second");
+	ck_assert_ptr_null(template_last_failure(&c, "two"));
+	ck_assert_int_eq(utimensat(AT_FDCWD, note, times, 0), 0);
+	ck_assert_ptr_null(template_last_failure(&c, "one"));
+	times[1].tv_sec += 10800; /* the clock was wrong */
+	ck_assert_int_eq(utimensat(AT_FDCWD, note, times, 0), 0);
+	ck_assert_ptr_null(template_last_failure(&c, "one"));
+	template_note_failure(&c, "two", "third");
+	ck_assert_int_eq(note_count(), 2);
+	ck_assert_msg(template_forget_failures(&c, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(note_count(), 0);
+}
+END_TEST
+
+START_TEST(a_store_that_is_full_or_that_others_can_write_to_is_not_used)
 {
 	auto_error struct error err = { 0 };
 	auto_free char *id = identity(), *key = template_key(id);
 	auto_free char *dir = str_fmt("%s/%s", store, key);
 	struct template_build b;
 
+	ck_assert_int_eq(template_check_room("/", 1u << 30, &err), -ENOSPC);
+	error_clear(&err);
 	make(id, 4);
 	ck_assert_int_eq(chmod(dir, 0777), 0);
 	ck_assert_ptr_null(template_find(store, id));
@@ -425,8 +464,9 @@ int main(void)
 	tcase_add_test(tc, a_half_made_one_is_never_found_and_only_one_builder_is_at_work);
 	tcase_add_test(tc, what_a_killed_builder_leaves_is_used_by_the_next_and_pruned);
 	tcase_add_test(tc, an_aborted_one_leaves_nothing);
-	tcase_add_test(tc, one_that_cannot_be_made_is_not_tried_again_at_once);
-	tcase_add_test(tc, a_store_that_others_can_write_to_is_not_used);
+	tcase_add_test(tc, one_is_wanted_while_there_is_none_and_nobody_makes_it);
+	tcase_add_test(tc, what_has_failed_is_noted_for_some_time_or_until_somebody_tidies_up);
+	tcase_add_test(tc, a_store_that_is_full_or_that_others_can_write_to_is_not_used);
 	tcase_add_test(tc, one_that_was_set_aside_is_listed_but_not_used_until_it_is_pruned);
 	tcase_add_test(tc, stale_ones_go_when_a_new_one_comes);
 	tcase_add_test(tc, one_of_another_version_is_stale);

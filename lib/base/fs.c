@@ -1,12 +1,15 @@
 #include "lib/base/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -196,6 +199,37 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error *err)
 bool fs_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
+}
+
+char **fs_list(const char *path, struct error *err)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char **names = NULL;
+
+	if (!dir && errno != ENOENT)
+		error_sys(err, "open the directory '%s'", path);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			strv_push(&names, entry->d_name);
+	if (dir)
+		closedir(dir);
+	return names;
+}
+
+bool fs_is_in_memory(const char *path)
+{
+	auto_free char *at = str_dup(path);
+	struct statfs st;
+
+	while (statfs(at, &st) < 0) {
+		char *slash = strrchr(at, '/');
+
+		if (errno != ENOENT || !slash || slash == at)
+			return false;
+		*slash = '\0';
+	}
+	return st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC;
 }
 
 int fs_check_private(int fd, const char *path, struct error *err)

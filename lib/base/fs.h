@@ -35,6 +35,13 @@ int fs_remove_tree_at(int dirfd, const char *path, struct error *err);
 
 bool fs_exists(const char *path);
 
+/* Names in a directory but for those that begin with a dot: NULL-terminated, owned by the caller,
+ * in no order. None when there is no such directory. */
+char **fs_list(const char *path, struct error *err);
+
+/* Do files made in this directory, which need not exist yet, lie in memory (tmpfs, ramfs)? */
+bool fs_is_in_memory(const char *path);
+
 /* Can only we, and root, change what is in the directory fd? -EPERM: others can; path is for the
  * message. */
 int fs_check_private(int fd, const char *path, struct error *err);

@@ -12,7 +12,7 @@ setup() {
 	pids=()
 	T=$(mktemp -d /tmp/lab.XXXXXX)
 	mkdir -p "$T/bundle/rootfs/proc" "$T/root" "$T/run"
-	echo '{"hypervisor": "mock", "agent": "noop", "accel": "tcg", "runtime_dir": "'"$T"'/run"}' \
+	echo '{"hypervisor": "mock", "agent": "noop", "accel": "tcg", "template": "off", "runtime_dir": "'"$T"'/run"}' \
 		>"$T/config.json"
 }
 
