@@ -1,0 +1,63 @@
+#!/usr/bin/env bats
+# What machines that start from one template do not have in common, and what is in none of them.
+load helpers
+
+use_template() {
+	configure memory 512 template '"manual"' template_dir "\"$T/templates\""
+	vcrt template create
+}
+
+# What the clone ID says of itself, once it has said all of it.
+said_by() { # ID
+	wait_until 60 has_line "$T/$1.out" end
+	cat "$T/$1.out" >&2
+}
+
+@test "clones: started together or one after the other, they have no random number in common" {
+	local i name
+	needs cc
+	use_template
+	cc -O -static -o "$B/rootfs/bin/randoms" "$BATS_TEST_DIRNAME/randoms.c"
+	args sh -c 'randoms; echo "urandom $(head -c 16 /dev/urandom | md5sum)"
+		echo "boot $(cat /proc/sys/kernel/random/boot_id)"; randoms | sed "s/^/later /"; echo end; sleep 1000'
+	for i in 1 2; do
+		background "$VCRT" "${VCRT_ARGS[@]}" run -d --bundle "$B" "$ID-$i" </dev/null >"$T/$ID-$i.out" 2>&1
+	done
+	for i in 1 2; do
+		wait_for 90 "${BACKGROUND[i - 1]}"
+	done
+	vcrt run -d --bundle "$B" "$ID-3" </dev/null >"$T/$ID-3.out" 2>&1
+	for i in 1 2 3; do
+		tr '\0' '\n' <"/proc/$(pid_of vmm "$ID-$i")/cmdline" | grep -qx defer
+		said_by "$ID-$i"
+		[ "$(wc -l <"$T/$ID-$i.out")" -eq 13 ]
+	done
+	for name in getrandom seed uuid stack mapping urandom boot 'later getrandom' 'later seed' 'later uuid'; do
+		[ "$(cat "$T/$ID"-?.out | grep "^$name " | sort -u | wc -l)" -eq 3 ]
+	done
+}
+
+@test "clones: an old template's have the time of now, and nothing of what was before them" {
+	local before after times
+	use_template
+	# The guest's clock stood still meanwhile.
+	sleep 15
+	before=$(date +%s)
+	start_container "$ID" sh -c 'date +%s; cat /sys/class/rtc/rtc0/since_epoch; cut -d . -f 1 /proc/uptime
+		cut -d . -f 1 /proc/loadavg; ls -A /run /tmp | grep -v :; cat /proc/1/comm; hostname; echo end; sleep 1000'
+	said_by "$ID"
+	after=$(date +%s)
+	mapfile -t times <"$T/$ID.out"
+	[ "${times[0]}" -ge "$before" ]
+	[ "${times[0]}" -le "$after" ]
+	# The machine's own clock, in whole seconds.
+	[ "${times[1]}" -ge $((before - 1)) ]
+	[ "${times[1]}" -le $((after + 1)) ]
+	# It has run for as long as the template did, and since.
+	[ "${times[2]}" -lt 300 ]
+	[ "${times[3]}" -lt 3 ]
+	[ "$(vcrt exec "$ID" cat /proc/self/mounts | grep -c ' / ')" -eq 1 ]
+	# Both clocks go on at the pace of the host's.
+	vcrt exec "$ID" sh -c 'cut -d " " -f 1 /proc/uptime; sleep 3; cut -d " " -f 1 /proc/uptime' >"$T/pace"
+	awk 'NR == 1 { first = $1 } END { exit !($1 - first >= 2.9 && $1 - first < 30) }' "$T/pace"
+}
