@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The arithmetic, the judgements and the texts of the benchmark, without measuring anything."""
 import os
+import re
 import sys
 import unittest
 
@@ -120,6 +121,14 @@ class Texts(unittest.TestCase):
         self.assertIn("no table", inside("nothing")[0])
         self.assertIn("2 cells", inside("| a | b |")[0])
         self.assertIn("neither met", inside("| a | b | c | d | e | at most 3 |")[0])
+
+    def test_readme_has_a_table_and_the_pictures_that_it_shows(self):
+        root = os.path.join(HERE, "../..")
+        with open(os.path.join(root, "README.md"), encoding="utf-8") as f:
+            text = f.read()
+        self.assertEqual(readme.faults(text), [])
+        for picture in re.findall(r"!\[[^]]*\]\((test/bench/[^)]+)\)", text):
+            self.assertTrue(os.path.isfile(os.path.join(root, picture)), picture)
 
 
 if __name__ == "__main__":
