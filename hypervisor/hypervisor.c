@@ -149,7 +149,7 @@ bool hv_can(const struct hv *hv, unsigned cap)
 
 void hv_kill(struct hv *hv)
 {
-	if (hv->pidfd >= 0)
+	if (hv && hv->pidfd >= 0)
 		pidfd_send_signal(hv->pidfd, SIGKILL, NULL, 0);
 }
 

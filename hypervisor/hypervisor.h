@@ -129,7 +129,7 @@ const struct hv_ops *hv_find(const char *name);
 
 /* Owned by the caller until hv_free(), which stops the VMM. */
 struct hv *hv_new(const struct hv_ops *ops);
-void hv_free(struct hv *hv);
+void hv_free(struct hv *hv); /* NULL is fine */
 /* Kill the VMM, whose end hv_free() waits for: to be called before it, when there is something to
  * do meanwhile. */
 void hv_kill(struct hv *hv); /* NULL is fine */
