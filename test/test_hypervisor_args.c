@@ -59,7 +59,7 @@ static void assert_lacks(const char *text)
 #define PARAMS                                                                                     \
 	"tsc=reliable no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests "                  \
 	"lsm=landlock,yama reboot=t panic=-1 oops=panic swiotlb=noforce "                          \
-	"memhp_default_state=online "
+	"memhp_default_state=online pcie_ports=compat noreplace-smp "
 
 /* Line by line, for a message that shows the difference. */
 static void assert_lines(const char *expected)

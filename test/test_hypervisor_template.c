@@ -184,6 +184,19 @@ START_TEST(a_command_waits_until_the_clone_runs)
 }
 END_TEST
 
+START_TEST(a_vmm_that_is_killed_is_not_waited_for)
+{
+	struct hv *hv = start(HV_MEMORY_SHARED);
+	struct pollfd p = { .fd = hv->pidfd, .events = POLLIN };
+
+	hv_kill(NULL);
+	hv_kill(hv);
+	ck_assert_int_gt(hv->pid, 0);
+	ck_assert_int_eq(poll(&p, 1, 20000), 1);
+	hv_free(hv);
+}
+END_TEST
+
 START_TEST(the_state_has_none_of_the_memory)
 {
 	struct stat st;
@@ -243,6 +256,7 @@ int main(void)
 	tcase_add_test(tc, clones_go_on_where_the_template_stopped_each_with_its_own_memory);
 	tcase_add_test(tc, a_clone_opens_the_memory_only_for_reading);
 	tcase_add_test(tc, a_command_waits_until_the_clone_runs);
+	tcase_add_test(tc, a_vmm_that_is_killed_is_not_waited_for);
 	tcase_add_test(tc, the_state_has_none_of_the_memory);
 	tcase_add_test(tc, a_damaged_state_is_an_error);
 	tcase_add_test(tc, a_clone_that_lacks_a_device_is_an_error);
