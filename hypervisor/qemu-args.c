@@ -13,7 +13,7 @@
  * - memory that is plugged is used at once; that there may be some beyond 4 GiB is no reason to set
  *   64 MiB aside for devices that cannot reach it: there are none;
  * - no security modules that would need a policy, which the guest does not have: their hooks stand
- * in the way of every system call;
+ *   in the way of every system call;
  * - reboot=t: QEMU ends at once on a triple fault, while the keyboard controller is not there;
  * - panic=-1: a panic ends the VM, so that the host sees it; so does a fault in the kernel, which
  *   would otherwise go on with less (given a bad initramfs it idles for ever). */
