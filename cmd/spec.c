@@ -40,7 +40,7 @@ static int spec_run(const struct globals *g, const void *values, int argc, char 
 		return error_sys(err, "open '%s'", dir);
 	if (faccessat(dirfd, "config.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return error_set(err, EEXIST, "File config.json exists. Remove it first");
-	return fs_write_atomic_at(dirfd, "config.json", text, strlen(text), 0644, err);
+	return fs_write_atomic_at(dirfd, "config.json", text, strlen(text), 0644, false, err);
 }
 
 const struct command cmd_spec = {

@@ -89,7 +89,7 @@ static void cache_write(const char *file, const char *key, const char *fault)
 
 	/* Without it the next start probes again. */
 	if (strlen(text) <= MAX_CACHE &&
-	    fs_write_atomic_at(AT_FDCWD, file, text, strlen(text), 0600, &err) < 0)
+	    fs_write_atomic_at(AT_FDCWD, file, text, strlen(text), 0600, false, &err) < 0)
 		log_debug("%s", err.msg);
 }
 

@@ -116,7 +116,8 @@ static int keep_config(const struct creation *c, struct error *err)
 	auto_json struct json *j = oci_spec_to_json(c->spec);
 	auto_free char *text = json_print(j, false);
 
-	return fs_write_atomic_at(c->launch.dirfd, CONFIG_NAME, text, strlen(text), 0600, err);
+	return fs_write_atomic_at(c->launch.dirfd, CONFIG_NAME, text, strlen(text), 0600, false,
+	                          err);
 }
 
 /* ---- the stand-in ---- */

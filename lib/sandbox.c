@@ -125,7 +125,7 @@ int sandbox_publish(int dirfd, const struct json *card, struct error *err)
 {
 	auto_free char *text = json_print(card, false);
 
-	return fs_write_atomic_at(dirfd, CARD, text, strlen(text), 0600, err);
+	return fs_write_atomic_at(dirfd, CARD, text, strlen(text), 0600, false, err);
 }
 
 struct sandbox *sandbox_load(const char *dir)

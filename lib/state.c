@@ -254,14 +254,12 @@ int record_journal(int dirfd, const struct record *r, struct error *err)
 	return 0;
 }
 
-/* Not synced to the disk, which took 10 ms where the state directory is on one: all that it tells
- * of ends with the host. */
 int record_publish(int dirfd, const struct record *r, struct error *err)
 {
 	auto_json struct json *j = record_to_json(r);
 	auto_free char *text = json_print(j, true);
 
-	return fs_write_atomic_at(dirfd, STATE, text, strlen(text), 0600, err);
+	return fs_write_atomic_at(dirfd, STATE, text, strlen(text), 0600, true, err);
 }
 
 int record_make(const char *root, const struct record *r, struct error *err)

@@ -49,7 +49,7 @@ void template_note_failure(const struct config *c, const char *identity, const c
 	auto_free char *path = note_path(c, identity);
 	auto_error struct error err = { 0 };
 
-	if (fs_write_atomic_at(AT_FDCWD, path, reason, strlen(reason), 0600, &err) < 0)
+	if (fs_write_atomic_at(AT_FDCWD, path, reason, strlen(reason), 0600, false, &err) < 0)
 		log_warn("note that a template cannot be made: %s, ignoring", err.msg);
 }
 

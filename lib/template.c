@@ -201,7 +201,7 @@ int template_write(int dirfd, const struct template *t, struct error *err)
 	if (t->problem)
 		json_set(j, "problem", json_new_string(t->problem));
 	text = json_print(j, false);
-	return fs_write_atomic_at(dirfd, TEMPLATE_FILE, text, strlen(text), 0600, err);
+	return fs_write_atomic_at(dirfd, TEMPLATE_FILE, text, strlen(text), 0600, false, err);
 }
 
 bool template_is_gone(const struct template *t)

@@ -114,7 +114,7 @@ START_TEST(atomic_write_replaces_and_sets_the_mode)
 
 	umask(077);
 	scratch_file("f", "old and longer");
-	ck_assert_int_eq(fs_write_atomic_at(dir, "f", "new", 3, 0644, &err), 0);
+	ck_assert_int_eq(fs_write_atomic_at(dir, "f", "new", 3, 0644, true, &err), 0);
 	text = scratch_read("f");
 	ck_assert_str_eq(text, "new");
 	ck_assert_int_eq(fstatat(dir, "f", &st, 0), 0);
@@ -131,7 +131,7 @@ START_TEST(atomic_write_replaces_a_link_and_not_its_target)
 
 	scratch_file("target", "precious");
 	scratch_link("../target", "d/link");
-	ck_assert_int_eq(fs_write_atomic_at(AT_FDCWD, path, "x", 1, 0600, &err), 0);
+	ck_assert_int_eq(fs_write_atomic_at(AT_FDCWD, path, "x", 1, 0600, false, &err), 0);
 	text = scratch_read("target");
 	ck_assert_str_eq(text, "precious");
 }
@@ -143,7 +143,7 @@ START_TEST(atomic_write_leaves_nothing_behind_when_it_cannot_rename)
 	auto_close int dir = dir_open("");
 
 	scratch_dir("d/sub");
-	ck_assert_int_eq(fs_write_atomic_at(dir, "d", "x", 1, 0600, &err), -EISDIR);
+	ck_assert_int_eq(fs_write_atomic_at(dir, "d", "x", 1, 0600, false, &err), -EISDIR);
 	ck_assert_str_eq(err.msg, "write 'd': Is a directory");
 	ck_assert_int_eq(count_entries(""), 1);
 }
@@ -176,7 +176,7 @@ START_TEST(atomic_write_to_a_full_disk_keeps_the_old_file_and_nothing_else)
 	int dir = tmpfs_mount();
 
 	scratch_file("m/f", "old");
-	ck_assert_int_eq(fs_write_atomic_at(dir, "f", big, sizeof(big), 0644, &err), -ENOSPC);
+	ck_assert_int_eq(fs_write_atomic_at(dir, "f", big, sizeof(big), 0644, true, &err), -ENOSPC);
 	ck_assert_str_eq(err.msg, "write 'f': No space left on device");
 	text = scratch_read("m/f");
 	ck_assert_str_eq(text, "old");
@@ -192,7 +192,7 @@ START_TEST(atomic_write_to_a_read_only_file_system_changes_nothing)
 	int dir = tmpfs_mount();
 
 	ck_assert_int_eq(mount("test", path, "none", MS_REMOUNT | MS_RDONLY, NULL), 0);
-	ck_assert_int_eq(fs_write_atomic_at(dir, "f", "x", 1, 0644, &err), -EROFS);
+	ck_assert_int_eq(fs_write_atomic_at(dir, "f", "x", 1, 0644, true, &err), -EROFS);
 	ck_assert_str_eq(err.msg, "write 'f': Read-only file system");
 	ck_assert_int_eq(count_entries("m"), 0);
 	ck_assert_int_eq(fs_mkdir_p(path, 0755, &err), 0);

@@ -65,7 +65,7 @@ static inline char *write_scratch(const char *rel, const void *data, size_t len)
 	auto_error struct error err = { 0 };
 	char *path = scratch_path(rel);
 
-	ck_assert_msg(fs_write_atomic_at(AT_FDCWD, path, data, len, 0644, &err) == 0, "%s",
+	ck_assert_msg(fs_write_atomic_at(AT_FDCWD, path, data, len, 0644, false, &err) == 0, "%s",
 	              err.msg);
 	return path;
 }

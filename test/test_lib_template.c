@@ -77,7 +77,8 @@ static void fill(struct template_build *b, size_t kib)
 	auto_error struct error err = { 0 };
 
 	memset(memory, 'm', kib << 10);
-	ck_assert_int_eq(fs_write_atomic_at(AT_FDCWD, b->memory, memory, kib << 10, 0600, &err), 0);
+	ck_assert_int_eq(
+		fs_write_atomic_at(AT_FDCWD, b->memory, memory, kib << 10, 0600, false, &err), 0);
 	ck_assert_int_eq(write(b->state, "state", 5), 5);
 }
 

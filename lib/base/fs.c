@@ -114,8 +114,16 @@ static int temporary_open(int dirfd, const char *path, mode_t mode, char **name)
 	}
 }
 
+static int sync_dir(int dirfd, const char *path)
+{
+	auto_free char *dir = dir_prefix(path);
+	auto_close int fd = openat(dirfd, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
+}
+
 int fs_write_atomic_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-                       struct error *err)
+                       bool sync, struct error *err)
 {
 	auto_free char *tmp = NULL;
 	auto_close int fd = temporary_open(dirfd, path, mode, &tmp);
@@ -126,13 +134,16 @@ int fs_write_atomic_at(int dirfd, const char *path, const void *data, size_t len
 	r = fs_write_all(fd, data, len);
 	if (r < 0)
 		errno = -r;
-	else if (fchmod(fd, mode) < 0 || renameat(dirfd, tmp, dirfd, path) < 0)
+	else if (fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) ||
+	         renameat(dirfd, tmp, dirfd, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		error_sys(err, "write '%s'", path);
 		unlinkat(dirfd, tmp, 0);
 		return r;
 	}
+	if (sync && sync_dir(dirfd, path) < 0)
+		return error_sys(err, "sync the directory of '%s'", path);
 	return 0;
 }
 

@@ -15,10 +15,10 @@ int fs_read_at(int dirfd, const char *path, size_t max, char **out, size_t *len,
 int fs_read(const char *path, size_t max, char **out, size_t *len, struct error *err);
 int fs_read_fd(int fd, const char *name, size_t max, char **out, size_t *len, struct error *err);
 
-/* Replace the file in one step: temporary file in the same directory, write, rename. Nothing is
- * left behind on failure. It is not synced to the disk. */
+/* Replace the file in one step: temporary file in the same directory, write, optional fsync,
+ * rename. Nothing is left behind on failure. */
 int fs_write_atomic_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
-                       struct error *err);
+                       bool sync, struct error *err);
 
 /* Write to an existing file (for cgroup, proc and sys files): one write(2), no creation. */
 int fs_write_value_at(int dirfd, const char *path, const char *value, struct error *err);
