@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What machines that start from one template do not have in common, and what is in none of them.
+# shellcheck disable=SC2154 # tests are subshells
 load helpers
 
 use_template() {
@@ -60,4 +61,32 @@ said_by() { # ID
 	# Both clocks go on at the pace of the host's.
 	vcrt exec "$ID" sh -c 'cut -d " " -f 1 /proc/uptime; sleep 3; cut -d " " -f 1 /proc/uptime' >"$T/pace"
 	awk 'NR == 1 { first = $1 } END { exit !($1 - first >= 2.9 && $1 - first < 30) }' "$T/pace"
+}
+
+# The container of the bundle, in a machine that has booted and in a clone: it says the same.
+same_in_a_clone() {
+	local how
+	for how in off manual; do
+		configure memory 512 template "\"$how\"" template_dir "\"$T/templates\""
+		[ "$how" = off ] || [ -d "$T/templates" ] || vcrt template create
+		run_container
+		[ "$code" -eq 0 ]
+		! grep -q level= "$T/err" || false
+		mv "$T/out" "$T/$how"
+	done
+	diff "$T/off" "$T/manual"
+}
+
+@test "clones: a container sees the same in one as in a machine that has booted" {
+	edit '.mounts = [.mounts[] | select(.destination != "/dev/mqueue")] | .hostname = "same" |
+		.process.args = ["sh", "-c", $script]' --arg script '
+			cut -d " " -f 4- /proc/self/mountinfo | sed "s/[0-9a-f]*\\/rootfs/rootfs/"
+			find /dev | sort | xargs stat -c "%N %A %U %t:%T"
+			grep -vE "ctxt|^(State|SigQ|VmHWM|VmRSS|Rss|VmPTE|Mems|Cpus)" /proc/self/status
+			cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj
+			ls /proc/self/fd /proc/acpi /proc/scsi /sys/firmware
+			cut -d " " -f 1,2,4-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
+	same_in_a_clone
+	[ "$(wc -l <"$T/off")" -gt 100 ]
+	has_line "$T/off" same
 }

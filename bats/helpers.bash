@@ -198,6 +198,31 @@ run_container() { # [OPTION...] [-- ARGUMENT...]
 	cat "$T/out" "$T/err" >&2
 }
 
+# Containers ID-1 to ID-COUNT, all run at the same time: each has its own input, output and status.
+# Their standard error, for the caller to look at, is $T/err1 and so on, less the line that is theirs.
+run_at_once() { # COUNT
+	local i
+	local -a pids=()
+
+	args sh -c 'read -r n; echo "output of $n"; echo "error of $n" >&2; exit $n'
+	for ((i = 1; i <= $1; i++)); do
+		(
+			code=0
+			echo "$i" | vcrt run --bundle "$B" "$ID-$i" >"$T/out$i" 2>"$T/all$i" || code=$?
+			echo "$code" >"$T/code$i"
+		) 3>&- &
+		pids[i]=$!
+	done
+	wait "${pids[@]}"
+	tail -n 3 "$T"/all* "$T"/code* >&2
+	for ((i = 1; i <= $1; i++)); do
+		[ "$(cat "$T/out$i")" = "output of $i" ] || return 1
+		[ "$(cat "$T/code$i")" = "$i" ] || return 1
+		[ "$(grep -cxF "error of $i" "$T/all$i")" -eq 1 ] || return 1
+		grep -vxF "error of $i" "$T/all$i" >"$T/err$i" || [ ! -s "$T/err$i" ]
+	done
+}
+
 # A container that goes on in the background; its output is in $T/ID.out and $T/ID.err.
 start_container() { # ID ARGUMENT...
 	args "${@:2}"
