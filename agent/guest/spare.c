@@ -16,6 +16,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "agent/protocol.h"
+#include "lib/base/child.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -27,6 +28,7 @@
 #define MAX_TEXT (128 * 1024)  /* bytes of a document; longer ones go the other way */
 #define MAX_FDS 4
 #define READY_MS 10000
+#define END_MS 10000
 #define DROP_MS 1000 /* a container that did not want it has had its start by then */
 
 struct spare {
@@ -257,13 +259,30 @@ static void dismiss(void *arg)
 	close_fd(&s->sock);
 }
 
+/* It and its cgroup are gone on return. */
+static void end_now(struct guest *g)
+{
+	struct spare *s = g->spare;
+
+	child_end(&s->pidfd, END_MS);
+	spare_exited(g, s->pid);
+}
+
+/* Whether ct would meet it, among the processes or the cgroups. */
+static bool would_see_it(const struct container *ct)
+{
+	const unsigned long hiding = CLONE_NEWPID | CLONE_NEWCGROUP;
+
+	return (ct->ns.create & hiding) != hiding;
+}
+
 bool spare_take(struct container *ct, const struct guest_options *o, const struct guest_io *io)
 {
 	struct spare *s = ct->guest->spare;
 
-	if (!s || s->timer) /* or it is going away */
+	if (!s)
 		return false;
-	if (fits(ct, o, io)) {
+	if (!s->timer && fits(ct, o, io)) { /* a timer: it is going away */
 		ct->text = json_print(o->request, false);
 		if (strlen(ct->text) <= MAX_TEXT) {
 			ct->was_waiting = true;
@@ -277,7 +296,10 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 		}
 		auto_freep(&ct->text);
 	}
-	s->timer = loop_add_timer(ct->guest->loop, DROP_MS, dismiss, s);
+	if (would_see_it(ct))
+		end_now(ct->guest);
+	else if (!s->timer)
+		s->timer = loop_add_timer(ct->guest->loop, DROP_MS, dismiss, s);
 	return false;
 }
 
