@@ -84,7 +84,7 @@ class Bench:
             for flavour in self.flavours[:1] if name in once else self.flavours:
                 begin = [len(kept) for kept in self.found()]
                 self.measure_part(name, part, flavour)
-                if not self.quick or not (table.missed(self.rows[begin[0]:])
+                if not self.quick or not (table.news(self.rows[begin[0]:])
                                           or self.failures[begin[-1]:]):
                     continue
                 # Few rounds on a machine that may be busy: one moment of noise shall not decide.
@@ -181,14 +181,16 @@ def main():
         readme.rewrite(options.readme, result)
     print(table.plain(result["rows"]), end="")
     print(readme.circumstances(result))
-    missed = table.missed(result["rows"])
-    print(f"targets: {len(table.judged(result['rows'])) - len(missed)} met, {len(missed)} missed")
+    missed, news = table.missed(result["rows"]), table.news(result["rows"])
+    print(f"targets: {len(table.judged(result['rows'])) - len(missed)} met, {len(missed)} missed, "
+          f"{len(missed) - len(news)} of these known")
     for row, target in missed:
         print(f"missed: {row['title']} ({row['flavour']}): {table.target_text(row, target)}, "
-              f"got {table.number(target['got'])}")
+              f"got {table.number(target['got'])}"
+              + (f"; known: {target['known']}" if target["known"] else ""))
     for failure in result["failures"]:
         print(f"failed: {failure}")
-    return 1 if missed or result["failures"] else 0
+    return 1 if news or result["failures"] else 0
 
 
 if __name__ == "__main__":

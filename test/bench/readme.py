@@ -15,6 +15,11 @@ def circumstances(result):
             f"{max(noise['samples']):.0%}, looked at between the parts).{repeated}")
 
 
+def not_met(rows):
+    reasons = table.reasons(rows)
+    return f"Not at its target, and why:\n\n{reasons}\n" if reasons else ""
+
+
 def rewritten(text, result):
     """The text with the table of this result between the marks."""
     before, begin, rest = text.partition(BEGIN)
@@ -22,7 +27,7 @@ def rewritten(text, result):
     if not begin or not end:
         raise ValueError(f"there is no '{BEGIN}' with '{END}' after it")
     return (before + BEGIN + "\n" + circumstances(result) + "\n\n"
-            + table.markdown(result["rows"]) + END + after)
+            + table.markdown(result["rows"]) + not_met(result["rows"]) + END + after)
 
 
 def rewrite(path, result):

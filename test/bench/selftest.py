@@ -74,6 +74,13 @@ class Judgement(unittest.TestCase):
     def verdicts(self, *args):
         return [t["met"] for t in row(*args)["targets"]]
 
+    def test_a_known_miss_is_a_miss_but_no_news_until_it_goes_further(self):
+        known = table.Known(2.0, "as it is")
+        rows = [row([ours], [1], [table.Target("ratio", "<=", 1.5, known)]) for ours in (1.5, 2, 2.1)]
+        self.assertEqual([len(table.missed([r])) for r in rows], [0, 1, 1])
+        self.assertEqual([len(table.news([r])) for r in rows], [0, 0, 1])
+        self.assertEqual([table.reasons([r]).count("as it is") for r in rows], [0, 1, 0])
+
     def test_a_target_is_met_at_its_limit_and_missed_beyond(self):
         self.assertEqual(self.verdicts([150], [100], [
             table.Target("ratio", "<=", 1.5), table.Target("ratio", "<=", 1.49),

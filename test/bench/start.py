@@ -3,9 +3,16 @@ import os
 import re
 
 import stats
-from table import Target, make_row
+from table import Known, Target, make_row
 
 PHASE = re.compile(r"timeline: +([a-z]+) +([a-z-]+) +([0-9.]+) +([0-9.]+)")
+
+# Measured with QEMU's count of translated blocks, /bin/true of busybox, Debian's kernel.
+RESTORED_RUN = Known(3.0, (
+    "under emulation the time is that of translating guest code, 6.5 µs for each block that runs for the "
+    "first time in this VM, and a clone begins with none. Until the first reply these are 11,300; execve and "
+    "exit of the program alone are 8,000 more (half of the floor), making the container 7,600. The host adds 10 ms. "
+    "With KVM nothing is translated."))
 
 
 def measure(bench, flavour):
@@ -27,7 +34,7 @@ def measure(bench, flavour):
         "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 1.15)]))
     bench.add(flavour, make_row(
         "run-restored", "`run true`, restored", restored["run"], restored["floor"],
-        "raw QEMU, restore to the first reply", [Target("ratio", "<=", 1.5)]))
+        "raw QEMU, restore to the first reply", [Target("ratio", "<=", 1.5, RESTORED_RUN)]))
     bench.add(flavour, make_row(
         "run-restored-cold", "`run true`, restored", restored["run"], cold["floor"],
         "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 0.4)]))

@@ -7,17 +7,25 @@ COMPARE = {"<=": operator.le, ">=": operator.ge}
 WORDS = {"<=": "at most", ">=": "at least"}
 
 
+class Known:
+    """A miss that nobody has a remedy for yet: why, and how far it may go before it is news."""
+
+    def __init__(self, bound, reason):
+        self.bound, self.reason = bound, reason
+
+
 class Target:
     """A limit of a row's ratio to its peer, of its difference from it, or of its own value."""
 
-    def __init__(self, what, compare, limit):
+    def __init__(self, what, compare, limit, known=None):
         assert what in ("ratio", "difference", "value") and compare in COMPARE
-        self.what, self.compare, self.limit = what, compare, limit
+        self.what, self.compare, self.limit, self.known = what, compare, limit, known
 
     def judge(self, row):
-        got = row[self.what]
+        got, meets = row[self.what], COMPARE[self.compare]
+        known = self.known and not meets(got, self.limit) and meets(got, self.known.bound)
         return {"what": self.what, "compare": self.compare, "limit": self.limit, "got": got,
-                "met": COMPARE[self.compare](got, self.limit)}
+                "met": meets(got, self.limit), "known": self.known.reason if known else None}
 
 
 def make_row(name, title, ours, peer=None, peer_title=None, targets=()):
@@ -106,3 +114,17 @@ def judged(rows):
 
 def missed(rows):
     return [(row, target) for row, target in judged(rows) if not target["met"]]
+
+
+def news(rows):
+    """What is missed and was not before: a step back."""
+    return [(row, target) for row, target in missed(rows) if not target["known"]]
+
+
+def reasons(rows):
+    """Of known misses, each once: why."""
+    found = {}
+    for row, target in missed(rows):
+        if target["known"]:
+            found.setdefault(row["name"], f"* {row['title']}: {target['known']}\n")
+    return "".join(found.values())
