@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -446,6 +447,11 @@ START_TEST(a_process_enters_every_hierarchy)
 }
 END_TEST
 
+static bool has_clone3(void)
+{
+	return syscall(SYS_clone3, NULL, 0) == 0 || errno != ENOSYS;
+}
+
 START_TEST(a_process_is_born_in_the_cgroup_of_version_2)
 {
 	const char *unified;
@@ -461,7 +467,8 @@ START_TEST(a_process_is_born_in_the_cgroup_of_version_2)
 		_exit(0);
 	}
 	ck_assert_int_gt(child, 0);
-	ck_assert_uint_eq(cgroups_ending(child, name), 1);
+	/* valgrind does not know clone3: there it is as with an old kernel. */
+	ck_assert_uint_eq(cgroups_ending(child, name), has_clone3() ? 1 : 0);
 }
 END_TEST
 
