@@ -2,6 +2,7 @@
 # What machines that start from one template do not have in common, and what is in none of them.
 # shellcheck disable=SC2016,SC2154 # the guest's shell expands; tests are subshells
 load helpers
+load network
 
 use_template() {
 	configure memory 512 template '"manual"' template_dir "\"$T/templates\""
@@ -61,6 +62,44 @@ said_by() { # ID
 	# Both clocks go on at the pace of the host's.
 	vcrt exec "$ID" sh -c 'cut -d " " -f 1 /proc/uptime; sleep 3; cut -d " " -f 1 /proc/uptime' >"$T/pace"
 	awk 'NR == 1 { first = $1 } END { exit !($1 - first >= 2.9 && $1 - first < 30) }' "$T/pace"
+}
+
+@test "clones: each has the network, the name and the identity of its own container" {
+	local i
+	needs ip unshare nsenter
+	use_template
+	echo 0123456789abcdef0123456789abcdef >"$B/rootfs/etc/machine-id"
+	edit '.process.capabilities |= map_values(. + ["CAP_NET_RAW"])'
+	args sh -c 'hostname; cat /etc/machine-id /sys/class/net/eth0/address; ls /sys/class/net | xargs
+		echo machine: $(cd /sys/class/dmi/id 2>/dev/null && cat product_uuid product_serial chassis_serial 2>/dev/null)
+		ping -c 1 -W 10 10.1.0.254 >/dev/null && echo reached; echo end; sleep 1000'
+	# The same network twice, and no way from one to the other.
+	for i in 1 2; do
+		new_namespace "c$i"
+		new_namespace "p$i"
+		wire "c$i" eth0 "p$i" p0 address "02:00:00:00:77:0$i"
+		inside "c$i" ip addr add "10.1.0.$i/24" dev eth0
+		inside "p$i" ip addr add 10.1.0.254/24 dev p0
+		use_namespace "c$i"
+		edit --arg name "host$i" '.hostname = $name'
+		vcrt run -d --bundle "$B" "$ID-$i" </dev/null >"$T/$ID-$i.out" 2>&1
+	done
+	for i in 1 2; do
+		tr '\0' '\n' <"/proc/$(pid_of vmm "$ID-$i")/cmdline" | grep -qx defer
+		said_by "$ID-$i"
+		diff - "$T/$ID-$i.out" <<-END
+			host$i
+			0123456789abcdef0123456789abcdef
+			02:00:00:00:77:0$i
+			eth0 lo
+			machine:
+			reached
+			end
+		END
+		vcrt exec "$ID-$i" ping -c 1 -W 10 10.1.0.254 >&2
+		inside "p$i" "$B/rootfs/bin/busybox" ping -c 1 -W 10 "10.1.0.$i" >&2
+		run ! vcrt exec "$ID-$i" ping -c 1 -W 2 "10.1.0.$((3 - i))"
+	done
 }
 
 # In a machine that has booted and in a clone, the container of the bundle says the same.

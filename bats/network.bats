@@ -3,26 +3,9 @@
 # namespaces of the test: $T/c is the container's, $T/p is the world's, with the interface p0.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # the guest's shell expands; tests are subshells
 load helpers
+load network
 
 ECHO=5000 # port
-
-new_namespace() { # NAME
-	: >"$T/$1"
-	unshare --net="$T/$1" true
-	HOST_MOUNTS+=("$T/$1")
-	inside "$1" ip link set lo up
-}
-
-inside() { # NAMESPACE COMMAND...
-	nsenter --net="$T/$1" "${@:2}"
-}
-
-# A veth pair, both ends up: interface IF in namespace NS, PEER in PEER-NS.
-wire() { # NS IF PEER-NS PEER [ATTRIBUTE...]
-	inside "$1" ip link add "$2" "${@:5}" type veth peer name "$4" netns "$T/$3"
-	inside "$1" ip link set "$2" up
-	inside "$3" ip link set "$4" "${@:7}" up
-}
 
 # The container is in namespace c, has the means to look and to talk, and lives on.
 setup_network() {
@@ -38,10 +21,6 @@ setup_network() {
 	use_namespace c
 	edit '.process.capabilities |= map_values(. + ["CAP_NET_RAW"])'
 	args sleep 1000
-}
-
-use_namespace() { # NAME
-	edit --arg p "$T/$1" '(.linux.namespaces[] | select(.type == "network")).path = $p'
 }
 
 # c has eth0 with 10.1.0.2 and fd01::2, p has the other side with 10.1.0.1 and fd01::1.

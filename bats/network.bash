@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # helpers.bash has set them
+# Network namespaces of a test, files in $T, and wires between them.
+
+new_namespace() { # NAME
+	: >"$T/$1"
+	unshare --net="$T/$1" true
+	HOST_MOUNTS+=("$T/$1")
+	inside "$1" ip link set lo up
+}
+
+inside() { # NAMESPACE COMMAND...
+	nsenter --net="$T/$1" "${@:2}"
+}
+
+# A veth pair, both ends up: interface IF in namespace NS, PEER in PEER-NS.
+wire() { # NS IF PEER-NS PEER [ATTRIBUTE...]
+	inside "$1" ip link add "$2" "${@:5}" type veth peer name "$4" netns "$T/$3"
+	inside "$1" ip link set "$2" up
+	inside "$3" ip link set "$4" "${@:7}" up
+}
+
+use_namespace() { # NAME
+	edit --arg p "$T/$1" '(.linux.namespaces[] | select(.type == "network")).path = $p'
+}
