@@ -184,7 +184,7 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 	ct->id = str_dup(id);
 	ct->keyring = ct->id;
 	ct->spec = spec;
-	ct->cgroup.fd = ct->sync = ct->oom_fd = ct->mounts = -1;
+	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
 	namespaces_none(ct->shared);
 	ct->next = g->containers;
 	g->containers = ct;

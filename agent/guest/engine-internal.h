@@ -89,7 +89,6 @@ struct container {
 	struct ns_plan ns;
 	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
 	const char *keyring;   /* what the name of its session keyring ends with */
-	int mounts;            /* its mount namespace, or -1; see engine.c */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
 	bool was_waiting;      /* its process was made before it (spare.c), */
@@ -98,7 +97,7 @@ struct container {
 	struct process *processes;
 	int sync; /* the launch socket until the program runs, else -1 */
 	uint64_t oom_kills;
-	struct loop_source *sync_source, *oom_timer, *oom_source, *mounts_timer, *delete_timer;
+	struct loop_source *sync_source, *oom_timer, *oom_source, *delete_timer;
 	int oom_fd;
 	guest_done_fn start_done, delete_done;
 	void *start_arg, *delete_arg;

@@ -16,8 +16,6 @@
 #include "lib/base/str.h"
 #include "oci/oci.h"
 
-#define MOUNTS_MS 300 /* until the mounts of a container that has ended are taken down */
-
 struct guest *guest_new(struct loop *loop, const char *cgroup_root,
                         const struct guest_events *events, void *arg)
 {
@@ -121,8 +119,6 @@ void container_free(struct container *ct)
 	container_end_freeze(ct, ECANCELED);
 	close_fd(&ct->sync);
 	close_fd(&ct->oom_fd);
-	loop_remove(&ct->mounts_timer);
-	close_fd(&ct->mounts);
 	namespaces_done(&ct->ns);
 	namespaces_forget(ct->shared);
 	network_forget_container(ct->guest, ct->id);
@@ -177,16 +173,6 @@ static void kill_rest(struct container *ct)
 		log_warn("container '%s': %s, ignoring", ct->id, err.msg);
 }
 
-/* A mount namespace ends with its last user: were that the container's process, the kernel would
- * take all mounts down before anybody hears that it has ended. */
-static void drop_mounts(void *arg)
-{
-	struct container *ct = arg;
-
-	loop_remove(&ct->mounts_timer);
-	close_fd(&ct->mounts);
-}
-
 static bool is_known(const struct guest *g, const struct container *ct)
 {
 	const struct container *c = g->containers;
@@ -213,10 +199,8 @@ void guest_child_exited(struct guest *g, pid_t pid, int wait_status)
 	if (!p->name[0])
 		kill_rest(ct);
 	container_read_oom(ct); /* before the exit that it explains */
-	if (!p->name[0]) {
+	if (!p->name[0])
 		notify_drain(ct->notify);
-		ct->mounts_timer = loop_add_timer(g->loop, MOUNTS_MS, drop_mounts, ct);
-	}
 	name = steal_ptr(&p->name);
 	process_forget(ct, p);
 	g->events->exited(g->arg, ct->id, name, child_exit_code(wait_status));

@@ -114,10 +114,7 @@ static void keep(pid_t pid, unsigned flags, int fds[NS_SHARED], const char *whos
 
 void namespaces_keep(struct container *ct, pid_t pid)
 {
-	auto_free char *path = str_fmt("/proc/%d/ns/mnt", (int)pid);
-
 	keep(pid, ct->ns.create | ct->ns.join, ct->shared, ct->id);
-	ct->mounts = ct->ns.create & CLONE_NEWNS ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
 void namespaces_keep_own(struct guest *g)

@@ -35,8 +35,8 @@ struct spare {
 	pid_t pid;
 	int pidfd, sock;
 	struct cgroup cgroup;
-	int shared[NS_SHARED], mounts; /* as those of a container */
-	struct loop_source *timer;     /* until it is dropped */
+	int shared[NS_SHARED];     /* as those of a container */
+	struct loop_source *timer; /* until it is dropped */
 };
 
 /* Followed by the request to create the container. The descriptors that come along: the share, and
@@ -155,7 +155,6 @@ void spare_free(struct spare *s)
 	close_fd(&s->sock);
 	cgroup_done(&s->cgroup);
 	namespaces_forget(s->shared);
-	close_fd(&s->mounts);
 	free(s);
 }
 
@@ -208,7 +207,7 @@ int spare_make(struct guest *g, struct error *err)
 		            .master = -1 };
 	struct spare *s = xzalloc(sizeof(*s));
 
-	*s = (struct spare){ .pidfd = -1, .sock = -1, .cgroup.fd = -1, .mounts = -1 };
+	*s = (struct spare){ .pidfd = -1, .sock = -1, .cgroup.fd = -1 };
 	namespaces_none(s->shared);
 	g->spare = s;
 	if (cgroup_create(&s->cgroup, g->cgroup_root, "/" NAME, err) == 0 &&
@@ -218,7 +217,6 @@ int spare_make(struct guest *g, struct error *err)
 		if (s->pid > 0 && wait_ready(s, err) == 0) {
 			namespaces_keep(&ct, s->pid);
 			memcpy(s->shared, ct.shared, sizeof(s->shared));
-			s->mounts = ct.mounts;
 			return 0;
 		}
 	}
@@ -290,7 +288,6 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 			ct->cgroup = s->cgroup;
 			memcpy(ct->shared, s->shared, sizeof(ct->shared));
 			namespaces_none(s->shared);
-			ct->mounts = steal_fd(&s->mounts);
 			s->cgroup = (struct cgroup){ .fd = -1 };
 			return true;
 		}
