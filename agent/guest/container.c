@@ -182,7 +182,6 @@ static struct container *container_new(struct guest *g, const char *id, struct o
 
 	ct->guest = g;
 	ct->id = str_dup(id);
-	ct->keyring = ct->id;
 	ct->spec = spec;
 	ct->cgroup.fd = ct->sync = ct->oom_fd = -1;
 	namespaces_none(ct->shared);

@@ -88,7 +88,6 @@ struct container {
 	char *bundle;
 	struct ns_plan ns;
 	int shared[NS_SHARED]; /* its namespaces that others may join (namespaces.c), -1: none */
-	const char *keyring;   /* what the name of its session keyring ends with */
 	struct seccomp_filter seccomp; /* also for what is exec'd later */
 	struct cgroup cgroup;
 	bool was_waiting;      /* its process was made before it (spare.c), */

@@ -46,7 +46,7 @@ static int set_names(const struct oci_spec *spec, struct error *err)
 
 static int init_namespaces(struct launch *l, struct error *err)
 {
-	if (namespaces_join(&l->ct->ns, err) < 0 || (!l->ready && keyring_join(l->ct, err) < 0))
+	if (namespaces_join(&l->ct->ns, err) < 0 || keyring_join(l->ct, err) < 0)
 		return -err->code;
 	if ((l->clone_flags & CLONE_NEWNET) && network_loopback_up(err) < 0)
 		return -err->code;

@@ -13,7 +13,7 @@
 
 int keyring_join(const struct container *ct, struct error *err)
 {
-	auto_free char *name = str_fmt("_ses.%s", ct->keyring);
+	auto_free char *name = str_fmt("_ses.%s", ct->id);
 	long id;
 
 	if (ct->no_new_keyring)

@@ -83,6 +83,9 @@ static int take_request(struct launch *l, const char *text, size_t len, struct e
 	ct->spec = oci_spec_from_json(json_get_object(request, "spec"), err);
 	if (!ct->spec)
 		return -err->code;
+	while (ct->spec->linux_->n_devices >
+	       0) /* those that the machine lacks, or it would not fit */
+		oci_spec_del_device(ct->spec, 0);
 	l->spec = ct->spec;
 	l->process = ct->spec->process;
 	return seccomp_filter_from_json(json_get_object(request, "seccomp"), &ct->seccomp, err);
@@ -121,7 +124,7 @@ static int get_ready(struct launch *l, struct error *err)
 		return error_sys(err, "make the mounts private");
 	l->devices = devices_store(&none, err);
 	if (l->devices < 0 || devices_attach_store(l->devices, err) < 0 ||
-	    namespaces_enter_late(l->ct, err) < 0 || keyring_join(l->ct, err) < 0)
+	    namespaces_enter_late(l->ct, err) < 0)
 		return -err->code;
 	l->ready = ready_new(err);
 	return l->ready ? 0 : -err->code;
@@ -169,7 +172,8 @@ void spare_exited(struct guest *g, pid_t pid)
 
 	if (!s || s->pid != pid)
 		return;
-	if (cgroup_remove(&s->cgroup, g->cgroup_root) < 0)
+	/* A container that took it has its cgroup. */
+	if (s->cgroup.path && cgroup_remove(&s->cgroup, g->cgroup_root) < 0)
 		log_debug("the cgroup '%s' cannot be removed", NAME);
 	drop(g);
 }
@@ -189,11 +193,9 @@ int spare_make(struct guest *g, struct error *err)
 {
 	struct oci_spec no_spec = { 0 };
 	struct oci_process no_process = { 0 };
-	struct container ct = { .guest = g,
-		                .id = (char *)NAME,
-		                .keyring = NAME,
-		                .spec = &no_spec,
-		                .ns.create = NAMESPACES };
+	struct container ct = {
+		.guest = g, .id = (char *)NAME, .spec = &no_spec, .ns.create = NAMESPACES
+	};
 	struct launch l = { .ct = &ct,
 		            .spec = &no_spec,
 		            .process = &no_process,
@@ -244,8 +246,8 @@ static bool fits(const struct container *ct, const struct guest_options *o,
 	const char *path = spec->linux_->cgroups_path;
 
 	return o->request && !ct->next && ct->ns.create == NAMESPACES && ct->ns.n_joined == 0 &&
-	       !ct->notify && !o->no_new_keyring && io->n_extra == 0 && spec->hostname &&
-	       spec->hostname[0] && spec->linux_->n_devices == 0 && !has_other_sources(spec) &&
+	       !ct->notify && io->n_extra == 0 && spec->hostname && spec->hostname[0] &&
+	       spec->linux_->n_devices == 0 && !has_other_sources(spec) &&
 	       !(path && strstr(path, ".."));
 }
 
@@ -278,13 +280,12 @@ bool spare_take(struct container *ct, const struct guest_options *o, const struc
 {
 	struct spare *s = ct->guest->spare;
 
-	if (!s)
+	if (!s || s->cgroup.fd < 0) /* it is taken */
 		return false;
 	if (!s->timer && fits(ct, o, io)) { /* a timer: it is going away */
 		ct->text = json_print(o->request, false);
 		if (strlen(ct->text) <= MAX_TEXT) {
 			ct->was_waiting = true;
-			ct->keyring = NAME;
 			ct->cgroup = s->cgroup;
 			memcpy(ct->shared, s->shared, sizeof(ct->shared));
 			namespaces_none(s->shared);
