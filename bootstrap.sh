@@ -352,11 +352,11 @@ test_image() {
 
 # What loads the machine, or takes times, is run alone; the rest on every processor. Most VMs start
 # from a template, which is also what users want; those of the core's tests boot.
-bats_alone=(crash parallel memory docker-parallel)
+bats_alone=(crash parallel memory docker-parallel template)
 bats_cold=(create crash delete errors lifecycle kill parallel start state)
 # What depends most on the kernel: this is run with the tuned one, too.
-bats_tuned=(cgroups devices dns exec kernel lifecycle linux mounts namespaces network pods process
-	run seccomp sysctl template update userns)
+bats_tuned=(cgroups clones devices dns exec kernel lifecycle linux mounts namespaces network pods process
+	run seccomp sysctl update userns)
 
 # The files, with those named left out or, with -o, only those.
 bats_files() { # [-o] NAME...

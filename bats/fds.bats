@@ -87,7 +87,7 @@ examined=$'shim was examined: True\nmonitor was examined: True\nvmm was examined
 		timeout 30 cat >"$T/out"
 	wait
 	[ "$(sort "$T/out")" = $'error\noutput' ]
-	wait_until 1 is_status "$ID" stopped
+	wait_until 10 is_status "$ID" stopped
 }
 
 @test "fds: a detached exec holds none either" {

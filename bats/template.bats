@@ -286,10 +286,15 @@ status_column() {
 	timeout 90 sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$caller" \
 		"$VCRT" "${VCRT_ARGS[@]}" run -d --bundle "$B" "$ID" </dev/null 7<"$B/config.json" &>"$T/said" ||
 		fail "$(cat "$T/said")"
-	pid=$(builders)
+	# Other namespaces are the last thing that it sees to before it makes one.
+	is_apart() {
+		pid=$(builders | head -n 1)
+		[ -n "$pid" ] && [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+	}
+	wait_until 30 is_apart
+	kill -STOP "$pid"
 	# Nothing is left in the caller's cgroup.
 	rmdir "$caller"
-	kill -STOP "$pid"
 	cat "/proc/$pid/cgroup" >&2
 	run ! grep -v ':/$' "/proc/$pid/cgroup"
 	[ "$(ps -o ni= -p "$pid" | tr -d ' ')" -eq 5 ]
