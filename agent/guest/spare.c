@@ -83,8 +83,8 @@ static int take_request(struct launch *l, const char *text, size_t len, struct e
 	ct->spec = oci_spec_from_json(json_get_object(request, "spec"), err);
 	if (!ct->spec)
 		return -err->code;
-	while (ct->spec->linux_->n_devices >
-	       0) /* those that the machine lacks, or it would not fit */
+	/* Those that the machine lacks, or the container would not fit. */
+	while (ct->spec->linux_->n_devices > 0)
 		oci_spec_del_device(ct->spec, 0);
 	l->spec = ct->spec;
 	l->process = ct->spec->process;
