@@ -45,12 +45,12 @@ network_host() {
 	ip -n "$ID-c" route add default via 10.123.0.1
 	run_in "$V1" -d --with-ns "network:/run/netns/$ID-c" "$IMAGE" c sh -c '
 		mkdir /www; echo from the container >/www/index.html; httpd -f -p 8080 -h /www'
-	exec_in c ip addr show eth0 >seen
+	exec_out c ip addr show eth0 >seen
 	grep ',UP.* mtu 1400' seen
 	grep 'inet 10.123.0.2/24' seen
-	[ "$(exec_in c wget -q -O - http://10.123.0.1/)" = "from the host" ]
+	[ "$(exec_out c wget -q -O - http://10.123.0.1/)" = "from the host" ]
 	[ "$(timeout 30 ip netns exec "$ID-host" busybox wget -q -O - http://10.123.0.2:8080/)" = "from the container" ]
-	exec_in c ip route | grep '^default via 10.123.0.1 dev eth0'
+	exec_out c ip route | grep '^default via 10.123.0.1 dev eth0'
 	ctr_ task rm -f c
 	ctr_ container rm c
 	# It is the caller's, and as it was.
@@ -98,7 +98,7 @@ vmm_of() { # ID
 	[ "$(vmm_of c)" = "$(vmm_of c2)" ]
 	[ "$(shim_of c)" = "$(shim_of c2)" ]
 	wait_until 30 eval '[ "$(exec_in c2 wget -q -O - http://127.0.0.1/)" = hello ]'
-	[ "$(exec_in c2 sh -c 'readlink /proc/self/ns/ipc')" = "$(exec_in c sh -c 'readlink /proc/self/ns/ipc')" ]
+	[ "$(exec_out c2 sh -c 'readlink /proc/self/ns/ipc')" = "$(exec_out c sh -c 'readlink /proc/self/ns/ipc')" ]
 	# The first may go before the others.
 	ctr_ task kill -s KILL c
 	wait_until 30 is_task c STOPPED
@@ -116,8 +116,8 @@ vmm_of() { # ID
 	CGROUP=c2 run_in "$LINUX" -d --with-ns "network:/proc/$pid/ns/net" --with-ns "pid:/proc/$pid/ns/pid" \
 		"$IMAGE" c2 sleep 1000
 	[ "$(vmm_of c)" = "$(vmm_of c2)" ]
-	EXEC=second exec_in c2 ps | grep 'sleep 123[4]'
-	[ "$(exec_in c readlink /proc/self/ns/net)" = "$(exec_in c2 readlink /proc/self/ns/net)" ]
+	EXEC=second exec_out c2 ps | grep 'sleep 123[4]'
+	[ "$(exec_out c readlink /proc/self/ns/net)" = "$(exec_out c2 readlink /proc/self/ns/net)" ]
 	ctr_ task rm -f c2
 	ctr_ container rm c2
 	background unshare -i sleep 1000
@@ -126,5 +126,5 @@ vmm_of() { # ID
 	CGROUP=c2 run run_in "$LINUX" -d --with-ns "ipc:/proc/$stranger/ns/ipc" "$IMAGE" c2 true
 	[ "$status" -eq 1 ]
 	[[ $output == *'ipc'* ]]
-	[ "$(exec_in c echo there)" = there ]
+	[ "$(exec_out c echo there)" = there ]
 }

@@ -90,7 +90,7 @@ teardown_file() {
 		rootfs=$(echo "$T"/state/*/"$ID"/c/rootfs)
 		wait_until 30 has_line "$rootfs/inside" inside
 		echo outside >"$rootfs/outside"
-		[ "$(exec_in c cat /outside)" = outside ]
+		[ "$(exec_out c cat /outside)" = outside ]
 		ctr_ task kill -s KILL c
 		wait_until 30 is_task c STOPPED
 		# The shim unmounts it.
@@ -134,7 +134,7 @@ teardown_file() {
 	ctr_ task ls | grep RUNNING | sort | diff before -
 	[ "$(wc -l <before)" -eq 3 ]
 	for shim in v2 v1 linux; do
-		run exec_in "$shim" sh -c 'echo out; exit 5'
+		run exec_out "$shim" sh -c 'echo out; exit 5'
 		[ "$status" -eq 5 ]
 		[ "$output" = out ]
 		ctr_ task kill "$shim"
@@ -154,7 +154,7 @@ teardown_file() {
 	# The shim is named after the first container, which can go before the second.
 	ctr_ task rm -f c1
 	ctr_ container rm c1
-	[ "$(exec_in c2 echo there)" = there ]
+	[ "$(exec_out c2 echo there)" = there ]
 	CGROUP=c1 run_in "$V2" -d --annotation "io.containerd.runc.v2.group=$ID" "$IMAGE" c1 sleep 1000
 	[ "$(shim_of c1)" = "$shim" ]
 	ctr_ task rm -f c1 c2

@@ -99,10 +99,10 @@ container_with() { # SHIM
 	[ -f "$log" ]
 	[ ! -s "$log" ]
 
-	run exec_in c sh -c 'echo out; kill -9 $$'
+	run exec_out c sh -c 'echo out; kill -9 $$'
 	[ "$status" -eq 137 ]
 	[ "$output" = out ]
-	run exec_in --user 1:2 --cwd /tmp c sh -c 'id; pwd; echo $FROM; exit 5'
+	run exec_out --user 1:2 --cwd /tmp c sh -c 'id; pwd; echo $FROM; exit 5'
 	[ "$status" -eq 5 ]
 	[ "$output" = $'uid=1 gid=2 groups=2\n/tmp\nimage' ]
 	run -6 python3 "$BATS_TEST_DIRNAME/terminal.py" run 31x97 expect=$'31 97\r\r\n' -- \
