@@ -6,7 +6,7 @@ pss_of() { # PID
 	sed -n 's/^Pss: *\([0-9]*\) kB/\1/p' "/proc/$1/smaps_rollup"
 }
 
-@test "memory: shim and monitor together hold at most 2 MiB" {
+@test "memory: shim and monitor together hold at most 1.5 MiB" {
 	local pid sum=0 pss children
 	start_container "$ID" sleep 1000
 	[ "$(vcrt exec "$ID" echo used)" = used ]
@@ -22,5 +22,5 @@ pss_of() { # PID
 	[[ ,$children == *,$(pid_of shim "$ID"),* ]]
 	[[ ,$children == *,$(pid_of monitor "$ID"),* ]]
 	echo "# shim and monitor: $sum KiB" >&3
-	[ "$sum" -le 2048 ]
+	[ "$sum" -le 1536 ]
 }
