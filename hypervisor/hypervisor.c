@@ -1,10 +1,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor-internal.h"
@@ -151,6 +153,17 @@ void hv_kill(struct hv *hv)
 {
 	if (hv && hv->pidfd >= 0)
 		pidfd_send_signal(hv->pidfd, SIGKILL, NULL, 0);
+}
+
+bool hv_was_killed(const struct hv *hv, int timeout_ms)
+{
+	struct pollfd p = { .fd = hv ? hv->pidfd : -1, .events = POLLIN };
+	siginfo_t info = { 0 };
+
+	/* Only look: hv_kill_vmm() reaps it. */
+	return p.fd >= 0 && poll(&p, 1, timeout_ms) > 0 &&
+	       waitid(P_PIDFD, (id_t)p.fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid != 0 && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
 }
 
 void hv_kill_vmm(struct hv *hv)

@@ -16,6 +16,8 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
+#define KILLED_MS 300 /* from the end of a VMM's connections to its own */
+
 void clone_done(struct monitor *m)
 {
 	template_freep(&m->clone.template);
@@ -49,7 +51,9 @@ void clone_check(struct monitor *m)
 {
 	auto_error struct error err = { 0 };
 
-	if (!m->clone.template || fs_exists(m->clone.memory))
+	/* One that has replaced it has the same path, but not the same state. */
+	if (!m->clone.template ||
+	    (fs_exists(m->clone.memory) && !template_is_gone(m->clone.template)))
 		return;
 	error_set(&err, ENOENT, "its memory '%s' is missing", m->clone.memory);
 	clone_give_up(m, &err);
@@ -117,6 +121,9 @@ int clone_restore(struct monitor *m, struct error *err)
 
 void clone_give_up(struct monitor *m, const struct error *reason)
 {
+	/* By us it has not been ended yet: memory was short, or somebody wanted it so. */
+	bool is_killed = hv_was_killed(m->hv, KILLED_MS);
+
 	/* That is nobody's fault, and there is nothing to set aside. */
 	if (template_is_gone(m->clone.template)) {
 		log_debug("template '%s' was removed, the VM boots", m->clone.template->key);
@@ -124,10 +131,12 @@ void clone_give_up(struct monitor *m, const struct error *reason)
 		return;
 	}
 	free(m->clone.warning);
-	m->clone.warning = str_fmt("start from template '%s': %s; it is set aside, the VM boots",
-	                           m->clone.template->key, reason->msg);
+	m->clone.warning =
+		str_fmt("start from template '%s': %s; %s, the VM boots", m->clone.template->key,
+	                reason->msg, is_killed ? "the VMM was killed" : "it is set aside");
 	log_warn("%s", m->clone.warning);
-	template_set_aside(m->clone.template, reason->msg);
+	if (!is_killed)
+		template_set_aside(m->clone.template, reason->msg);
 	clone_done(m);
 }
 

@@ -137,7 +137,8 @@ void clone_configure(const struct monitor *m, struct hv_config *cfg);
 int clone_restore(struct monitor *m, struct error *err);
 /* It has failed to: -errno, else 0. */
 int clone_has_failed(struct monitor *m, struct error *err);
-/* The template is of no use: say so once, and set it aside, unless it was just removed. */
+/* The template is of no use: say so once, and set it aside, unless it was just removed. Nor is it
+ * when somebody else has killed the VMM, so this comes before vm_stop(). */
 void clone_give_up(struct monitor *m, const struct error *reason);
 void clone_done(struct monitor *m); /* forget the template */
 /* The answer to a verb (taken, may be NULL) with the warning that is due, if there is one. */

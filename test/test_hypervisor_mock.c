@@ -195,6 +195,26 @@ START_TEST(a_state_is_saved_and_restored)
 }
 END_TEST
 
+START_TEST(one_that_somebody_has_killed_is_told_from_others)
+{
+	const int signals[] = { SIGKILL, SIGTERM };
+
+	ck_assert(!hv_was_killed(NULL, 0));
+	ck_assert(!hv_was_killed(hv, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (i > 0) {
+			teardown();
+			setup();
+		}
+		start();
+		ck_assert(!hv_was_killed(hv, 0));
+		ck_assert_int_eq(kill(hv->pid, signals[i]), 0);
+		ck_assert(is_readable(hv->pidfd, 5000));
+		ck_assert_int_eq(hv_was_killed(hv, 5000), signals[i] == SIGKILL);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mock");
@@ -208,6 +228,7 @@ int main(void)
 	tcase_add_test(tc, a_second_start_is_refused);
 	tcase_add_test(tc, a_failing_preparation_is_reported);
 	tcase_add_test(tc, a_vm_of_no_size_is_refused);
+	tcase_add_test(tc, one_that_somebody_has_killed_is_told_from_others);
 	tcase_add_test(tc, a_state_is_saved_and_restored);
 	return scratch_run(tc);
 }
