@@ -26,9 +26,8 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 
-#define NOTE_PREFIX                                                                                \
-	"@template-"      /* no container can have such a name, see launch_resolve_accel()         \
-	                   */
+/* No container can have such a name, see launch_resolve_accel(). */
+#define NOTE_PREFIX "@template-"
 #define RETRY_SECONDS 600 /* what could not be made is tried again after that */
 #define MAX_NOTE 4096
 #define NICENESS 5 /* nobody waits for it, but on a busy host it must come, and pays for itself */

@@ -76,13 +76,41 @@ static bool is_key(const char *key)
 	return strlen(key) == 32 && strspn(key, "0123456789abcdef") == 32;
 }
 
+static bool is_build(const char *name)
+{
+	return str_starts(name, BUILD_PREFIX) && is_key(name + strlen(BUILD_PREFIX));
+}
+
+/* The store may lie where everybody can make links (/dev/shm), and not every kernel refuses to
+ * follow those of others (fs.protected_symlinks): they must not choose where we write and remove.
+ */
+static int open_store(const char *store, struct error *err)
+{
+	auto_close int fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *name = str_dup(store);
+	struct stat opened, named;
+
+	if (fd < 0)
+		return error_sys(err, "open the templates in '%s'", store);
+	/* With a slash at its end the name would be that of the link's target. */
+	for (size_t n = strlen(name); n > 1 && name[n - 1] == '/'; n--)
+		name[n - 1] = '\0';
+	if (fstat(fd, &opened) < 0 || lstat(name, &named) < 0)
+		return error_sys(err, "stat '%s'", store);
+	/* What is no link must be what was opened: there may have been a link before. */
+	if (S_ISLNK(named.st_mode) ? named.st_uid != 0 && named.st_uid != geteuid()
+	                           : named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+		return error_set(err, EPERM, "'%s' is a link that another user has made", store);
+	return steal_fd(&fd);
+}
+
 static int remove_dir(const char *store, const char *name, struct error *err)
 {
-	auto_close int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int dir = open_store(store, err);
 	auto_free char *file = str_fmt("%s/" TEMPLATE_FILE, name);
 
 	if (dir < 0)
-		return error_sys(err, "open the templates in '%s'", store);
+		return dir;
 	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_set(err, errno, "no template '%s'", name);
 	/* First, so that nobody takes the rest for a whole one, see template_is_gone(). */
@@ -104,6 +132,9 @@ static int lock_build(const char *dir, unsigned timeout_ms, struct error *err)
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat ours, there;
 
+	/* Somebody who tidies up may have removed what we have just made. */
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, EBUSY, "'%s' was just removed by somebody else", dir);
 	if (fd < 0)
 		return error_sys(err, "open '%s'", dir);
 	if (fs_lock(fd, timeout_ms) < 0)
@@ -114,7 +145,24 @@ static int lock_build(const char *dir, unsigned timeout_ms, struct error *err)
 	return steal_fd(&fd);
 }
 
-static bool is_of_use(const char *store, const char *key)
+static bool is_of_use(const struct template *t)
+{
+	return !t->problem && !template_is_stale(t);
+}
+
+/* One that was set aside is made anew after some time. */
+static bool is_to_stay(const struct template *t)
+{
+	return !t->problem || time(NULL) - t->used < RETRY_SECONDS;
+}
+
+static bool is_readable(const struct template *t)
+{
+	return t->identity;
+}
+
+/* Is there one with that key of which this holds? What is half removed or damaged is none. */
+static bool has_one(const char *store, const char *key, bool (*holds)(const struct template *t))
 {
 	auto_error struct error err = { 0 };
 	struct template t;
@@ -122,7 +170,7 @@ static bool is_of_use(const char *store, const char *key)
 
 	if (template_load(store, key, &t, &err) < 0)
 		return false;
-	is = !t.problem && !template_is_stale(&t);
+	is = holds(&t);
 	template_clear(&t);
 	return is;
 }
@@ -142,12 +190,17 @@ static void remove_left_build(const char *store, const char *name)
 
 int template_prune(const char *store, bool all, struct error *err)
 {
-	auto_strv char **names = fs_list(store, err);
+	auto_close int dir = open_store(store, err);
+	auto_strv char **names = NULL;
 
+	if (dir < 0 && err->code != ENOENT)
+		return dir;
+	error_clear(err);
+	names = dir < 0 ? NULL : fs_list(store, err);
 	for (char **name = names; name && *name; name++) {
-		if (str_starts(*name, BUILD_PREFIX))
+		if (is_build(*name))
 			remove_left_build(store, *name);
-		else if (is_key(*name) && (all || !is_of_use(store, *name)) &&
+		else if (is_key(*name) && (all || !has_one(store, *name, is_of_use)) &&
 		         remove_dir(store, *name, err) < 0 && err->code != ENOENT)
 			return -err->code;
 		error_clear(err);
@@ -217,9 +270,9 @@ int template_check_store(const char *store, struct error *err)
 
 	if (fs_mkdir_p(store, 0700, err) < 0)
 		return -err->code;
-	fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open_store(store, err);
 	if (fd < 0)
-		return error_sys(err, "open the templates in '%s'", store);
+		return fd;
 	if (fs_check_private(fd, store, err) < 0)
 		return -err->code;
 	if (faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
@@ -264,25 +317,29 @@ static int open_build(struct template_build *b, struct error *err)
 	return 0;
 }
 
+/* The new one takes the place of what nobody can read. */
+static int check_place(const struct template_build *b, struct error *err)
+{
+	if (has_one(b->store, b->key, is_readable))
+		return error_set(err, EEXIST, "the template '%s' exists already", b->key);
+	if (remove_dir(b->store, b->key, err) < 0 && err->code == ENOENT)
+		error_clear(err);
+	return -err->code;
+}
+
 int template_begin(struct template_build *b, const char *store, const char *identity,
                    struct error *err)
 {
-	auto_free char *whole = NULL;
-
 	*b = TEMPLATE_BUILD_NONE;
 	b->store = str_dup(store);
 	b->identity = str_dup(identity);
 	b->key = template_key(identity);
 	b->dir = build_dir(store, identity);
 	b->memory = str_fmt("%s/" TEMPLATE_MEMORY, b->dir);
-	whole = str_fmt("%s/%s", store, b->key);
-	if (open_build(b, err) == 0 && fs_exists(whole)) {
-		remove_dir(store, b->dir + strlen(store) + 1, err);
-		error_clear(err);
-		error_set(err, EEXIST, "the template '%s' exists already", b->key);
-	}
-	if (err->code)
+	if (open_build(b, err) < 0)
 		build_done(b);
+	else if (check_place(b, err) < 0)
+		template_abort(b);
 	return -err->code;
 }
 
@@ -344,22 +401,10 @@ static bool is_being_made(const char *dir)
 	return fd >= 0 && fs_lock(fd, 0) == -ETIMEDOUT;
 }
 
-/* One that was set aside has no memory any more. */
-static bool is_there(const char *whole)
-{
-	auto_free char *memory = str_fmt("%s/" TEMPLATE_MEMORY, whole);
-	auto_free char *file = str_fmt("%s/" TEMPLATE_FILE, whole);
-	struct stat st;
-
-	return fs_exists(memory) ||
-	       (stat(file, &st) == 0 && time(NULL) - st.st_mtime < RETRY_SECONDS);
-}
-
 bool template_is_wanted(const char *store, const char *identity)
 {
 	auto_free char *key = template_key(identity);
-	auto_free char *whole = str_fmt("%s/%s", store, key);
 	auto_free char *build = build_dir(store, identity);
 
-	return !is_there(whole) && !is_being_made(build);
+	return !has_one(store, key, is_to_stay) && !is_being_made(build);
 }

@@ -47,8 +47,8 @@ void template_freep(struct template **t);
 
 /* The one with this identity, which counts as a use; NULL: there is none that can be used. */
 struct template *template_find(const char *store, const char *identity);
-/* Should one be made? Not if there is one, it was set aside in the last hour, or somebody is just
- * making it. */
+/* Should one be made? Not if there is one that can be read, unless it was set aside more than an
+ * hour ago, or if somebody is just making it. */
 bool template_is_wanted(const char *store, const char *identity);
 /* Where clones find its memory; owned by the caller. */
 char *template_memory(const struct template *t);
@@ -68,7 +68,8 @@ int template_list(const char *store, struct template **out, struct error *err);
 void template_list_free(struct template *list, size_t n);
 /* -ENOENT: no such template. VMs that run from it go on. */
 int template_remove(const char *store, const char *key, struct error *err);
-/* Remove what is stale or set aside and what a builder has left; all: every template. */
+/* Remove what is stale, set aside or damaged and what a builder has left; all: every template.
+ * -EPERM, here as well: the store is a link of another user's. */
 int template_prune(const char *store, bool all, struct error *err);
 
 /* One on its way. */
@@ -90,8 +91,7 @@ void template_abort(struct template_build *b);
 /* What one of a VM of that size may take, at most. */
 unsigned template_room_mib(unsigned memory_mib);
 /* Can something be made in the store? It is made if need be; nobody else may be able to write to
- * it.
- */
+ * it (-EPERM), nor have made a link of it. */
 int template_check_store(const char *store, struct error *err);
 /* -ENOSPC: its file system has no room for one. A VMM that finds none for what its guest writes is
  * killed without a word. */

@@ -428,6 +428,67 @@ START_TEST(removing_takes_keys_only)
 }
 END_TEST
 
+START_TEST(tidying_up_leaves_alone_what_is_not_ours)
+{
+	auto_error struct error err = { 0 };
+
+	scratch_dir("store");
+	scratch_dir("store/@home");
+	scratch_dir("store/@0123456789abcdef0123456789abcdef0");
+	scratch_dir("store/@0123456789abcdef0123456789abcdef");
+	ck_assert_msg(template_prune(store, true, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(entries(), 2);
+}
+END_TEST
+
+START_TEST(a_store_that_is_a_link_must_be_a_link_of_ours)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *link = scratch_path("link"), *slash = str_fmt("%s/", link);
+	auto_free char *id = identity(), *key = template_key(id);
+
+	make(id, 4);
+	scratch_link("store", "link");
+	ck_assert_msg(template_check_store(link, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(lchown(link, 1000, 1000), 0);
+	ck_assert_int_eq(template_check_store(link, &err), -EPERM);
+	ck_assert(str_ends(err.msg, "is a link that another user has made"));
+	error_clear(&err);
+	ck_assert_int_eq(template_check_store(slash, &err), -EPERM);
+	error_clear(&err);
+	ck_assert_int_eq(template_prune(link, true, &err), -EPERM);
+	error_clear(&err);
+	ck_assert_int_eq(template_remove(link, key, &err), -EPERM);
+	ck_assert_int_eq(count(), 1);
+}
+END_TEST
+
+/* Whatever is there with the name of a template, but cannot be read. */
+START_TEST(what_is_left_of_one_is_no_obstacle)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *id = identity(), *file = NULL;
+	auto_template struct template *t = NULL, *again = NULL;
+
+	make(id, 4);
+	t = template_find(store, id);
+	file = str_fmt("%s/template.json", t->dir);
+	ck_assert(!template_is_wanted(store, id));
+	ck_assert_int_eq(truncate(file, 10), 0);
+	ck_assert(template_is_wanted(store, id));
+	ck_assert_int_eq(unlink(file), 0);
+	ck_assert(template_is_wanted(store, id));
+	ck_assert(template_is_gone(t));
+	make(id, 4);
+	ck_assert(!template_is_wanted(store, id));
+	again = template_find(store, id);
+	ck_assert_ptr_nonnull(again);
+	ck_assert(template_is_gone(t) && !template_is_gone(again));
+	ck_assert_msg(template_remove(store, t->key, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(entries(), 0);
+}
+END_TEST
+
 START_TEST(damaged_ones_are_passed_over_and_pruned)
 {
 	auto_error struct error err = { 0 };
@@ -473,6 +534,9 @@ int main(void)
 	tcase_add_test(tc, one_of_another_version_is_stale);
 	tcase_add_test(tc, beyond_the_limit_those_used_longest_ago_go);
 	tcase_add_test(tc, removing_takes_keys_only);
+	tcase_add_test(tc, tidying_up_leaves_alone_what_is_not_ours);
+	tcase_add_test(tc, a_store_that_is_a_link_must_be_a_link_of_ours);
+	tcase_add_test(tc, what_is_left_of_one_is_no_obstacle);
 	tcase_add_test(tc, damaged_ones_are_passed_over_and_pruned);
 	tcase_add_test(tc, without_a_store_there_is_nothing);
 	return scratch_run(tc);
