@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@
 /* No VM: a child that holds the agent channel and the share's connection until it is killed, as a
  * VMM would. */
 
-enum { MAX_MESSAGE = 512 };
+enum { MAX_MESSAGE = 512, LATE_MS = 500 };
 
 struct mock {
 	struct hv hv; /* first member */
@@ -27,6 +29,8 @@ struct mock {
 	char *failing_op;
 	int failing_code;
 	struct hv_size size, max;
+	int timer; /* until it is restored, 0: none */
+	bool is_restoring, is_damaged;
 };
 
 static struct mock *to_mock(const struct hv *hv)
@@ -176,14 +180,38 @@ static int mock_save(struct hv *hv, int fd, struct error *err)
 
 static int mock_restore(struct hv *hv, int fd, int *progress, struct error *err)
 {
-	char text[8];
+	const struct itimerspec when = { .it_value.tv_nsec = LATE_MS * 1000000L };
+	struct mock *m = to_mock(hv);
+	char text[sizeof(HV_MOCK_LATE_DAMAGED)] = "";
 
-	(void)progress;
-	if (record(to_mock(hv), "restore", NULL, err) < 0)
+	if (record(m, "restore", NULL, err) < 0)
 		return -err->code;
-	if (read(fd, text, sizeof(text)) <= 0)
+	if (read(fd, text, sizeof(text) - 1) <= 0)
 		return error_set(err, EIO, "restore the VM: the state of the mock VMM is empty");
+	m->is_damaged = str_eq(text, HV_MOCK_LATE_DAMAGED);
+	if (!m->is_damaged && !str_eq(text, HV_MOCK_LATE))
+		return 0;
+	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (m->timer < 0 || timerfd_settime(m->timer, 0, &when, NULL) < 0)
+		return error_sys(err, "make a timer");
+	m->is_restoring = true;
+	*progress = m->timer;
 	return 0;
+}
+
+static int mock_restored(struct hv *hv, unsigned timeout_ms, struct error *err)
+{
+	struct mock *m = to_mock(hv);
+	struct pollfd p = { .fd = m->timer, .events = POLLIN };
+
+	if (!m->is_restoring)
+		return 1;
+	if (poll(&p, 1, (int)timeout_ms) <= 0)
+		return 0;
+	m->is_restoring = false;
+	if (m->is_damaged)
+		return error_set(err, EIO, "restore the VM: the state of the mock VMM is damaged");
+	return 1;
 }
 
 static int mock_add_device(struct hv *hv, struct hv_device *dev, struct error *err)
@@ -236,6 +264,9 @@ static int mock_grow(struct hv *hv, struct hv_size *size, struct error *err)
 	auto_free char *detail = str_fmt("%u %u", size->memory_mib, size->cpus);
 	int ret = record(m, "grow", detail, err);
 
+	/* A VMM would be waited for, which nobody should do. */
+	if (ret == 0 && m->is_restoring)
+		ret = error_set(err, EBUSY, "the mock VMM is still being restored");
 	if (ret == 0)
 		m->size = (struct hv_size){
 			grown(m->size.memory_mib, size->memory_mib, m->max.memory_mib),
@@ -252,6 +283,8 @@ static void mock_close(struct hv *hv)
 	strv_freep(&m->calls);
 	strv_freep(&m->devices);
 	auto_freep(&m->failing_op);
+	if (m->timer > 0)
+		close_fd(&m->timer);
 }
 
 const struct hv_ops hv_mock_ops = {
@@ -266,6 +299,7 @@ const struct hv_ops hv_mock_ops = {
 	.resume = mock_resume,
 	.save = mock_save,
 	.restore = mock_restore,
+	.restored = mock_restored,
 	.add_device = mock_add_device,
 	.del_device = mock_del_device,
 	.drop_device = mock_drop_device,

@@ -25,6 +25,7 @@ void clone_done(struct monitor *m)
 	close_fd(&m->clone.state);
 	json_free(m->clone.hello);
 	m->clone.hello = NULL;
+	m->clone.has_answered = false;
 }
 
 void clone_find(struct monitor *m)
@@ -97,10 +98,12 @@ static void on_progress(int fd, uint32_t events, void *arg)
 		return;
 	}
 	log_restored(m);
-	if (size_start(m, &err) == 0)
+	if (size_start(m, &err) < 0) {
+		clone_done(m); /* that is no fault of the template's */
+		vm_lost(m, &err);
 		return;
-	clone_done(m); /* that is no fault of the template's */
-	vm_lost(m, &err);
+	}
+	vm_check_clone(m);
 }
 
 int clone_restore(struct monitor *m, struct error *err)

@@ -43,6 +43,7 @@ struct clone {
 	int state;                     /* -1: none */
 	bool is_template;              /* it becomes one */
 	struct loop_source *restoring; /* until the VM runs */
+	bool has_answered;             /* its guest, which may be read before that it runs */
 	uint64_t begin;                /* µs, log_now_us(): of that */
 	struct json *hello;            /* of its agent */
 	char *warning;                 /* that the next verb is told, NULL: none */
@@ -123,6 +124,8 @@ void vm_rearm_calls(struct monitor *m, const char *container);
 /* The VM is gone or to be given up: everything ends with the reason. */
 void vm_lost(struct monitor *m, const struct error *reason);
 void vm_stop(struct monitor *m);
+/* The VM is ready for containers if it is a clone that runs, and whose guest has answered. */
+void vm_check_clone(struct monitor *m);
 
 /* ---- clone.c ---- */
 
@@ -152,9 +155,10 @@ void clone_save(struct monitor *m, const struct json *hello);
 void size_init(struct monitor *m, const struct json *boot);
 /* Its size at the start. */
 void size_configure(struct monitor *m, struct hv_config *cfg);
-/* A clone has the size of its template: plug what is missing. */
+/* A clone has the size of its template: plug what is missing, once it runs. */
 int size_start(struct monitor *m, struct error *err);
-/* Grow as far as the containers that are there want it. */
+/* Grow as far as the containers that are there want it. Of a clone that does not run yet,
+ * size_start() sees to that. */
 int size_fit(struct monitor *m, struct error *err);
 /* The guest is to take what was plugged; container_size_changed() follows. */
 void size_tell_guest(struct monitor *m);

@@ -19,16 +19,6 @@ void size_init(struct monitor *m, const struct json *boot)
 	m->first = vm_size_larger(m->least, vm_size_from_json(json_get_object(boot, "size")));
 }
 
-void size_configure(struct monitor *m, struct hv_config *cfg)
-{
-	/* A template, and what is made from it, has the configured size. */
-	if (!m->clone.template && !m->clone.is_template) {
-		cfg->memory_mib = m->first.memory_mib;
-		cfg->cpus = m->first.cpus;
-	}
-	m->booted = m->size = (struct hv_size){ cfg->memory_mib, cfg->cpus };
-}
-
 /* Its present limits; those of one that is about to come are known, too. */
 static struct vm_sum sum_of(const struct monitor *m, bool with_coming)
 {
@@ -41,6 +31,26 @@ static struct vm_sum sum_of(const struct monitor *m, bool with_coming)
 		if (c->is_coming && c->conn)
 			vm_sum_add(&sum, &c->need);
 	return sum;
+}
+
+/* For the first container, and for those that have come while the VM was on its way. */
+static struct hv_size size_at_start(const struct monitor *m)
+{
+	const struct vm_sum sum = sum_of(m, false);
+
+	return vm_size_larger(m->first, vm_size_for(m->config, &sum));
+}
+
+void size_configure(struct monitor *m, struct hv_config *cfg)
+{
+	/* A template, and what is made from it, has the configured size. */
+	if (!m->clone.template && !m->clone.is_template) {
+		const struct hv_size size = size_at_start(m);
+
+		cfg->memory_mib = size.memory_mib;
+		cfg->cpus = size.cpus;
+	}
+	m->booted = m->size = (struct hv_size){ cfg->memory_mib, cfg->cpus };
 }
 
 static struct hv_size fitting(const struct monitor *m, const struct vm_sum *sum)
@@ -109,6 +119,9 @@ static int grow_to(struct monitor *m, struct hv_size wanted, struct error *err)
 	struct hv_size has = wanted, before = m->size;
 	uint64_t begin = log_now_us();
 
+	/* QEMU would be waited for, and whether the template is any good is not known. */
+	if (m->clone.restoring)
+		return 0;
 	if (vm_size_is_within(wanted, m->size)) {
 		if (m->is_ready) /* it may have failed to take all of it before */
 			size_tell_guest(m);
@@ -132,7 +145,7 @@ static int grow_to(struct monitor *m, struct hv_size wanted, struct error *err)
 
 int size_start(struct monitor *m, struct error *err)
 {
-	return grow_to(m, m->first, err);
+	return grow_to(m, size_at_start(m), err);
 }
 
 int size_fit(struct monitor *m, struct error *err)

@@ -187,6 +187,21 @@ static void become_ready(struct monitor *m)
 	pod_go_on(m);
 }
 
+void vm_check_clone(struct monitor *m)
+{
+	auto_error struct error reason = { 0 };
+
+	if (m->clone.restoring || !m->clone.has_answered)
+		return;
+	/* It works. Only a VM that runs nothing of anybody's could be started anew. */
+	clone_done(m);
+	loop_remove(&m->boot_timer);
+	if (monitor_jail_enter(&reason) < 0)
+		vm_lost(m, &reason);
+	else
+		become_ready(m);
+}
+
 static void on_sandbox_reply(void *arg, const struct json *result, const struct error *err)
 {
 	struct monitor *m = arg;
@@ -198,13 +213,8 @@ static void on_sandbox_reply(void *arg, const struct json *result, const struct 
 		error_set(&reason, err->code, "set up the guest: %s", err->msg);
 		vm_lost(m, &reason);
 	} else if (m->clone.template) {
-		/* It works. Only a VM that runs nothing of anybody's could be started anew. */
-		clone_done(m);
-		loop_remove(&m->boot_timer);
-		if (monitor_jail_enter(&reason) < 0)
-			vm_lost(m, &reason);
-		else
-			become_ready(m);
+		m->clone.has_answered = true;
+		vm_check_clone(m);
 	}
 }
 

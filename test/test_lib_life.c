@@ -1,5 +1,4 @@
 /* A container's life through the public functions. */
-#include "lib/base/json.h"
 #include "test/test_lib_life.h"
 
 START_TEST(a_container_lives_from_create_to_delete)
@@ -208,21 +207,6 @@ START_TEST(run_waits_and_gives_the_exit_code)
 	ck_assert_uint_eq(count("root"), 0);
 }
 END_TEST
-
-static void assert_vm(unsigned mib, unsigned cpus)
-{
-	auto_free char *rel = str_fmt("root/%s/state.json", id), *path = scratch_path(rel);
-	auto_free char *text = NULL;
-	auto_json struct json *j = NULL;
-	const struct json *vm;
-	auto_error struct error e = { 0 };
-
-	ck_assert_msg(fs_read(path, 1 << 16, &text, NULL, &e) == 0, "%s", e.msg);
-	j = json_parse(text, strlen(text), false, &e);
-	vm = json_get_object(j, "vcrt");
-	ck_assert_int_eq(json_get_i64(vm, "vmMemory", 0) >> 20, mib);
-	ck_assert_int_eq(json_get_i64(vm, "vmCpus", 0), cpus);
-}
 
 START_TEST(a_vm_has_the_size_that_its_container_needs_and_grows_with_an_update)
 {

@@ -16,6 +16,7 @@
 #include "lib/base/child.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
+#include "lib/base/json.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "test/scratch.h"
@@ -250,4 +251,20 @@ static inline void pids(pid_t *monitor, pid_t *vmm)
 	*monitor = s->monitor;
 	*vmm = s->vmm;
 	vcrt_sandboxes_free(s, (size_t)n);
+}
+
+/* As its record tells. */
+static inline void assert_vm(unsigned mib, unsigned cpus)
+{
+	auto_free char *rel = str_fmt("root/%s/state.json", id), *path = scratch_path(rel);
+	auto_free char *text = NULL;
+	auto_json struct json *j = NULL;
+	const struct json *vm;
+	auto_error struct error e = { 0 };
+
+	ck_assert_msg(fs_read(path, 1 << 16, &text, NULL, &e) == 0, "%s", e.msg);
+	j = json_parse(text, strlen(text), false, &e);
+	vm = json_get_object(j, "vcrt");
+	ck_assert_int_eq(json_get_i64(vm, "vmMemory", 0) >> 20, mib);
+	ck_assert_int_eq(json_get_i64(vm, "vmCpus", 0), cpus);
 }

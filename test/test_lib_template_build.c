@@ -1,6 +1,7 @@
 /* Making templates through the public functions, with a VMM and an agent that are not real. */
 #include <sys/resource.h>
 
+#include "hypervisor/mock.h"
 #include "lib/template.h"
 #include "test/test_lib_life.h"
 
@@ -26,6 +27,7 @@ static void setup_templates(void)
 	}
 	text = str_fmt("{\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\","
 	               "\"runtime_dir\":\"%s/run\",\"template\":\"manual\","
+	               "\"memory_max\":2048,"
 	               "\"template_dir\":\"%s/store\"%s}",
 	               scratch_root(), scratch_root(), all);
 	scratch_file("templates.json", text);
@@ -117,6 +119,46 @@ START_TEST(one_without_its_state_is_set_aside)
 }
 END_TEST
 
+/* With a template whose VMs are restored late, a container is created that needs more memory. Its
+ * request comes while the VM is being restored. Returns the template's problem. */
+static char *problem_of_late(const char *state)
+{
+	static const char limit[] = "\"resources\":{\"memory\":{\"limit\":536870912}},";
+	auto_free char *spec = scratch_read("b/config.json"), *longer = NULL;
+	auto_free char *key = NULL, *rel = NULL, *problem = NULL;
+	struct vcrt_template *list = NULL;
+	char *at = strstr(spec, "\"cgroupsPath\"");
+
+	longer = str_fmt("%.*s%s%s", (int)(at - spec), spec, limit, at);
+	scratch_file("b/config.json", longer);
+	ck_assert_msg(vcrt_template_create(v, &key, &err) == 0, "%s", err.msg);
+	rel = str_fmt("store/%s/state", key);
+	scratch_file(rel, state);
+	created();
+	assert_vm(768, 1);
+	start();
+	ck_assert_int_eq(vcrt_template_list(v, &list, &err), 1);
+	problem = str_dup(list[0].problem);
+	vcrt_templates_free(list, 1);
+	return steal_ptr(&problem);
+}
+
+START_TEST(a_clone_grows_when_it_runs_and_not_before)
+{
+	auto_free char *problem = problem_of_late(HV_MOCK_LATE);
+
+	ck_assert_msg(!problem, "%s", problem);
+}
+END_TEST
+
+START_TEST(a_larger_container_boots_when_the_clone_cannot_be_restored)
+{
+	auto_free char *problem = problem_of_late(HV_MOCK_LATE_DAMAGED);
+
+	ck_assert_str_eq(problem, "restore the VM: the state of the mock VMM is damaged");
+}
+END_TEST
+
 /* Whenever a template goes, a container that is just being created boots. */
 START_TEST(one_may_be_removed_at_any_moment)
 {
@@ -158,6 +200,8 @@ int main(void)
 	tcase_add_test(tc, a_container_starts_as_a_clone);
 	tcase_add_test(tc, one_without_its_memory_is_set_aside);
 	tcase_add_test(tc, one_without_its_state_is_set_aside);
+	tcase_add_test(tc, a_clone_grows_when_it_runs_and_not_before);
+	tcase_add_test(tc, a_larger_container_boots_when_the_clone_cannot_be_restored);
 	tcase_add_test(tc, one_may_be_removed_at_any_moment);
 	return scratch_run(tc);
 }
