@@ -41,10 +41,6 @@ own_image() { # [MODE]
 	use_templates "${1-manual}" kernel "\"$T/vmlinux\"" initrd "\"$T/initrd.img\""
 }
 
-monitor_log_of() { # ID
-	cat "$(jq -r .vcrt.sandbox_dir "$ROOT/$1/state.json")/monitor.log"
-}
-
 # The VMM's own arguments tell how it was started.
 is_clone() { # ID
 	tr '\0' '\n' <"/proc/$(pid_of vmm "$1")/cmdline" | grep -qx defer
