@@ -14,9 +14,15 @@ RESTORED_RUN = Known(3.0, (
     "exit of the program alone are 8,000 more (half of the floor), making the container 7,600. The host adds 10 ms. "
     "With KVM nothing is translated."))
 
+# Of kernels but the first one, which users have: measured with the tuned one.
+COLD_RUN = Known(1.35, (
+    "making, running and removing the container takes the guest as long as with Debian's kernel (some 200 ms "
+    "emulated), while this kernel's boot, the floor, takes half of the time."))
+
 
 def measure(bench, flavour):
     bundle = bench.bundle("true", ["true"])
+    known_cold = None if flavour is bench.flavours[0] else COLD_RUN
 
     def whole_run(runtime):
         return lambda: runtime.container(bundle).do("run").wall_ms
@@ -31,7 +37,7 @@ def measure(bench, flavour):
     flavour.boot_floor = cold["floor"]
     bench.add(flavour, make_row(
         "run-cold", "`run true`, cold", cold["run"], cold["floor"],
-        "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 1.15)]))
+        "raw QEMU, boot to the agent's hello", [Target("ratio", "<=", 1.15, known_cold)]))
     bench.add(flavour, make_row(
         "run-restored", "`run true`, restored", restored["run"], restored["floor"],
         "raw QEMU, restore to the first reply", [Target("ratio", "<=", 1.5, RESTORED_RUN)]))
