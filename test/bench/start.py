@@ -17,7 +17,7 @@ RESTORED_RUN = Known(3.0, (
 # Of kernels but the first one, which users have: measured with the tuned one.
 COLD_RUN = Known(1.35, (
     "making, running and removing the container takes the guest as long as with Debian's kernel (some 200 ms "
-    "emulated), while this kernel's boot, the floor, takes half of the time."))
+    "emulated), while the boot of the tuned kernel, the floor, takes half of its."))
 
 
 def measure(bench, flavour):
