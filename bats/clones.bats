@@ -151,7 +151,7 @@ look_around() {
 			grep -vE "ctxt|^(State|SigQ|VmHWM|VmRSS|Rss|VmPTE|Mems|Cpus)" /proc/self/status
 			cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj
 			ls /proc/self/fd /proc/acpi /proc/scsi /sys/firmware
-			grep -o "_ses[.][^:]*" /proc/keys; cut -d " " -f 1,2,4-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
+			grep -o "_ses[.][^:]*" /proc/keys | sort; cut -d " " -f 1,2,4-8 /proc/1/stat; umask; hostname; id; pwd; env; ls /sys/fs/cgroup'
 	same_in_a_clone run_to_end
 	[ "$(wc -l <"$T/off")" -gt 100 ]
 	has_line "$T/off" same
