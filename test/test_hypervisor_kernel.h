@@ -5,9 +5,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
-#include "hypervisor/hypervisor.h"
 #include "lib/base/error.h"
 #include "lib/base/fs.h"
 #include "lib/base/str.h"
@@ -68,34 +66,4 @@ static inline char *write_scratch(const char *rel, const void *data, size_t len)
 	ck_assert_msg(fs_write_atomic_at(AT_FDCWD, path, data, len, 0644, false, &err) == 0, "%s",
 	              err.msg);
 	return path;
-}
-
-/* A small VM of the real QEMU with such a kernel. Its log and both ends of its channel are the
- * caller's. */
-static inline struct hv_config tiny_vm(const char *kernel, const char *initrd, int *channel)
-{
-	auto_free char *log = scratch_path("log");
-	int pair[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	*channel = pair[0];
-	struct hv_config cfg = {
-		.path = "/usr/bin/qemu-system-x86_64",
-		.accel = HV_ACCEL_TCG,
-		.memory_mib = 128,
-		.cpus = 1,
-		.pcie_ports = 2,
-		.kernel = kernel,
-		.initrd = initrd,
-		.share_path = scratch_root(),
-		.share_tag = "share",
-		.port_name = "agent",
-		.channel_fd = pair[1],
-		.log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
-		.console_fd = -1,
-		.share_fd = -1,
-	};
-
-	ck_assert_int_ge(cfg.log_fd, 0);
-	return cfg;
 }

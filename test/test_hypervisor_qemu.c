@@ -12,38 +12,27 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "hypervisor/qemu-internal.h"
 #include "lib/base/json.h"
-#include "test/test_hypervisor_kernel.h"
+#include "test/test_hypervisor_vm.h"
 
-static struct hv_config cfg;
-static char *kernel, *initrd, *disk;
-static int channel = -1;
+static char *disk;
 static struct hv *hv;
 
 static void setup(void)
 {
 	const struct tiny_kernel k = tiny_kernel_image();
 
-	scratch_setup();
-	kernel = write_scratch("vmlinux", &k, sizeof(k));
-	initrd = write_scratch("initrd", "07070100000000", 14);
+	setup_vm(&k);
 	disk = write_scratch("disk", k.code, sizeof(k.code));
 	ck_assert_int_eq(truncate(disk, 1 << 20), 0);
-	cfg = tiny_vm(kernel, initrd, &channel);
 	hv = hv_new(&hv_qemu_ops);
 }
 
 static void teardown(void)
 {
 	hv_free(hv);
-	close_fd(&channel);
-	close_fd(&cfg.channel_fd);
-	close_fd(&cfg.log_fd);
-	auto_freep(&kernel);
-	auto_freep(&initrd);
 	auto_freep(&disk);
-	scratch_remove();
+	teardown_vm();
 }
 
 static void start(void)

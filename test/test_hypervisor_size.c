@@ -5,25 +5,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hypervisor/qemu-internal.h"
 #include "lib/base/json.h"
-#include "test/test_hypervisor_kernel.h"
+#include "test/test_hypervisor_vm.h"
 
 #define HELLO "{\"execute\":\"qmp_capabilities\",\"id\":1}\n"
 
-static struct hv_config cfg;
-static char *kernel, *initrd;
-static int channel = -1, peer = -1;
+static int peer = -1;
 static struct hv *hv;
 
 static void setup(void)
 {
 	const struct tiny_kernel k = tiny_kernel_image();
 
-	scratch_setup();
-	kernel = write_scratch("vmlinux", &k, sizeof(k));
-	initrd = write_scratch("initrd", "07070100000000", 14);
-	cfg = tiny_vm(kernel, initrd, &channel);
+	setup_vm(&k);
 	cfg.max = (struct hv_size){ 4096, 3 };
 	hv = hv_new(&hv_qemu_ops);
 }
@@ -32,12 +26,7 @@ static void teardown(void)
 {
 	hv_free(hv);
 	close_fd(&peer);
-	close_fd(&channel);
-	close_fd(&cfg.channel_fd);
-	close_fd(&cfg.log_fd);
-	auto_freep(&kernel);
-	auto_freep(&initrd);
-	scratch_remove();
+	teardown_vm();
 }
 
 /* ---- recorded ---- */

@@ -8,15 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hypervisor/qemu-internal.h"
 #include "lib/base/json.h"
-#include "test/test_hypervisor_kernel.h"
+#include "test/test_hypervisor_vm.h"
 
 enum { COUNTER = 0x200000 };
 
-static struct hv_config cfg;
-static char *kernel, *initrd, *memory;
-static int channel = -1, state = -1;
+static char *memory;
+static int state = -1;
 
 static void setup(void)
 {
@@ -26,28 +24,20 @@ static void setup(void)
 	auto_free char *path = NULL;
 
 	memcpy(k.code, code, sizeof(code));
-	scratch_setup();
-	kernel = write_scratch("vmlinux", &k, sizeof(k));
-	initrd = write_scratch("initrd", "07070100000000", 14);
+	setup_vm(&k);
 	memory = write_scratch("memory", "", 0);
 	ck_assert_int_eq(truncate(memory, 128 << 20), 0);
 	path = scratch_path("state");
 	state = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_ge(state, 0);
-	cfg = tiny_vm(kernel, initrd, &channel);
 	cfg.memory_path = memory;
 }
 
 static void teardown(void)
 {
-	close_fd(&channel);
 	close_fd(&state);
-	close_fd(&cfg.channel_fd);
-	close_fd(&cfg.log_fd);
-	auto_freep(&kernel);
-	auto_freep(&initrd);
 	auto_freep(&memory);
-	scratch_remove();
+	teardown_vm();
 }
 
 static struct hv *start(enum hv_memory how)
