@@ -14,44 +14,31 @@
 #define POLL_MS 1
 #define FD_NAME "template"
 
-/* The status that a query tells, "" when there is none yet. NULL on failure. */
-static char *query(struct qemu *q, const char *command, struct error *err)
-{
-	auto_json struct json *ret = NULL;
-	const char *status;
-
-	if (qmp_command(q->qmp, command, NULL, NULL, 0, &ret, err) < 0) {
-		qemu_explain(q, err);
-		return NULL;
-	}
-	status = json_get_string(ret, "status");
-	return str_dup(status ? status : "");
-}
-
-/* Ask until it is over; the status is the caller's. NULL on failure. */
-static char *wait_until(struct qemu *q, const char *command, bool (*is_over)(const char *status),
-                        struct error *err)
+/* Wait until the state is written, or cannot be. */
+static int wait_saved(struct qemu *q, struct error *err)
 {
 	uint64_t deadline = loop_now_ms() + QEMU_MIGRATION_LIMIT_MS;
 
 	for (;;) {
-		auto_free char *status = query(q, command, err);
+		auto_json struct json *ret = NULL;
+		const char *status;
 
-		if (!status || is_over(status))
-			return steal_ptr(&status);
-		if (loop_now_ms() > deadline) {
-			error_set(err, ETIMEDOUT, "QEMU is '%.32s' after %d ms", status,
-			          QEMU_MIGRATION_LIMIT_MS);
-			return NULL;
+		if (qmp_command(q->qmp, "query-migrate", NULL, NULL, 0, &ret, err) < 0) {
+			qemu_explain(q, err);
+			return -err->code;
 		}
+		status = json_get_string(ret, "status");
+		if (!status)
+			status = ""; /* it has not begun */
+		if (str_eq(status, "completed"))
+			return 0;
+		if (str_eq(status, "failed") || str_eq(status, "cancelled"))
+			return error_set(err, EIO, "QEMU could not write its state");
+		if (loop_now_ms() > deadline)
+			return error_set(err, ETIMEDOUT, "QEMU is '%.32s' after %d ms", status,
+			                 QEMU_MIGRATION_LIMIT_MS);
 		poll(NULL, 0, POLL_MS);
 	}
-}
-
-static bool is_saved(const char *status)
-{
-	return str_eq(status, "completed") || str_eq(status, "failed") ||
-	       str_eq(status, "cancelled");
 }
 
 static struct json *capabilities(void)
@@ -78,16 +65,12 @@ static struct json *one(const char *key, const char *value)
 int qemu_save(struct hv *hv, int fd, struct error *err)
 {
 	struct qemu *q = to_qemu(hv);
-	auto_free char *status = NULL;
 
-	if (qemu_command(q, "migrate-set-capabilities", capabilities(), NULL, 0, err) == 0 &&
-	    qemu_command(q, "getfd", one("fdname", FD_NAME), &fd, 1, err) == 0 &&
-	    qemu_command(q, "migrate", one("uri", "fd:" FD_NAME), NULL, 0, err) == 0)
-		status = wait_until(q, "query-migrate", is_saved, err);
-	if (!status)
+	if (qemu_command(q, "migrate-set-capabilities", capabilities(), NULL, 0, err) < 0 ||
+	    qemu_command(q, "getfd", one("fdname", FD_NAME), &fd, 1, err) < 0 ||
+	    qemu_command(q, "migrate", one("uri", "fd:" FD_NAME), NULL, 0, err) < 0 ||
+	    wait_saved(q, err) < 0)
 		return error_wrap(err, "save the VM");
-	if (!str_eq(status, "completed"))
-		return error_set(err, EIO, "save the VM: QEMU could not write its state");
 	return 0;
 }
 
