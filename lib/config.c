@@ -170,10 +170,16 @@ static struct config *config_defaults(void)
 	return c;
 }
 
+unsigned config_host_memory(void)
+{
+	return (unsigned)((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >>
+	                  20);
+}
+
 /* Templates lie in memory, and are a small part of it. */
 static void choose_store(struct config *c)
 {
-	uint64_t eighth = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 23;
+	unsigned eighth = config_host_memory() / 8;
 	bool in_run = fs_is_in_memory(STORE_IN_RUN) || !fs_is_in_memory(STORE_IN_SHM);
 
 	if (!*c->template_dir) {
@@ -181,7 +187,7 @@ static void choose_store(struct config *c)
 		c->template_dir = str_dup(in_run ? STORE_IN_RUN : STORE_IN_SHM);
 	}
 	if (!c->template_max_mib)
-		c->template_max_mib = eighth < MAX_STORE_MIB ? (unsigned)eighth : MAX_STORE_MIB;
+		c->template_max_mib = eighth < MAX_STORE_MIB ? eighth : MAX_STORE_MIB;
 }
 
 /* ---- reading ---- */

@@ -34,6 +34,9 @@ struct config {
 };
 #define auto_config auto_(config_freep)
 
+/* The host's memory in MiB, which bounds what is not configured. */
+unsigned config_host_memory(void);
+
 /* path NULL: CONFIG_PATH if it exists, else defaults. */
 struct config *config_load(const char *path, struct error *err);
 struct config *config_parse(const char *text, const char *name, struct error *err);

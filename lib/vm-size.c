@@ -92,17 +92,11 @@ void vm_sum_add(struct vm_sum *sum, const struct vm_need *n)
 
 /* ---- sizes ---- */
 
-static unsigned host_memory(void)
-{
-	return (unsigned)(((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE)) >>
-	                  20);
-}
-
 struct hv_size vm_size_max(const struct config *c)
 {
 	long host = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned cpus = host < USUAL_MAX_CPUS ? (unsigned)host : USUAL_MAX_CPUS;
-	struct hv_size max = { c->memory_max_mib ? c->memory_max_mib : host_memory(),
+	struct hv_size max = { c->memory_max_mib ? c->memory_max_mib : config_host_memory(),
 		               c->cpus_max ? c->cpus_max : cpus };
 
 	return vm_size_larger(max, (struct hv_size){ c->memory_mib, c->cpus });
