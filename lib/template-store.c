@@ -16,7 +16,7 @@
 #include "lib/base/str.h"
 
 #define BUILD_PREFIX "@"
-#define RETRY_SECONDS 3600 /* one that was set aside is made anew after that */
+#define ASIDE_SECONDS 3600 /* one that was set aside is made anew after that */
 #define LOCK_TIMEOUT 500   /* ms; somebody may look for a moment whether it is held */
 #define FIXED_MIB 160      /* what a guest has written when it is saved, and some more, */
 #define PER_PAGE 64        /* and what its kernel has for each page of its memory, in bytes */
@@ -36,6 +36,12 @@ static int by_use(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
+/* A name of ours, and not a way out of the store. */
+static bool is_key(const char *key)
+{
+	return strlen(key) == 32 && strspn(key, "0123456789abcdef") == 32;
+}
+
 int template_list(const char *store, struct template **out, struct error *err)
 {
 	auto_strv char **names = fs_list(store, err);
@@ -49,7 +55,7 @@ int template_list(const char *store, struct template **out, struct error *err)
 	for (char **name = names; name && *name; name++) {
 		auto_error struct error why = { 0 };
 
-		if (str_starts(*name, BUILD_PREFIX))
+		if (!is_key(*name))
 			continue;
 		if (template_load(store, *name, &list[n], &why) == 0)
 			n++;
@@ -69,12 +75,6 @@ void template_list_free(struct template *list, size_t n)
 }
 
 /* ---- removing ---- */
-
-/* A name of ours, and not a way out of the store. */
-static bool is_key(const char *key)
-{
-	return strlen(key) == 32 && strspn(key, "0123456789abcdef") == 32;
-}
 
 static bool is_build(const char *name)
 {
@@ -153,7 +153,7 @@ static bool is_of_use(const struct template *t)
 /* One that was set aside is made anew after some time. */
 static bool is_to_stay(const struct template *t)
 {
-	return !t->problem || time(NULL) - t->used < RETRY_SECONDS;
+	return !t->problem || time(NULL) - t->used < ASIDE_SECONDS;
 }
 
 static bool is_readable(const struct template *t)
