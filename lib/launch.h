@@ -28,10 +28,10 @@ struct launch {
 	char *cgroup_path;     /* see cgroup_path() */
 	bool is_joined;        /* the sandbox is another container's, too */
 	struct vm_need need;   /* of the container */
-	struct hv_size
-		size; /* of a VM that is made, for the container and what is said of its pod */
-	struct hv_size least; /* the same without the container */
+	struct hv_size size;   /* of a VM that is made: for the container and its pod */
+	struct hv_size least;  /* the same without the container */
 };
+
 /* The steps of pod_enter(). On failure the caller cleans up by the record. */
 
 /* What can be said and found out before there is a sandbox. */

@@ -50,8 +50,7 @@ struct call {
 void vm_stop(struct monitor *m)
 {
 	loop_remove(&m->vmm_death);
-	/* Its memory is given back while we do the rest, of which the end of an inotify alone takes
-	 * the kernel 10 ms. */
+	/* The kernel gives its memory back while we do the rest. */
 	hv_kill(m->hv);
 	loop_remove(&m->fs_server_death);
 	loop_remove(&m->boot_timer);
