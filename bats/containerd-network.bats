@@ -58,6 +58,10 @@ network_host() {
 	[ "$(ip -n "$ID-c" -o link | wc -l)" -eq 2 ]
 }
 
+no_veth() { # NAMESPACE
+	[ -z "$(ip -n "$1" -o link show type veth)" ]
+}
+
 @test "containerd: ctr's networks of CNI, set up between create and start" {
 	network_host
 	mkdir conf
@@ -79,7 +83,8 @@ network_host() {
 	run -3 ip netns exec "$ID-host" sh -e ctr-cni sh -c 'ip -o addr show eth0; wget -q -O - http://10.124.0.1/; exit 3'
 	echo "$output" >&2
 	[[ $output == *"inet 10.124.0.2/24"*"from the host"* ]]
-	[ -z "$(ip -n "$ID-host" -o link show type veth)" ]
+	# It goes with the container's namespace, which the kernel takes away when it has the time.
+	wait_until 30 no_veth "$ID-host"
 }
 
 vmm_of() { # ID
