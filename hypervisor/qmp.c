@@ -7,6 +7,7 @@
 
 #include "hypervisor/qmp.h"
 #include "lib/base/error.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -169,28 +170,6 @@ static bool take_event(struct qmp *qmp, const struct json *msg)
 	return true;
 }
 
-static ssize_t send_with_fds(int fd, const char *data, size_t len, const int *fds, size_t n_fds)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (n_fds > 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 static int send_command(struct qmp *qmp, const struct json *command, const int *fds, size_t n_fds,
                         uint64_t deadline, struct error *err)
 {
@@ -202,16 +181,18 @@ static int send_command(struct qmp *qmp, const struct json *command, const int *
 		return error_set(err, E2BIG, "%zu descriptors in one command", n_fds);
 	text[len++] = '\n'; /* in place of the NUL */
 	while (done < len) {
-		n = send_with_fds(qmp->fd, text + done, len - done, fds, n_fds);
+		struct iovec iov = { .iov_base = text + done, .iov_len = len - done };
+
+		n = fd_pass_send(qmp->fd, &iov, 1, fds, n_fds, MSG_DONTWAIT);
 		if (n > 0) {
 			done += (size_t)n;
 			n_fds = 0;
-		} else if (n < 0 && errno == EAGAIN) {
+		} else if (n == -EAGAIN) {
 			if (wait_ready(qmp, POLLOUT, deadline, err) < 0)
 				return -err->code;
-		} else if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+		} else if (n == -EPIPE || n == -ECONNRESET) {
 			return error_set(err, EPIPE, "QEMU closed its control connection");
-		} else if (n < 0 && errno != EINTR) {
+		} else if (n < 0) {
 			return error_sys(err, "write to QEMU");
 		}
 	}

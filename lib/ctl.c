@@ -9,11 +9,12 @@
 
 #include "lib/ctl.h"
 #include "lib/base/error.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/json.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-#define BATCH 250 /* descriptors; the kernel passes at most 253 at once */
+#define BATCH 250 /* descriptors, at most FD_PASS_MAX */
 
 /* On the wire: this header, then the JSON text. The first batch of descriptors travels with the
  * header, each other one with a byte of the text, which is longer than the number of descriptors.
@@ -110,29 +111,6 @@ static int wait_for(int fd, short events, int timeout_ms)
 
 /* ---- sending ---- */
 
-/* Returns the number of bytes that were sent, or -errno. */
-static ssize_t send_with_fds(int fd, struct iovec *iov, size_t n_iov, const int *fds, size_t n)
-{
-	char control[CMSG_SPACE(sizeof(int) * BATCH)] = { 0 };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n_iov };
-	struct cmsghdr *c;
-	ssize_t sent;
-
-	if (n) {
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-	}
-	do
-		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : sent;
-}
-
 static int send_bytes(int fd, const char *data, size_t len)
 {
 	while (len) {
@@ -155,7 +133,7 @@ static int send_message(int fd, const char *text, size_t len, const int *fds, si
 	/* The reader is to wake once, if one batch is enough. */
 	struct iovec iov[] = { { .iov_base = &h, .iov_len = sizeof(h) },
 		               { .iov_base = (void *)(uintptr_t)text, .iov_len = len } };
-	ssize_t r = send_with_fds(fd, iov, done < n ? 1 : 2, fds, done);
+	ssize_t r = fd_pass_send(fd, iov, done < n ? 1 : 2, fds, done, 0);
 
 	if (r < 0)
 		return (int)r;
@@ -169,7 +147,7 @@ static int send_message(int fd, const char *text, size_t len, const int *fds, si
 			return -EINVAL;
 		iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)(text + at++),
 			                 .iov_len = 1 };
-		r = send_with_fds(fd, &iov[1], 1, fds + done, batch);
+		r = fd_pass_send(fd, &iov[1], 1, fds + done, batch, 0);
 		if (r < 0)
 			return (int)r;
 		done += batch;
@@ -222,40 +200,19 @@ static void in_done(struct ctl_in *in)
 	*in = (struct ctl_in){ 0 };
 }
 
-static void in_take_fds(struct ctl_in *in, struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		int fds[BATCH + 3];
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-		for (size_t i = 0; i < n; i++) {
-			if (in->n_fds < CTL_MAX_FDS)
-				push_fd(&in->fds, &in->n_fds, fds[i]);
-			else
-				close_fd(&fds[i]);
-		}
-	}
-}
-
 static ssize_t in_read(struct ctl_in *in, int fd, void *data, size_t len)
 {
-	char control[CMSG_SPACE(sizeof(int) * (BATCH + 3))];
 	struct iovec iov = { .iov_base = data, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov,
-		              .msg_iovlen = 1,
-		              .msg_control = control,
-		              .msg_controllen = sizeof(control) };
-	ssize_t n;
+	int fds[FD_PASS_MAX];
+	size_t n_fds = ARRAY_SIZE(fds);
+	ssize_t n = fd_pass_receive(fd, &iov, 1, fds, &n_fds, MSG_DONTWAIT);
 
-	do
-		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	in_take_fds(in, &msg);
+	for (size_t i = 0; i < n_fds; i++) {
+		if (in->n_fds < CTL_MAX_FDS)
+			push_fd(&in->fds, &in->n_fds, fds[i]);
+		else
+			close_fd(&fds[i]);
+	}
 	return n ? n : -ECONNRESET;
 }
 
@@ -284,6 +241,11 @@ static int in_step(struct ctl_in *in, int fd)
 	return 0;
 }
 
+static void lost_fds(struct error *err)
+{
+	error_set(err, EMFILE, "descriptors of a control message were lost");
+}
+
 static struct ctl_msg *in_finish(struct ctl_in *in, struct error *err)
 {
 	struct ctl_msg *m = xzalloc(sizeof(*m));
@@ -295,7 +257,7 @@ static struct ctl_msg *in_finish(struct ctl_in *in, struct error *err)
 	if (m->json && json_type(m->json) != JSON_OBJECT)
 		error_set(err, EPROTO, "a control message is not an object");
 	else if (m->json && m->n_fds != in->header.n_fds)
-		error_set(err, EMFILE, "descriptors of a control message were lost");
+		lost_fds(err);
 	in_done(in);
 	if (err->code) {
 		ctl_msg_free(m);
@@ -327,6 +289,8 @@ struct ctl_msg *ctl_recv(int fd, int timeout_ms, struct error *err)
 		in_done(&in);
 		if (r == -ECONNRESET)
 			error_set(err, ECONNRESET, "the sandbox's monitor has ended");
+		else if (r == -EMFILE)
+			lost_fds(err);
 		else
 			error_set(err, -r, "wait for the sandbox's monitor: %s", strerror(-r));
 		return NULL;

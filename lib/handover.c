@@ -8,6 +8,7 @@
 
 #include "lib/handover.h"
 #include "lib/base/error.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/mem.h"
 
 int handover_connect(int type, const char *path, const char *what, struct error *err)
@@ -33,20 +34,8 @@ int handover_connect(int type, const char *path, const char *what, struct error 
 int handover_send(int socket, const char *text, int fd, struct error *err)
 {
 	struct iovec iov = { .iov_base = (char *)text, .iov_len = strlen(text) };
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
 
-	if (fd >= 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	if (sendmsg(socket, &msg, MSG_NOSIGNAL) < 0)
+	if (fd_pass_send(socket, &iov, 1, &fd, fd >= 0, 0) < 0)
 		return error_sys(err, "send");
 	return 0;
 }

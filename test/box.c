@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -85,18 +84,6 @@ int box_new(void)
 	return ns;
 }
 
-int box_count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 bool box_has_libnl(void)
 {
 	auto_error struct error err = { 0 };
@@ -111,7 +98,7 @@ void box_setup(void)
 	auto_error struct error err = { 0 };
 
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	before = box_count_fds();
+	before = scratch_count_fds();
 	box = box_new();
 	ck_assert_msg(netns_open(box, -1, &net, &err) == 0, "%s", err.msg);
 }
@@ -120,7 +107,7 @@ void box_teardown(void)
 {
 	netns_freep(&net);
 	close(box);
-	ck_assert_int_eq(box_count_fds(), before);
+	ck_assert_int_eq(scratch_count_fds(), before);
 }
 
 int box_outside;

@@ -21,7 +21,6 @@ extern struct netns *net;
 void box_setup(void);
 void box_teardown(void); /* no descriptor must have been left */
 
-int box_count_fds(void);  /* of this process */
 bool box_has_libnl(void); /* it, too */
 
 struct net_state *box_scan(void);

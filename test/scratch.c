@@ -1,5 +1,6 @@
 #include "test/scratch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -110,6 +111,18 @@ void scratch_unshare_mounts(void)
 
 	ck_assert_msg(unshare(kinds) == 0, "make a mount namespace: %s", strerror(errno));
 	ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
+}
+
+int scratch_count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = -3; /* ".", ".." and that of the directory */
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 int scratch_run(TCase *tc)

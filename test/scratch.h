@@ -22,5 +22,7 @@ void scratch_expect(const char *rel, const char *content);
  * scratch_remove(). */
 void scratch_unshare_mounts(void);
 
+int scratch_count_fds(void); /* open ones of this process */
+
 /* Run the case as a suite of its own; the exit status for main(). */
 int scratch_run(TCase *tc);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/guest/engine-internal.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/str.h"
 #include "test/scratch.h"
 
@@ -104,6 +105,26 @@ START_TEST(a_short_message_is_a_breach)
 }
 END_TEST
 
+START_TEST(a_report_brings_one_descriptor_at_most)
+{
+	struct {
+		int type, code;
+	} ready = { .type = REPORT_READY };
+	struct iovec all = { .iov_base = &ready, .iov_len = sizeof(ready) };
+	struct iovec cut = { .iov_base = &ready, .iov_len = sizeof(ready) - 1 };
+	int before = scratch_count_fds(), fd;
+	enum report_type type;
+
+	ck_assert_int_gt(fd_pass_send(pair[0], &all, 1, pair, 2, 0), 0);
+	ck_assert_int_eq(report_receive(pair[1], 1000, &type, &fd, &err), -EPROTO);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_gt(fd_pass_send(pair[0], &cut, 1, pair, 1, 0), 0);
+	ck_assert_int_eq(report_receive(pair[1], 1000, &type, &fd, &err), -EPROTO);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(scratch_count_fds(), before);
+}
+END_TEST
+
 START_TEST(what_a_container_said_becomes_plain_text)
 {
 	char text[] = "a\0b\nc\x1b[1m\xff";
@@ -123,6 +144,7 @@ int main(void)
 	tcase_add_test(tc, a_long_error_is_cut_between_characters);
 	tcase_add_test(tc, the_end_of_the_peer_is_told_apart_from_silence);
 	tcase_add_test(tc, a_short_message_is_a_breach);
+	tcase_add_test(tc, a_report_brings_one_descriptor_at_most);
 	tcase_add_test(tc, what_a_container_said_becomes_plain_text);
 	return scratch_run(tc);
 }

@@ -118,13 +118,13 @@ static void expect_question(const char *text)
 
 START_TEST(a_guest_has_only_so_many_sockets)
 {
-	int before = box_count_fds();
+	int before = scratch_count_fds();
 
 	for (uint32_t i = 0; i < 2000; i++) {
 		send_question(5, i, "?");
 		expect_question("?");
 	}
-	ck_assert_int_eq(box_count_fds(), before + PROTOCOL_RESOLVER_ASKERS);
+	ck_assert_int_eq(scratch_count_fds(), before + PROTOCOL_RESOLVER_ASKERS);
 	/* One that is refused has none any more. */
 	close_fd(&udp);
 	send_question(5, 7, "?");
@@ -133,7 +133,7 @@ START_TEST(a_guest_has_only_so_many_sockets)
 	ck_assert_uint_eq(protocol_get32((uint8_t *)peer.payload), 4);
 	ck_assert_uint_eq(protocol_get32((uint8_t *)peer.payload + 4), 7);
 	/* Nor has the name server. */
-	ck_assert_int_eq(box_count_fds(), before + PROTOCOL_RESOLVER_ASKERS - 2);
+	ck_assert_int_eq(scratch_count_fds(), before + PROTOCOL_RESOLVER_ASKERS - 2);
 }
 END_TEST
 

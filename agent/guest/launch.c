@@ -15,6 +15,7 @@
 
 #include "agent/guest/engine-internal.h"
 #include "agent/protocol.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/fs.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
@@ -31,12 +32,8 @@ struct report {
 int report_send(int sock, enum report_type type, const struct error *err, int fd)
 {
 	struct report r = { .type = (int)type };
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct iovec iov = { .iov_base = &r, .iov_len = offsetof(struct report, text) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
 
 	if (err) {
 		size_t len = err->msg ? strnlen(err->msg, REPORT_MAX - 1) : 0;
@@ -49,15 +46,8 @@ int report_send(int sock, enum report_type type, const struct error *err, int fd
 			memcpy(r.text, err->msg, len);
 		iov.iov_len += len;
 	}
-	if (fd >= 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
-	}
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	n = fd_pass_send(sock, &iov, 1, &fd, fd >= 0, 0);
+	return n < 0 ? (int)n : 0;
 }
 
 static int wait_readable(int sock, int timeout_ms)
@@ -81,27 +71,21 @@ static int wait_readable(int sock, int timeout_ms)
 int report_receive(int sock, int timeout_ms, enum report_type *type, int *fd, struct error *err)
 {
 	struct report r = { 0 };
-	char space[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { .iov_base = &r, .iov_len = sizeof(r) - 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-		              .msg_iovlen = 1,
-		              .msg_control = space,
-		              .msg_controllen = sizeof(space) };
-	struct cmsghdr *c;
+	size_t n_fds = 1;
 	int ret = wait_readable(sock, timeout_ms);
 	ssize_t n;
 
 	*fd = -1;
 	if (ret < 0)
 		return error_set(err, -ret, "wait for the new process: %s", strerror(-ret));
-	n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
+	n = fd_pass_receive(sock, &iov, 1, fd, &n_fds, 0);
+	if (n == 0 || n == -ECONNRESET)
 		return 1;
-	if (n < (ssize_t)offsetof(struct report, text))
+	if (n < (ssize_t)offsetof(struct report, text)) {
+		close_fd(fd);
 		return error_set(err, EPROTO, "bad report of the new process");
-	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	}
 	*type = (enum report_type)r.type;
 	if (r.type == REPORT_ERROR)
 		error_set(err, r.code ? r.code : EIO, "%s", r.text);

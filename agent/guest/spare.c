@@ -17,6 +17,7 @@
 #include "agent/guest/engine-internal.h"
 #include "agent/protocol.h"
 #include "lib/base/child.h"
+#include "lib/base/fd-pass.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -49,17 +50,12 @@ struct order {
 
 /* ---- the process ---- */
 
-static int take_fds(struct launch *l, const struct order *o, struct msghdr *msg, int *share)
+static int take_fds(struct launch *l, const struct order *o, const int *fds, size_t n_fds,
+                    int *share)
 {
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fds[MAX_FDS];
-	size_t n = 0, have;
+	size_t n = 0;
 
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return -EPROTO;
-	have = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(c), have * sizeof(int));
-	if (have < 1 + (size_t)(o->has_fd[0] + o->has_fd[1] + o->has_fd[2]))
+	if (n_fds < 1 + (size_t)(o->has_fd[0] + o->has_fd[1] + o->has_fd[2]))
 		return -EPROTO;
 	*share = fds[n++];
 	l->io = (struct guest_io){ .height = o->height, .width = o->width };
@@ -93,21 +89,15 @@ static int take_request(struct launch *l, const char *text, size_t len, struct e
 
 static int receive_order(struct launch *l, char *text, int *share, struct error *err)
 {
-	char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
 	struct order o;
 	struct iovec iov[] = { { &o, sizeof(o) }, { text, MAX_TEXT } };
-	struct msghdr msg = { .msg_iov = iov,
-		              .msg_iovlen = ARRAY_SIZE(iov),
-		              .msg_control = space,
-		              .msg_controllen = sizeof(space) };
-	ssize_t n;
+	int fds[MAX_FDS];
+	size_t n_fds = ARRAY_SIZE(fds);
+	ssize_t n = fd_pass_receive(l->sync, iov, ARRAY_SIZE(iov), fds, &n_fds, 0);
 
-	do {
-		n = recvmsg(l->sync, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
+	if (n == 0 || n == -ECONNRESET)
 		_exit(0); /* nobody wants it */
-	if ((size_t)n <= sizeof(o) || take_fds(l, &o, &msg, share) < 0)
+	if (n <= (ssize_t)sizeof(o) || take_fds(l, &o, fds, n_fds, share) < 0)
 		return error_set(err, EPROTO, "odd order for the waiting process");
 	l->caps = o.caps;
 	return take_request(l, text, (size_t)n - sizeof(o), err);
@@ -305,14 +295,7 @@ static int send_order(const struct spare *s, const struct launch *l, int share)
 {
 	struct order o = { .caps = l->caps, .height = l->io.height, .width = l->io.width };
 	int fds[MAX_FDS] = { share };
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(fds))];
-	} control = { 0 };
 	struct iovec iov[] = { { &o, sizeof(o) }, { l->ct->text, strlen(l->ct->text) } };
-	struct msghdr msg = { .msg_iov = iov,
-		              .msg_iovlen = ARRAY_SIZE(iov),
-		              .msg_control = control.space };
 	size_t n = 1;
 
 	for (int i = 0; i < 3; i++) {
@@ -320,12 +303,7 @@ static int send_order(const struct spare *s, const struct launch *l, int share)
 		if (o.has_fd[i])
 			fds[n++] = l->io.fd[i];
 	}
-	msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(&control.head), fds, n * sizeof(int));
-	return sendmsg(s->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fd_pass_send(s->sock, iov, ARRAY_SIZE(iov), fds, n, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 pid_t spare_order(struct launch *l, int *pidfd, int *sync, struct error *err)
