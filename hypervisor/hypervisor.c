@@ -1,12 +1,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor-internal.h"
@@ -155,15 +153,12 @@ void hv_kill(struct hv *hv)
 		pidfd_send_signal(hv->pidfd, SIGKILL, NULL, 0);
 }
 
-bool hv_was_killed(const struct hv *hv, int timeout_ms)
+bool hv_was_killed(const struct hv *hv, unsigned timeout_ms)
 {
-	struct pollfd p = { .fd = hv ? hv->pidfd : -1, .events = POLLIN };
-	siginfo_t info = { 0 };
+	siginfo_t how;
 
-	/* Only look: hv_kill_vmm() reaps it. */
-	return p.fd >= 0 && poll(&p, 1, timeout_ms) > 0 &&
-	       waitid(P_PIDFD, (id_t)p.fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid != 0 && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+	return hv && child_has_ended(hv->pidfd, timeout_ms, &how) && how.si_code == CLD_KILLED &&
+	       how.si_status == SIGKILL;
 }
 
 void hv_kill_vmm(struct hv *hv)

@@ -134,7 +134,7 @@ void hv_free(struct hv *hv); /* NULL is fine */
  * do meanwhile. */
 void hv_kill(struct hv *hv); /* NULL is fine */
 /* Is a VMM that ends within so long ended by SIGKILL? NULL, or one that was not started: no. */
-bool hv_was_killed(const struct hv *hv, int timeout_ms);
+bool hv_was_killed(const struct hv *hv, unsigned timeout_ms);
 int hv_check(const struct hv_ops *ops, const struct hv_config *cfg, struct error *err);
 /* All that decides what is in a VM of this configuration when it stops to be saved, but for the
  * contents of the files that are named in it. Owned by the caller; NULL: there are no templates. */

@@ -1,9 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor-internal.h"
@@ -82,30 +80,21 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 	return 0;
 }
 
-static bool wait_dead(const struct qemu *q, int timeout_ms)
-{
-	struct pollfd p = { .fd = q->hv.pidfd, .events = POLLIN };
-
-	return poll(&p, 1, timeout_ms) > 0;
-}
-
 int qemu_explain(struct qemu *q, struct error *err)
 {
-	siginfo_t info = { 0 };
 	auto_free char *tail = NULL;
 	const int code = err->code;
+	siginfo_t how;
 
-	if (code != EPIPE || !wait_dead(q, DEATH_WAIT_MS))
+	if (code != EPIPE || !child_has_ended(q->hv.pidfd, DEATH_WAIT_MS, &how))
 		return -code;
 	tail = hv_log_tail(q->log_fd, LOG_QUOTE_MAX);
-	/* Only look: the status is reaped in close. */
-	if (waitid(P_PIDFD, (id_t)q->hv.pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-	    info.si_pid == 0)
+	if (how.si_pid == 0)
 		error_set(err, code, "QEMU died");
-	else if (info.si_code == CLD_EXITED)
-		error_set(err, code, "QEMU exited with status %d", info.si_status);
+	else if (how.si_code == CLD_EXITED)
+		error_set(err, code, "QEMU exited with status %d", how.si_status);
 	else
-		error_set(err, code, "QEMU was killed by signal %d", info.si_status);
+		error_set(err, code, "QEMU was killed by signal %d", how.si_status);
 	if (*tail) {
 		auto_free char *head = str_dup(err->msg);
 

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -8,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hypervisor/hypervisor.h"
@@ -161,20 +159,18 @@ int fs_server_start(struct fs_server *s, const struct config *c, int dirfd, stru
 	return steal_fd(&connection);
 }
 
-bool fs_server_has_failed(const struct fs_server *s, int timeout_ms, struct error *err)
+bool fs_server_has_failed(const struct fs_server *s, unsigned timeout_ms, struct error *err)
 {
-	struct pollfd p = { .fd = s->pidfd, .events = POLLIN };
 	auto_free char *tail = NULL;
-	siginfo_t info = { 0 };
+	siginfo_t how;
 
-	if (s->pidfd < 0 || poll(&p, 1, timeout_ms) <= 0 ||
-	    waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-	    info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
+	if (!child_has_ended(s->pidfd, timeout_ms, &how) || how.si_pid == 0 ||
+	    (how.si_code == CLD_EXITED && how.si_status == 0))
 		return false;
 	tail = hv_log_tail(s->log, MAX_LOG_TAIL);
 	error_set(err, EIO, "the file server virtiofsd %s %d%s%s",
-	          info.si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
-	          info.si_status, *tail ? ": " : "", tail);
+	          how.si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
+	          how.si_status, *tail ? ": " : "", tail);
 	return true;
 }
 

@@ -25,7 +25,7 @@ int fs_server_check(const struct config *c, struct error *err);
 int fs_server_start(struct fs_server *s, const struct config *c, int dirfd, struct error *err);
 /* Has it ended, by itself or by a signal, other than because the VMM closed the connection? Waits
  * for its end for at most timeout_ms; the reason is in err then. */
-bool fs_server_has_failed(const struct fs_server *s, int timeout_ms, struct error *err);
+bool fs_server_has_failed(const struct fs_server *s, unsigned timeout_ms, struct error *err);
 /* End it; when this returns it has let go of every file. */
 void fs_server_stop(struct fs_server *s);
 

@@ -59,6 +59,32 @@ START_TEST(kill_wait_ends_a_process_that_is_no_child)
 }
 END_TEST
 
+START_TEST(an_end_is_looked_at_and_left_to_be_reaped)
+{
+	auto_close int pidfd = -1;
+	siginfo_t how;
+	pid_t pid = child_clone(0, NULL, &pidfd);
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	ck_assert(!child_has_ended(-1, 0, &how));
+	ck_assert(!child_has_ended(pidfd, 0, &how));
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	for (int i = 0; i < 2; i++) {
+		ck_assert(child_has_ended(pidfd, SHELL_WAIT_MS, &how));
+		ck_assert_int_eq(how.si_pid, pid);
+		ck_assert_int_eq(how.si_code, CLD_KILLED);
+		ck_assert_int_eq(how.si_status, SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(child_has_ended(pidfd, 0, &how));
+	ck_assert_int_eq(how.si_pid, 0);
+}
+END_TEST
+
 START_TEST(kill_wait_spares_another_process_with_that_pid)
 {
 	pid_t pid = fork();
@@ -173,6 +199,7 @@ int main(void)
 	tcase_add_test(tc, start_time_names_a_process_whatever_it_calls_itself);
 	tcase_add_test(tc, a_zombie_is_not_alive);
 	tcase_add_test(tc, kill_wait_ends_a_process_that_is_no_child);
+	tcase_add_test(tc, an_end_is_looked_at_and_left_to_be_reaped);
 	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
 	tcase_add_test(tc, kill_wait_works_without_pidfd_open);
 	tcase_add_test(tc, who_waits_for_the_parents_of_others_has_ended);

@@ -125,6 +125,15 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 	return r == -ETIMEDOUT && !child_is_alive(pid, start_time) ? 0 : r;
 }
 
+bool child_has_ended(int pidfd, unsigned timeout_ms, siginfo_t *how)
+{
+	*how = (siginfo_t){ 0 };
+	if (pidfd < 0 || wait_end(pidfd, timeout_ms) < 0)
+		return false;
+	waitid(P_PIDFD, (id_t)pidfd, how, WEXITED | WNOHANG | WNOWAIT);
+	return true;
+}
+
 void child_end(int *pidfd, unsigned timeout_ms)
 {
 	if (*pidfd >= 0) {

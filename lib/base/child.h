@@ -1,6 +1,7 @@
 /* Child processes: start one with exactly the descriptors it is meant to have. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -62,6 +63,10 @@ bool child_is_alive(pid_t pid, unsigned long long start_time);
 /* Kill (SIGKILL) the process if it is still that one, and wait until it is gone, at most
  * timeout_ms. Works for processes that are not children. 0 or -errno (ETIMEDOUT). */
 int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_ms);
+
+/* Whether a child has ended, or does within timeout_ms; it stays to be reaped. *how: si_code and
+ * si_status as of waitid(2), si_pid 0 when somebody has reaped it already. pidfd -1: no. */
+bool child_has_ended(int pidfd, unsigned timeout_ms, siginfo_t *how);
 
 /* Kill (SIGKILL) and reap a child, waiting for its end at most timeout_ms, and close its
  * descriptor. -1 is fine. */
