@@ -13,11 +13,17 @@ inside() { # NAMESPACE COMMAND...
 	nsenter --net="$T/$1" "${@:2}"
 }
 
-# A veth pair, both ends up: interface IF in namespace NS, PEER in PEER-NS.
+has_address() { # NAMESPACE INTERFACE
+	inside "$1" ip -6 addr show dev "$2" scope link | grep -q inet6
+}
+
+# A veth pair, both ends up and with the addresses that they get by themselves: interface IF in namespace NS, PEER in PEER-NS.
 wire() { # NS IF PEER-NS PEER [ATTRIBUTE...]
 	inside "$1" ip link add "$2" "${@:5}" type veth peer name "$4" netns "$T/$3"
 	inside "$1" ip link set "$2" up
 	inside "$3" ip link set "$4" "${@:7}" up
+	wait_until 10 has_address "$1" "$2"
+	wait_until 10 has_address "$3" "$4"
 }
 
 use_namespace() { # NAME
