@@ -154,7 +154,7 @@ teardown_file() {
 	[[ $output == *'while :; do sleep 0.2; done '*'sleep 1234 '* ]]
 	[ "${#lines[@]}" -eq 3 ]
 	run podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}} {{.CPU}}' c-c
-	[[ $output =~ ^[1-9][0-9.]*[kM]B\ /\ [1-9][0-9.]*MB\ [1-9][0-9]*\ [0-9]*[1-9] ]]
+	[[ $output =~ ^[1-9][0-9.]*[kM]B\ /\ [1-9][0-9.]*MB\ [1-9][0-9]*\ [0-9.]*[1-9] ]]
 	podman update -m 300m --memory-swap 400m --cpus 0.7 c-c >/dev/null
 	[ "$(podman exec c-c cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max)" = \
 		$'314572800\n70000 100000' ]
