@@ -49,7 +49,7 @@ network_host() {
 	grep ',UP.* mtu 1400' seen
 	grep 'inet 10.123.0.2/24' seen
 	[ "$(exec_out c wget -q -O - http://10.123.0.1/)" = "from the host" ]
-	[ "$(timeout 30 ip netns exec "$ID-host" busybox wget -q -O - http://10.123.0.2:8080/)" = "from the container" ]
+	wait_until 30 eval '[ "$(timeout 30 ip netns exec "$ID-host" busybox wget -q -O - http://10.123.0.2:8080/)" = "from the container" ]'
 	exec_out c ip route | grep '^default via 10.123.0.1 dev eth0'
 	ctr_ task rm -f c
 	ctr_ container rm c

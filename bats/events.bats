@@ -46,6 +46,8 @@ load helpers
 	[ "$status" -eq 137 ]
 	wait_until 10 has_line "$T/events" "{\"type\":\"oom\",\"id\":\"$ID\"}"
 	[ "$(status_of "$ID")" = running ]
+	two_intervals() { [ "$(grep -c '"type":"stats"' "$T/events")" -ge 2 ]; }
+	wait_until 10 two_intervals
 	kills=$(vcrt exec "$ID" sed -n 's/^oom_kill //p' /sys/fs/cgroup/memory.events)
 	vcrt kill "$ID" KILL
 	wait_for 10 "$pid"

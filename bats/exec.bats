@@ -170,7 +170,7 @@ load helpers
 		import ctypes, os, subprocess, sys
 		ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 		subprocess.run(sys.argv[1:] + ['exec', '--detach', '--pid-file', '$T/pid', '$ID',
-		    'sh', '-c', 'echo to the pipe; sleep 1; exit 17'],
+		    'sh', '-c', 'echo to the pipe; until [ -e /go ]; do sleep 0.1; done; exit 17'],
 		    check=True, stdin=subprocess.DEVNULL, stdout=open('$T/out', 'w'))
 		text = open('$T/pid').read()
 		assert text.isdigit(), text
@@ -178,6 +178,7 @@ load helpers
 		assert os.getpgid(pid) == pid and os.getsid(pid) == pid
 		assert os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt')
 		assert os.readlink(f'/proc/{pid}/ns/net') != os.readlink('/proc/self/ns/net')
+		open('$B/rootfs/go', 'w').close()
 		_, status = os.waitpid(pid, 0)
 		assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 17, status
 	END

@@ -77,14 +77,13 @@ examined=$'shim was examined: True\nmonitor was examined: True\nvmm was examined
 @test "fds: a created container, started later" {
 	args sh -c 'echo output; echo error >&2'
 	(
-		sleep 2
 		is_created() { [ "$(status_of "$ID" 2>/dev/null)" = created ]; }
-		wait_until 30 is_created
+		wait_until 60 is_created
 		vcrt start "$ID" </dev/null
 	) >"$T/start" 2>&1 3>&- &
 	# cat ends when nobody has the pipe any more; the container is not deleted then.
-	timeout 30 "$VCRT" "${VCRT_ARGS[@]}" create --bundle "$B" "$ID" </dev/null 2>&1 |
-		timeout 30 cat >"$T/out"
+	timeout 60 "$VCRT" "${VCRT_ARGS[@]}" create --bundle "$B" "$ID" </dev/null 2>&1 |
+		timeout 90 cat >"$T/out"
 	wait
 	[ "$(sort "$T/out")" = $'error\noutput' ]
 	wait_until 10 is_status "$ID" stopped

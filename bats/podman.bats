@@ -286,7 +286,7 @@ teardown_file() {
 	kill -9 "$(inspect '{{.State.ConmonPid}}')"
 	podman exec c-c true
 	podman rm -f -t 0 c-c >/dev/null
-	[ -z "$(pids_recorded)" ]
+	wait_until 10 eval '[ -z "$(pids_recorded)" ]'
 	# Podman, with any runtime, now forgets to call it with "delete".
 	"$RUNTIME" list -q | xargs -n 1 "$RUNTIME" delete
 }

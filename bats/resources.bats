@@ -91,9 +91,11 @@ refuses() { # JQ-OBJECT MESSAGE
 @test "resources: a container at its quota is held back" {
 	resources '{cpu: {quota: 20000, period: 100000}}'
 	start_container "$ID" sh -c 'while :; do :; done'
-	sleep 4
-	vcrt events --stats "$ID" >"$T/stats"
-	jq -e '.data.cpu.throttling | .throttledPeriods >= 5 and .throttledTime > 0' "$T/stats"
+	is_held_back() {
+		vcrt events --stats "$ID" >"$T/stats" &&
+			jq -e '.data.cpu.throttling | .throttledPeriods >= 5 and .throttledTime > 0' "$T/stats"
+	}
+	wait_until 30 is_held_back
 }
 
 @test "resources: a device is opened only if a rule allows it" {

@@ -74,7 +74,7 @@ terminal_bundle() {
 	cat -A "$T/out" "$T/err" >&2
 	grep -q $'^read hello\r$' "$T/out"
 	[ "$(grep -c $'\r\r' "$T/out")" -eq 0 ]
-	wait_until 1 is_status "$ID" stopped
+	wait_until 10 is_status "$ID" stopped
 }
 
 @test "tty: a terminal and a console socket must fit together" {

@@ -183,9 +183,10 @@ with_caps() { # CAPABILITY...
 	done
 }
 
-# All is over within a second; delete --force (a second time, too) is content and thorough.
+# All is over soon, of itself (crash.bats, beside which nothing runs, takes the time); delete --force (a
+# second time, too) is content and thorough.
 assert_ends_cleanly() {
-	wait_until 1 is_status "$ID" stopped
+	wait_until 10 is_status "$ID" stopped
 	vcrt delete --force "$ID"
 	vcrt delete --force "$ID"
 	assert_nothing_left
