@@ -53,7 +53,10 @@ def drive(master, actions, pidfd=None):
         while rest and perform(master, rest[0]):
             rest.pop(0)
         ready, _, _ = select.select([master] + ([pidfd] if pidfd else []), [], [])
-        if master not in ready or not read_more(master):
+        if master not in ready:
+            # Written between the looks at one and at the other.
+            ready, _, _ = select.select([master], [], [], 0)
+        if not ready or not read_more(master):
             break
     if rest:
         sys.exit(f'terminal.py: the end came before {rest[0]!r}')
