@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A service manager for notify.bats: notify.py SOCKET OUT. It binds SOCKET (abstract with an '@')
 and writes one line to OUT for each message: the text, and how many descriptors came with it, which
-are closed."""
+are closed then."""
 import array
 import os
 import signal
@@ -18,6 +18,7 @@ with open(out, 'w', buffering=1) as file:
         fds = array.array('i')
         for _, _, data in rights:
             fds.frombytes(data)
+        print(text.decode().replace('\n', '|'), len(fds), file=file)
+        # Who sent one may wait for its end, to know that all of this is written.
         for fd in fds:
             os.close(fd)
-        print(text.decode().replace('\n', '|'), len(fds), file=file)
