@@ -180,7 +180,7 @@ static int mock_save(struct hv *hv, int fd, struct error *err)
 
 static int mock_restore(struct hv *hv, int fd, int *progress, struct error *err)
 {
-	const struct itimerspec when = { .it_value.tv_nsec = LATE_MS * 1000000L };
+	struct itimerspec when = { .it_value.tv_nsec = LATE_MS * 1000000L };
 	struct mock *m = to_mock(hv);
 	char text[sizeof(HV_MOCK_LATE_DAMAGED)] = "";
 
@@ -189,7 +189,9 @@ static int mock_restore(struct hv *hv, int fd, int *progress, struct error *err)
 	if (read(fd, text, sizeof(text) - 1) <= 0)
 		return error_set(err, EIO, "restore the VM: the state of the mock VMM is empty");
 	m->is_damaged = str_eq(text, HV_MOCK_LATE_DAMAGED);
-	if (!m->is_damaged && !str_eq(text, HV_MOCK_LATE))
+	if (str_eq(text, HV_MOCK_NEVER))
+		when.it_value.tv_nsec = 0;
+	else if (!m->is_damaged && !str_eq(text, HV_MOCK_LATE))
 		return 0;
 	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (m->timer < 0 || timerfd_settime(m->timer, 0, &when, NULL) < 0)

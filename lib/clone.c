@@ -16,7 +16,9 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 
-#define KILLED_MS 300 /* from the end of a VMM's connections to its own */
+#define KILLED_MS 300      /* from the end of a VMM's connections to its own */
+#define ASIDE_SECONDS 3600 /* before one that cannot be restored is made anew */
+#define SLOW_SECONDS 60    /* the same where only time was short: perhaps it was the host's */
 
 void clone_done(struct monitor *m)
 {
@@ -139,7 +141,8 @@ void clone_give_up(struct monitor *m, const struct error *reason)
 	                reason->msg, is_killed ? "the VMM was killed" : "it is set aside");
 	log_warn("%s", m->clone.warning);
 	if (!is_killed)
-		template_set_aside(m->clone.template, reason->msg);
+		template_set_aside(m->clone.template, reason->msg,
+		                   reason->code == ETIMEDOUT ? SLOW_SECONDS : ASIDE_SECONDS);
 	clone_done(m);
 }
 

@@ -16,10 +16,9 @@
 #include "lib/base/str.h"
 
 #define BUILD_PREFIX "@"
-#define ASIDE_SECONDS 3600 /* one that was set aside is made anew after that */
-#define LOCK_TIMEOUT 500   /* ms; somebody may look for a moment whether it is held */
-#define FIXED_MIB 160      /* what a guest has written when it is saved, and some more, */
-#define PER_PAGE 64        /* and what its kernel has for each page of its memory, in bytes */
+#define LOCK_TIMEOUT 500 /* ms; somebody may look for a moment whether it is held */
+#define FIXED_MIB 160    /* what a guest has written when it is saved, and some more, */
+#define PER_PAGE 64      /* and what its kernel has for each page of its memory, in bytes */
 
 /* ---- looking ---- */
 
@@ -153,7 +152,7 @@ static bool is_of_use(const struct template *t)
 /* One that was set aside is made anew after some time. */
 static bool is_to_stay(const struct template *t)
 {
-	return !t->problem || time(NULL) - t->used < ASIDE_SECONDS;
+	return !t->problem || time(NULL) - t->used < t->retry;
 }
 
 static bool is_readable(const struct template *t)

@@ -147,6 +147,7 @@ int template_load(const char *store, const char *key, struct template *t, struct
 		t->problem = str_dup(json_get_string(j, "problem"));
 		t->hello = json_copy(json_get_object(j, "hello"));
 		t->made = (time_t)json_get_i64(j, "made", 0);
+		t->retry = (time_t)json_get_i64(j, "retry", 0);
 		t->used = st.st_mtime;
 		t->bytes = bytes_of(t->dirfd, TEMPLATE_MEMORY) + bytes_of(t->dirfd, "state");
 	}
@@ -198,8 +199,10 @@ int template_write(int dirfd, const struct template *t, struct error *err)
 	json_set(j, "identity", json_new_string(t->identity));
 	json_set(j, "made", json_new_i64(t->made));
 	json_set(j, "hello", json_copy(t->hello));
-	if (t->problem)
+	if (t->problem) {
 		json_set(j, "problem", json_new_string(t->problem));
+		json_set(j, "retry", json_new_i64(t->retry));
+	}
 	text = json_print(j, false);
 	return fs_write_atomic_at(dirfd, TEMPLATE_FILE, text, strlen(text), 0600, false, err);
 }
@@ -209,12 +212,13 @@ bool template_is_gone(const struct template *t)
 	return faccessat(t->dirfd, TEMPLATE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
 }
 
-void template_set_aside(const struct template *t, const char *reason)
+void template_set_aside(const struct template *t, const char *reason, unsigned seconds)
 {
 	auto_error struct error err = { 0 };
 	struct template bad = *t;
 
 	bad.problem = str_dup(reason);
+	bad.retry = seconds;
 	/* Nobody will read it again. */
 	if (unlinkat(t->dirfd, TEMPLATE_MEMORY, 0) < 0 && errno != ENOENT)
 		log_warn("remove the memory of a template: %s, ignoring", strerror(errno));

@@ -38,6 +38,7 @@ struct template
 	char *identity;
 	struct json *hello;
 	char *problem;     /* why it was set aside, NULL: it was not */
+	time_t retry;      /* for how many seconds it is, before it is made anew */
 	uint64_t bytes;    /* of storage, that is memory */
 	time_t made, used; /* seconds since 1970 */
 };
@@ -47,8 +48,8 @@ void template_freep(struct template **t);
 
 /* The one with this identity, which counts as a use; NULL: there is none that can be used. */
 struct template *template_find(const char *store, const char *identity);
-/* Should one be made? Not if there is one that can be read, unless it was set aside more than an
- * hour ago, or if somebody is just making it. */
+/* Should one be made? Not if there is one that can be read, unless its time aside is over, or if
+ * somebody is just making it. */
 bool template_is_wanted(const char *store, const char *identity);
 /* Where clones find its memory; owned by the caller. */
 char *template_memory(const struct template *t);
@@ -57,8 +58,8 @@ int template_open_state(const struct template *t, struct error *err);
 /* Was it removed since it was found? */
 bool template_is_gone(const struct template *t);
 /* It could not be restored: for this reason it is not used again, but only listed, without its
- * memory, until it is removed or replaced. */
-void template_set_aside(const struct template *t, const char *reason);
+ * memory, until it is removed or replaced, for which there is no reason before so many seconds. */
+void template_set_aside(const struct template *t, const char *reason, unsigned seconds);
 /* Do its files no longer exist as they were, or is vcrt another? Then nobody will use it. */
 bool template_is_stale(const struct template *t);
 

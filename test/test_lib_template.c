@@ -123,10 +123,7 @@ END_TEST
 START_TEST(one_is_wanted_while_there_is_none_and_nobody_makes_it)
 {
 	auto_error struct error err = { 0 };
-	auto_free char *id = identity(), *file = NULL;
-	const struct timespec earlier[2] = { { .tv_sec = time(NULL) - 7200 },
-		                             { .tv_sec = time(NULL) - 7200 } };
-	auto_template struct template *t = NULL;
+	auto_free char *id = identity();
 	struct template_build b;
 
 	ck_assert(template_is_wanted(store, id));
@@ -139,13 +136,51 @@ START_TEST(one_is_wanted_while_there_is_none_and_nobody_makes_it)
 	ck_assert(template_is_wanted(store, id));
 	make(id, 4);
 	ck_assert(!template_is_wanted(store, id));
+}
+END_TEST
 
-	/* One that was set aside is made anew some time later. */
+/* If it was set aside for so long, so long ago. In seconds. */
+static bool is_wanted_after(const char *id, unsigned aside, time_t ago)
+{
+	const struct timespec then = { .tv_sec = time(NULL) - ago };
+	const struct timespec times[2] = { then, then };
+	auto_error struct error err = { 0 };
+	auto_template struct template *t = NULL;
+	auto_free char *file = NULL;
+	bool is;
+
+	make(id, 4);
 	t = template_find(store, id);
-	template_set_aside(t, "it smells");
-	ck_assert(!template_is_wanted(store, id));
+	template_set_aside(t, "it smells", aside);
 	file = str_fmt("%s/template.json", t->dir);
-	ck_assert_int_eq(utimensat(AT_FDCWD, file, earlier, 0), 0);
+	ck_assert_int_eq(utimensat(AT_FDCWD, file, times, 0), 0);
+	is = template_is_wanted(store, id);
+	ck_assert_msg(template_remove(store, t->key, &err) == 0, "%s", err.msg);
+	return is;
+}
+
+START_TEST(one_that_was_set_aside_is_made_anew_when_its_time_is_over)
+{
+	auto_free char *id = identity();
+
+	ck_assert(!is_wanted_after(id, 3600, 0));
+	ck_assert(!is_wanted_after(id, 3600, 3000));
+	ck_assert(is_wanted_after(id, 3600, 4000));
+	ck_assert(!is_wanted_after(id, 60, 10));
+	ck_assert(is_wanted_after(id, 60, 70));
+}
+END_TEST
+
+/* Nor is that one in the way of the next. */
+START_TEST(one_that_was_set_aside_is_replaced)
+{
+	auto_error struct error err = { 0 };
+	auto_free char *id = identity();
+	auto_template struct template *t = NULL;
+
+	make(id, 4);
+	t = template_find(store, id);
+	template_set_aside(t, "it smells", 0);
 	ck_assert(template_is_wanted(store, id));
 	ck_assert_msg(template_prune(store, false, &err) == 0, "%s", err.msg);
 	ck_assert_int_eq(entries(), 0);
@@ -216,6 +251,8 @@ int main(void)
 	tcase_add_test(tc, what_a_killed_builder_leaves_is_used_by_the_next_and_pruned);
 	tcase_add_test(tc, an_aborted_one_leaves_nothing);
 	tcase_add_test(tc, one_is_wanted_while_there_is_none_and_nobody_makes_it);
+	tcase_add_test(tc, one_that_was_set_aside_is_made_anew_when_its_time_is_over);
+	tcase_add_test(tc, one_that_was_set_aside_is_replaced);
 	tcase_add_test(tc, what_has_failed_is_noted_for_some_time_or_until_somebody_tidies_up);
 	tcase_add_test(tc, a_store_that_is_full_or_that_others_can_write_to_is_not_used);
 	return scratch_run(tc);

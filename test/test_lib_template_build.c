@@ -5,36 +5,40 @@
 #include "lib/template.h"
 #include "test/test_lib_life.h"
 
-/* Keys whose files are in the scratch directory, which there is only after scratch_new(). */
-static void setup_templates(void)
+/* With more members of the configuration. Files that it names are in the scratch directory, which
+ * there is only after setup(). */
+static void open_with(const char *more)
 {
 	static const char *const files[] = { "vmm_path", "kernel", "initrd", "vmm_preload" };
 	struct vcrt_options o = { .binary = VCRT_PROGRAM };
-	auto_free char *root = NULL, *config = NULL, *text = NULL, *all = NULL;
+	auto_free char *root = scratch_path("root"), *path = scratch_path("templates.json");
+	auto_free char *config = NULL, *all = str_dup("");
 
-	setup();
 	vcrt_close(v);
-	root = scratch_path("root");
-	config = scratch_path("templates.json");
-	all = str_dup("");
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		auto_free char *path = scratch_path(files[i]), *longer = NULL;
+		auto_free char *file = scratch_path(files[i]), *longer = NULL;
 
 		scratch_file(files[i], "x");
-		longer = str_fmt("%s,\"%s\":\"%s\"", all, files[i], path);
+		longer = str_fmt("%s,\"%s\":\"%s\"", all, files[i], file);
 		free(all);
 		all = steal_ptr(&longer);
 	}
-	text = str_fmt("{\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\","
-	               "\"runtime_dir\":\"%s/run\",\"template\":\"manual\","
-	               "\"memory_max\":2048,"
-	               "\"template_dir\":\"%s/store\"%s}",
-	               scratch_root(), scratch_root(), all);
-	scratch_file("templates.json", text);
+	config = str_fmt("{\"hypervisor\":\"mock\",\"agent\":\"noop\",\"accel\":\"tcg\","
+	                 "\"runtime_dir\":\"%s/run\",\"template\":\"manual\","
+	                 "\"memory_max\":2048,"
+	                 "\"template_dir\":\"%s/store\"%s%s}",
+	                 scratch_root(), scratch_root(), all, more);
+	scratch_file("templates.json", config);
 	o.root = root;
-	o.config = config;
+	o.config = path;
 	v = vcrt_open(&o, &err);
 	ck_assert_msg(v != NULL, "%s", err.msg);
+}
+
+static void setup_templates(void)
+{
+	setup();
+	open_with("");
 }
 
 START_TEST(one_is_made_once)
@@ -119,6 +123,25 @@ START_TEST(one_without_its_state_is_set_aside)
 }
 END_TEST
 
+/* The host may have been too busy: then it is not made to boot VMs for an hour. */
+START_TEST(one_that_is_too_slow_is_set_aside_for_a_minute)
+{
+	auto_free char *key = NULL, *state = NULL, *file = NULL, *text = NULL;
+
+	open_with(",\"boot_timeout\":3");
+	ck_assert_msg(vcrt_template_create(v, &key, &err) == 0, "%s", err.msg);
+	state = str_fmt("store/%s/state", key);
+	scratch_file(state, HV_MOCK_NEVER);
+	created();
+	file = str_fmt("store/%s/template.json", key);
+	text = scratch_read(file);
+	ck_assert_msg(
+		strstr(text, "\"problem\":\"the guest's agent did not answer within 3 seconds\"") &&
+			strstr(text, "\"retry\":60"),
+		"%s", text);
+}
+END_TEST
+
 /* With a template whose VMs are restored late, a container is created that needs more memory. Its
  * request comes while the VM is being restored. Returns the template's problem. */
 static char *problem_of_late(const char *state)
@@ -200,6 +223,7 @@ int main(void)
 	tcase_add_test(tc, a_container_starts_as_a_clone);
 	tcase_add_test(tc, one_without_its_memory_is_set_aside);
 	tcase_add_test(tc, one_without_its_state_is_set_aside);
+	tcase_add_test(tc, one_that_is_too_slow_is_set_aside_for_a_minute);
 	tcase_add_test(tc, a_clone_grows_when_it_runs_and_not_before);
 	tcase_add_test(tc, a_larger_container_boots_when_the_clone_cannot_be_restored);
 	tcase_add_test(tc, one_may_be_removed_at_any_moment);

@@ -14,7 +14,7 @@ START_TEST(one_that_was_set_aside_is_listed_but_not_used_until_it_is_pruned)
 
 	make(id, 4);
 	t = template_find(store, id);
-	template_set_aside(t, "it smells");
+	template_set_aside(t, "it smells", 3600);
 	again = template_find(store, id);
 	ck_assert_ptr_null(again);
 	ck_assert_int_eq(template_begin(&b, store, id, &err), -EEXIST);
