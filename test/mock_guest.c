@@ -308,11 +308,6 @@ bool boot_is_debug(void)
 	return false;
 }
 
-void boot_power_off(void)
-{
-	_exit(MOCK_POWER_OFF);
-}
-
 int sandbox_setup(const struct json *request, struct error *err)
 {
 	if (str_eq(json_get_string(request, "hostname"), "bad"))

@@ -4,8 +4,6 @@
 
 #include "agent/guest/guest.h"
 
-/* The exit status of a test that powers off. */
-#define MOCK_POWER_OFF 77
 /* The memory limit that cannot be set. */
 #define MOCK_BAD_LIMIT 666
 /* A hostname is warned about, with its name; "chatty" 10000 times. */

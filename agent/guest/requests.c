@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/guest/boot.h"
 #include "agent/guest/exits.h"
 #include "agent/guest/fds.h"
 #include "agent/guest/io.h"
@@ -347,14 +346,15 @@ static int do_accept(struct server *s, struct request *r, struct error *err)
 	return 1;
 }
 
-/* Power off once the answer is on its way. */
-static void try_power_off(void *arg)
+/* Once the answer is on its way; after its loop the agent powers off (main.c). */
+static void try_stop(void *arg)
 {
 	struct server *s = arg;
 
 	if (mux_is_idle(s->mux) || loop_now_ms() > s->off_deadline)
-		boot_power_off();
-	loop_rearm(s->off_timer, OFF_STEP_MS);
+		loop_stop(s->loop, 0);
+	else
+		loop_rearm(s->off_timer, OFF_STEP_MS);
 }
 
 static int do_shutdown(struct server *s, struct request *r, struct error *err)
@@ -363,7 +363,7 @@ static int do_shutdown(struct server *s, struct request *r, struct error *err)
 	(void)err;
 	if (!s->off_timer) {
 		s->off_deadline = loop_now_ms() + OFF_LIMIT_MS;
-		s->off_timer = loop_add_timer(s->loop, 0, try_power_off, s);
+		s->off_timer = loop_add_timer(s->loop, 0, try_stop, s);
 	}
 	return 0;
 }
