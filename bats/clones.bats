@@ -45,16 +45,19 @@ said_by() { # ID
 	# The guest's clock stood still meanwhile.
 	sleep 15
 	before=$(date +%s)
-	start_container "$ID" sh -c 'date +%s; cat /sys/class/rtc/rtc0/since_epoch; cut -d . -f 1 /proc/uptime
+	start_container "$ID" sh -c 'date +%s; cat /sys/class/rtc/rtc0/since_epoch 2>/dev/null || uname -r
+		cut -d . -f 1 /proc/uptime
 		cut -d . -f 1 /proc/loadavg; ls -A /run /tmp | grep -v :; cat /proc/1/comm; hostname; echo end; sleep 1000'
 	said_by "$ID"
 	after=$(date +%s)
 	mapfile -t times <"$T/$ID.out"
 	[ "${times[0]}" -ge "$before" ]
 	[ "${times[0]}" -le "$after" ]
-	# The machine's own clock, in whole seconds.
-	[ "${times[1]}" -ge $((before - 1)) ]
-	[ "${times[1]}" -le $((after + 1)) ]
+	# The machine's own clock, in whole seconds; the tuned kernel has no driver for it.
+	if [[ ${times[1]} != *-vcrt ]]; then
+		[ "${times[1]}" -ge $((before - 1)) ]
+		[ "${times[1]}" -le $((after + 1)) ]
+	fi
 	# It has run for as long as the template did, and since.
 	[ "${times[2]}" -lt 300 ]
 	[ "${times[3]}" -lt 3 ]
@@ -135,7 +138,7 @@ look_around() {
 		# Modules that others may need are loaded before: one brings a node of its own along.
 		find /proc/1/root/ /proc/1/root/run /proc/1/root/dev /proc/1/root/dev/shm -xdev -path "*/lib/modules" -prune -o -print |
 			grep -v /dev/net | sort
-		cut -d " " -f 2- /proc/1/net/unix | sed "s/ [0-9]*$//" | sort
+		cut -d " " -f 2- /proc/1/net/unix | sed "s/ *[0-9]*$//" | sort
 		cat /proc/1/net/tcp /proc/1/net/udp /proc/sysvipc/*; ls /proc/1/root/sys/class/net
 		hostname; cut -d " " -f 5- /proc/locks' >"$T/out"
 	# In no order: it is that of the process numbers.
