@@ -48,7 +48,7 @@
  *             all: answered when they can be used, at the latest after PROTOCOL_SIZE_SECONDS. It
  *             holds up nobody; more than one is fine.
  *   create    {container, spec: OCI document, io, no_pivot?, no_new_keyring?, bundle?,
- *                  notify?, seccomp?: {flags, code (hex)}} -> {pid}
+ *                  notify?, seccomp?: {flags, code (hex)}, time?} -> {pid}
  *             io: {stdin?, stdout?, stderr?: stream numbers; size?: {height, width} for a terminal;
  *             fds?: what the process has as 3, 4, ..., see below}
  *             spec has no linux.seccomp: its filter comes compiled, as struct sock_filter[].
@@ -59,7 +59,8 @@
  *             container, network, ipc, uts or pid, while that one is not deleted. Without a
  *             network entry the container has the network that "network" makes, with one that has
  *             no path only a loopback interface.
- *             notify: the program gets a NOTIFY_SOCKET, see the event "ready".
+ *             notify: the program gets a NOTIFY_SOCKET, see the event "ready". time: as of
+ *             "sandbox", which a clone of a template has got before it ran.
  *   start     {container} -> {}
  *   connect   {container, process?, fd, to, from: stream numbers, uid?, gid?} -> {}
  *             Connect to the listening socket that the process was given as fd; EAGAIN: too many

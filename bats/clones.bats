@@ -67,6 +67,21 @@ said_by() { # ID
 	awk 'NR == 1 { first = $1 } END { exit !($1 - first >= 2.9 && $1 - first < 30) }' "$T/pace"
 }
 
+@test "clones: one whose VMM was slow to come has the time of now, too" {
+	local before
+	cat >"$T/slow-vmm" <<-'END'
+		#!/bin/sh
+		sleep 4
+		exec /usr/bin/qemu-system-x86_64 "$@"
+	END
+	chmod +x "$T/slow-vmm"
+	configure memory 512 template '"manual"' template_dir "\"$T/templates\"" vmm_path "\"$T/slow-vmm\""
+	vcrt template create
+	start_container "$ID" sleep 1000
+	before=$(date +%s)
+	[ "$(vcrt exec "$ID" date +%s)" -ge $((before - 1)) ]
+}
+
 @test "clones: each has the network, the name and the identity of its own container" {
 	local i
 	needs ip unshare nsenter

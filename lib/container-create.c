@@ -6,6 +6,7 @@
 #include "lib/network.h"
 #include "lib/share.h"
 #include "lib/vcrt.h"
+#include "lib/vm-config.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
@@ -191,6 +192,9 @@ static void send_create(struct container *ct)
 	json_set(args, "notify", json_new_bool(ct->tells_ready));
 	if (json_get(ct->request, "seccomp"))
 		json_set(args, "seccomp", json_copy(json_get(ct->request, "seccomp")));
+	/* A clone was told the time before its VMM was there. */
+	if (ct->m->containers == ct && !ct->next)
+		json_set(args, "time", vm_time());
 	json_free(ct->request);
 	ct->request = NULL;
 	io = process_open_io(ct->processes);

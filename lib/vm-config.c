@@ -81,20 +81,27 @@ char *vm_identity(const struct config *c, struct error *err)
 	return template_identity(ops, &cfg, err);
 }
 
-struct json *vm_first_request(const struct config *c)
+struct json *vm_time(void)
 {
-	struct json *j = json_new_object(), *t = json_new_object();
-	unsigned char random[64];
-	auto_free char *entropy = NULL;
+	struct json *t = json_new_object();
 	struct timespec now;
 
-	if (getrandom(random, sizeof(random), 0) == sizeof(random))
-		entropy = str_hex(random, sizeof(random));
 	clock_gettime(CLOCK_REALTIME, &now);
 	json_set(t, "sec", json_new_i64(now.tv_sec));
 	json_set(t, "nsec", json_new_i64(now.tv_nsec));
+	return t;
+}
+
+struct json *vm_first_request(const struct config *c)
+{
+	struct json *j = json_new_object();
+	unsigned char random[64];
+	auto_free char *entropy = NULL;
+
+	if (getrandom(random, sizeof(random), 0) == sizeof(random))
+		entropy = str_hex(random, sizeof(random));
 	json_set(j, "entropy", json_new_string(entropy));
-	json_set(j, "time", t);
+	json_set(j, "time", vm_time());
 	json_set(j, "share_type", json_new_string(c->shared_fs));
 	json_set(j, "share_tag", json_new_string(PROTOCOL_SHARE_TAG));
 	return j;

@@ -15,6 +15,8 @@ const struct hv_ops *vm_config(const struct config *c, struct hv_config *cfg, st
 /* What tells whether a template is one for the VM that c describes (template.h); neither has a
  * console. Owned by the caller; NULL: it cannot be a clone, or (err) something is missing. */
 char *vm_identity(const struct config *c, struct error *err);
+/* The time of now, as its agent is told; owned by the caller. */
+struct json *vm_time(void);
 /* What the agent of a VM is asked first ("sandbox" of agent/protocol.h): fresh entropy, the time,
  * and which share there is. Owned by the caller. */
 struct json *vm_first_request(const struct config *c);

@@ -308,6 +308,14 @@ bool boot_is_debug(void)
 	return false;
 }
 
+int sandbox_set_time(const struct json *request, struct error *err)
+{
+	const struct json *time = json_get_object(request, "time");
+
+	return time && json_get_i64(time, "sec", -1) < 0 ? error_set(err, EINVAL, "odd \"time\"")
+	                                                 : 0;
+}
+
 int sandbox_setup(const struct json *request, struct error *err)
 {
 	if (str_eq(json_get_string(request, "hostname"), "bad"))

@@ -47,6 +47,10 @@ static const struct refusal {
 } refusals[] = {
 	{ "{\"id\":1,\"op\":\"dance\"}",
 	  "{\"id\":1,\"error\":{\"code\":38,\"msg\":\"the agent knows no request 'dance'\"}}" },
+	{ "{\"id\":1,\"op\":\"create\",\"container\":\"c\",\"time\":{\"sec\":\"now\"},\"spec\":"
+	  "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"/r\"},"
+	  "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"]}}}",
+	  "{\"id\":1,\"error\":{\"code\":22,\"msg\":\"odd \\\"time\\\"\"}}" },
 	{ "{\"id\":1,\"op\":\"sandbox\",\"hostname\":\"bad\"}",
 	  "{\"id\":1,\"error\":{\"code\":1,\"msg\":\"set the host name 'bad'\"}}" },
 	{ "{\"id\":1,\"op\":\"size\",\"memory\":-1}",

@@ -111,6 +111,8 @@ static int do_create(struct server *s, struct request *r, struct error *err)
 		error_set(err, EINVAL, "process: missing");
 		return request_refuse(s, r, err);
 	}
+	if (sandbox_set_time(r->args, err) < 0)
+		return request_refuse(s, r, err);
 	r->io = stdio_new(s->loop, s->mux, json_get(r->args, "io"), spec->process->terminal, &gio,
 	                  err);
 	if (!r->io)

@@ -51,13 +51,16 @@ static int add_entropy(const char *hex, struct error *err)
 	return 0;
 }
 
-static int set_time(const struct json *object, struct error *err)
+int sandbox_set_time(const struct json *request, struct error *err)
 {
+	const struct json *now = json_get_object(request, "time");
 	struct timespec ts = {
-		.tv_sec = json_get_i64(object, "sec", -1),
-		.tv_nsec = json_get_i64(object, "nsec", -1),
+		.tv_sec = json_get_i64(now, "sec", -1),
+		.tv_nsec = json_get_i64(now, "nsec", -1),
 	};
 
+	if (!now)
+		return 0;
 	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= NSEC_PER_SEC)
 		return error_set(err, EINVAL, "odd \"time\"");
 	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
@@ -95,11 +98,10 @@ int sandbox_setup(const struct json *request, struct error *err)
 	const char *type = json_get_string(request, "share_type");
 	const char *tag = json_get_string(request, "share_tag");
 	const char *entropy = json_get_string(request, "entropy");
-	const struct json *now = json_get_object(request, "time");
 
 	if (entropy && add_entropy(entropy, err) < 0)
 		return -err->code;
-	if (now && set_time(now, err) < 0)
+	if (sandbox_set_time(request, err) < 0)
 		return -err->code;
 	if (hostname && sethostname(hostname, strlen(hostname)) < 0)
 		return error_sys(err, "set the host name '%s'", hostname);

@@ -7,6 +7,8 @@ struct error;
 struct json;
 
 int sandbox_setup(const struct json *request, struct error *err);
+/* Set the clock to the request's "time", if it has one. */
+int sandbox_set_time(const struct json *request, struct error *err);
 /* Before that, in a VM that will be saved: load what containers may need. */
 int sandbox_warm(struct error *err);
 /* Write back what containers have changed in the share, so that the host has it. *share: -1, or
