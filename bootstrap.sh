@@ -417,7 +417,8 @@ test_bench() {
 	local result=$PWD/$logs/bench.json image name
 	local -a kernels=()
 
-	for image in build/image*/; do
+	# First the kernel that users have, with which alone some is measured.
+	for image in build/image build/image-*/; do
 		[ -e "$image/image.json" ] || continue
 		name=$(jq -r .flavour "$image/image.json")
 		jq -r '"\(.agent_sha256)  build/agent/vcrt-agent"' "$image/image.json" | sha256sum --check --status || {
