@@ -101,6 +101,13 @@ is_zombie_or_gone() { # PID
 
 @test "crash: the guest's kernel panics" {
 	edit '.linux.readonlyPaths = [] | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])'
+	args sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
+	create_container "$ID"
+	ln "$RUN"/*/monitor.log "$T/log"
+	vcrt start "$ID"
+	wait_until 30 is_status "$ID" stopped
+	grep -q 'the virtual machine has ended: the guest has stopped it, ending the sandbox' "$T/log"
+	vcrt delete "$ID"
 	LIMIT=30 run_container -- sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
 	[ "$code" -eq 137 ]
 	assert_nothing_left

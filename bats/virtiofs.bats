@@ -201,7 +201,7 @@ assert_ends_cleanly() {
 		kill -9 "$(pid_of "$name" "$ID")"
 		assert_ends_cleanly
 		[ "$name" != virtiofsd ] || grep -q 'the file server virtiofsd was killed by signal 9, ending' "$T/log"
-		[ "$name" != vmm ] || grep -q 'the virtual machine has ended' "$T/log"
+		[ "$name" != vmm ] || grep -q 'the virtual machine has ended: its VMM was killed by signal 9, ending' "$T/log"
 	done
 }
 

@@ -82,25 +82,15 @@ static int qemu_start(struct hv *hv, const struct hv_config *cfg, struct error *
 
 int qemu_explain(struct qemu *q, struct error *err)
 {
-	auto_free char *tail = NULL;
+	auto_free char *end = NULL, *tail = NULL;
 	const int code = err->code;
 	siginfo_t how;
 
 	if (code != EPIPE || !child_has_ended(q->hv.pidfd, DEATH_WAIT_MS, &how))
 		return -code;
+	end = child_end_text(&how);
 	tail = hv_log_tail(q->log_fd, LOG_QUOTE_MAX);
-	if (how.si_pid == 0)
-		error_set(err, code, "QEMU died");
-	else if (how.si_code == CLD_EXITED)
-		error_set(err, code, "QEMU exited with status %d", how.si_status);
-	else
-		error_set(err, code, "QEMU was killed by signal %d", how.si_status);
-	if (*tail) {
-		auto_free char *head = str_dup(err->msg);
-
-		return error_set(err, code, "%s: %s", head, tail);
-	}
-	return -code;
+	return error_set(err, code, "QEMU %s%s%s", end, *tail ? ": " : "", tail);
 }
 
 int qemu_settle(struct qemu *q, struct error *err)

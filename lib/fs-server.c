@@ -161,16 +161,15 @@ int fs_server_start(struct fs_server *s, const struct config *c, int dirfd, stru
 
 bool fs_server_has_failed(const struct fs_server *s, unsigned timeout_ms, struct error *err)
 {
-	auto_free char *tail = NULL;
+	auto_free char *end = NULL, *tail = NULL;
 	siginfo_t how;
 
 	if (!child_has_ended(s->pidfd, timeout_ms, &how) || how.si_pid == 0 ||
 	    (how.si_code == CLD_EXITED && how.si_status == 0))
 		return false;
+	end = child_end_text(&how);
 	tail = hv_log_tail(s->log, MAX_LOG_TAIL);
-	error_set(err, EIO, "the file server virtiofsd %s %d%s%s",
-	          how.si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
-	          how.si_status, *tail ? ": " : "", tail);
+	error_set(err, EIO, "the file server virtiofsd %s%s%s", end, *tail ? ": " : "", tail);
 	return true;
 }
 

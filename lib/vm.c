@@ -20,6 +20,7 @@
 #include "lib/vcrt.h"
 #include "lib/vm-config.h"
 #include "lib/vmm-jail.h"
+#include "lib/base/child.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -121,16 +122,29 @@ void vm_lost(struct monitor *m, const struct error *reason)
 	loop_stop(m->loop, 1);
 }
 
+/* A guest that powers off, or whose kernel has failed (panic=-1), lets the VMM end well. */
+static void explain_end(struct monitor *m, struct error *err)
+{
+	auto_free char *tail = hv_log_tail(m->vmm_log, MAX_LOG_TAIL), *end = NULL;
+	siginfo_t how;
+
+	child_has_ended(m->hv->pidfd, 0, &how);
+	if (how.si_pid == 0 || how.si_code != CLD_EXITED || how.si_status != 0)
+		end = child_end_text(&how);
+	error_set(err, EIO, "the virtual machine has ended%s: %s%s%s%s",
+	          m->is_ready ? "" : " before its agent answered",
+	          end ? "its VMM " : "the guest has stopped it", end ? end : "", *tail ? ": " : "",
+	          tail);
+}
+
 static void lost_vmm(struct monitor *m)
 {
-	auto_free char *tail = hv_log_tail(m->vmm_log, MAX_LOG_TAIL);
 	auto_error struct error err = { 0 };
 
 	/* Each ends with the other. */
 	if (!fs_server_has_failed(&m->fs_server, MUTUAL_END_MS, &err) &&
 	    clone_has_failed(m, &err) == 0)
-		error_set(&err, EIO, "the virtual machine has ended%s%s%s",
-		          m->is_ready ? "" : " before its agent answered", *tail ? ": " : "", tail);
+		explain_end(m, &err);
 	vm_lost(m, &err);
 }
 

@@ -85,6 +85,26 @@ START_TEST(an_end_is_looked_at_and_left_to_be_reaped)
 }
 END_TEST
 
+static void assert_end_text(pid_t pid, int code, int status, const char *expected)
+{
+	auto_free char *text = NULL;
+	siginfo_t how = { 0 };
+
+	how.si_pid = pid;
+	how.si_code = code;
+	how.si_status = status;
+	text = child_end_text(&how);
+	ck_assert_str_eq(text, expected);
+}
+
+START_TEST(an_end_has_words_for_a_message)
+{
+	assert_end_text(0, 0, 0, "died");
+	assert_end_text(2, CLD_EXITED, 3, "exited with status 3");
+	assert_end_text(2, CLD_DUMPED, SIGSEGV, "was killed by signal 11");
+}
+END_TEST
+
 START_TEST(kill_wait_spares_another_process_with_that_pid)
 {
 	pid_t pid = fork();
@@ -200,6 +220,7 @@ int main(void)
 	tcase_add_test(tc, a_zombie_is_not_alive);
 	tcase_add_test(tc, kill_wait_ends_a_process_that_is_no_child);
 	tcase_add_test(tc, an_end_is_looked_at_and_left_to_be_reaped);
+	tcase_add_test(tc, an_end_has_words_for_a_message);
 	tcase_add_test(tc, kill_wait_spares_another_process_with_that_pid);
 	tcase_add_test(tc, kill_wait_works_without_pidfd_open);
 	tcase_add_test(tc, who_waits_for_the_parents_of_others_has_ended);

@@ -134,6 +134,15 @@ bool child_has_ended(int pidfd, unsigned timeout_ms, siginfo_t *how)
 	return true;
 }
 
+char *child_end_text(const siginfo_t *how)
+{
+	if (how->si_pid == 0)
+		return str_dup("died");
+	return str_fmt("%s %d",
+	               how->si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
+	               how->si_status);
+}
+
 void child_end(int *pidfd, unsigned timeout_ms)
 {
 	if (*pidfd >= 0) {

@@ -67,6 +67,8 @@ int child_kill_wait(pid_t pid, unsigned long long start_time, unsigned timeout_m
 /* Whether a child has ended, or does within timeout_ms; it stays to be reaped. *how: si_code and
  * si_status as of waitid(2), si_pid 0 when somebody has reaped it already. pidfd -1: no. */
 bool child_has_ended(int pidfd, unsigned timeout_ms, siginfo_t *how);
+/* That for a message, after the child's name: "was killed by signal 9". Owned by the caller. */
+char *child_end_text(const siginfo_t *how);
 
 /* Kill (SIGKILL) and reap a child, waiting for its end at most timeout_ms, and close its
  * descriptor. -1 is fine. */
