@@ -89,6 +89,20 @@ static void add_memory(char ***v, const struct hv_config *cfg)
 		push2(v, "-incoming", "defer");
 }
 
+/* One thread translates and runs the code of all CPUs in turn. With one for each, QEMU before 8.1
+ * may keep a block translated from code that another CPU is just patching, of which kernels do a
+ * lot: a guest fails rarely, and then at random (oops=panic). Code for several threads is also the
+ * slower one, and a VM that can be given more CPUs would have to run it from its start: 6 % of a
+ * boot. */
+static void add_accel(char ***v, bool kvm)
+{
+	strv_push(v, "-accel");
+	if (kvm)
+		strv_push(v, "kvm");
+	else
+		strv_pushf(v, "tcg,thread=single,tb-size=%d", HV_TCG_CODE_MIB);
+}
+
 static void add_machine(char ***v, const struct hv_config *cfg)
 {
 	const bool kvm = cfg->accel == HV_ACCEL_KVM;
@@ -100,11 +114,7 @@ static void add_machine(char ***v, const struct hv_config *cfg)
 	strv_pushf(v, "%s,smm=off,sata=off,smbus=off,usb=off,vmport=off,hpet=off,i8042=off%s",
 	           cfg->machine ? cfg->machine : "q35",
 	           has_memory_backend(cfg) ? ",memory-backend=ram" : "");
-	strv_push(v, "-accel");
-	if (kvm)
-		strv_push(v, "kvm");
-	else
-		strv_pushf(v, "tcg,tb-size=%d", HV_TCG_CODE_MIB);
+	add_accel(v, kvm);
 	push2(v, "-cpu", cfg->cpu_model ? cfg->cpu_model : kvm ? "host" : "max");
 	strv_push(v, "-smp");
 	if (cfg->max.cpus > cfg->cpus)

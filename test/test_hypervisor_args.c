@@ -79,7 +79,7 @@ START_TEST(the_whole_command_line_is_as_expected)
 		"/usr/bin/qemu\n"
 		"-name vcrt\n"
 		"-machine q35," MACHINE "\n"
-		"-accel tcg,tb-size=256\n"
+		"-accel tcg,thread=single,tb-size=256\n"
 		"-cpu max\n"
 		"-smp 2\n"
 		"-m 256M\n"
