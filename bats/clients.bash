@@ -154,7 +154,7 @@ mounts_left() {
 
 cgroups_left() {
 	# Podman keeps a group for all of its monitors.
-	find /sys/fs/cgroup -type d -path "*/${ID:?}/*" ! -name conmon -printf 'cgroup %p\n' 2>/dev/null || true
+	find_cgroups -path "*/${ID:?}/*" ! -name conmon -printf 'cgroup %p\n'
 }
 
 # Files of the busybox root file system, as a tar archive.

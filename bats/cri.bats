@@ -42,7 +42,7 @@ teardown_file() {
 }
 
 remove_all() {
-	remove_pods && find /sys/fs/cgroup -depth -type d -path "*/$ID/pod" -exec rmdir {} +
+	remove_pods && find_cgroups -path "*/$ID/pod" | xargs -r -d '\n' rmdir
 }
 
 # From where containerd is: the host's side of the pods' bridge.

@@ -24,7 +24,7 @@ traces() {
 	# Docker removes the files that namespaces were mounted on by and by.
 	find "$T/exec" "$T/run" "$T/data/containers" "$T/data/overlay2" -mindepth 1 |
 		grep -v "^$T/exec/netns/"
-	find /sys/fs/cgroup -path "*/$ID*" -type d
+	find_cgroups -path "*/$ID*"
 	# Those that listen: of connections the daemon closes some (attach) when it collects its garbage.
 	in_net awk -v dir="$T/" '$4 == "00010000" && index($8, dir) { print $8 }' /proc/net/unix
 	pids_of_test

@@ -388,8 +388,13 @@ files_left() {
 		-name "*${ID:?}*" -printf 'file %p\n' 2>/dev/null || true
 }
 
+# Directories of cgroups, the innermost first. Those of other tests come and go meanwhile.
+find_cgroups() { # TESTS OF find(1)
+	find /sys/fs/cgroup -depth -type d "$@" 2>/dev/null || true
+}
+
 cgroups_left() {
-	find /sys/fs/cgroup -type d -name "*${ID:?}*" -printf 'cgroup %p\n' 2>/dev/null || true
+	find_cgroups -name "*${ID:?}*" -printf 'cgroup %p\n'
 }
 
 # No process, mount, file or cgroup of this test's containers. Not one is given time to go away.
@@ -407,7 +412,7 @@ assert_nothing_left() {
 
 # After a failure, so that the next test starts clean. Kills only what this test has started.
 sweep() {
-	local pid dir
+	local pid
 
 	is_set_up || return 0
 	for pid in $(pids_of_test); do
@@ -416,7 +421,5 @@ sweep() {
 	sleep 0.2
 	mounts_left | cut -d ' ' -f 6 | sort -r | xargs -r umount -l || true
 	rm -f "/run/netns/${ID:?}"
-	find /sys/fs/cgroup -depth -type d -name "*${ID:?}*" 2>/dev/null | while read -r dir; do
-		rmdir "$dir" || true
-	done
+	find_cgroups -name "*${ID:?}*" | xargs -r -d '\n' rmdir || true
 }

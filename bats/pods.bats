@@ -99,7 +99,7 @@ inside_ns() { # ID TYPE
 	# Deleted first, the sandbox's own container does no harm, and leaves nothing.
 	vcrt delete --force "$ID"
 	[ ! -e "$ROOT/$ID" ]
-	[ -z "$(find /sys/fs/cgroup -type d -name "$ID")" ]
+	[ -z "$(find_cgroups -name "$ID")" ]
 	[ "$(vcrt exec "$ID-b" echo well)" = well ]
 	vcrt pause "$ID-b"
 	[ "$(status_of "$ID-b")" = paused ]
@@ -247,7 +247,7 @@ inside_ns() { # ID TYPE
 		record_processes
 		vcrt delete --force "$ID-7"
 		[ ! -e "$ROOT/$ID-7" ]
-		[ -z "$(find /sys/fs/cgroup -type d -name "$ID-7")" ]
+		[ -z "$(find_cgroups -name "$ID-7")" ]
 	done
 	# In the foreground; the id is free again.
 	background "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID-7" </dev/null >"$T/out" 2>&1
