@@ -122,14 +122,11 @@ setup() {
 }
 
 teardown() {
-	local status=0 pid
+	local status=0
 
 	record_processes
 	remove_all || status=1
-	for pid in "${BACKGROUND[@]}"; do
-		kill "$pid" 2>/dev/null || true
-		wait "$pid" 2>/dev/null || true
-	done
+	end_background
 	# Clients end a shim or a monitor of their own after they have answered.
 	wait_until 10 nothing_left 2>/dev/null || assert_nothing_left || status=1
 	[ "$status" = 0 ] || sweep

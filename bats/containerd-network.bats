@@ -31,6 +31,7 @@ network_host() {
 	mkdir -p www
 	echo "from the host" >www/index.html
 	background ip netns exec "$ID-host" busybox httpd -f -p 80 -h "$T/www"
+	wait_until 30 ip netns exec "$ID-host" busybox wget -q -O /dev/null http://127.0.0.1/
 }
 
 @test "containerd: a network namespace that was made before, as by CNI" {

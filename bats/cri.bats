@@ -224,10 +224,11 @@ make_pod_cgroup() { # BYTES
 		.linux.resources = {memory_limit_in_bytes: 805306368, cpu_period: 100000, cpu_quota: 150000}')
 	one=$(start_in a "$pod" one 'exec sleep 1001' 'del(.linux.security_context.namespace_options)')
 	two=$(start_in a "$pod" two 'exec sleep 1002' 'del(.linux.security_context.namespace_options)')
-	run -0 in_container "$two" ps -o pid,args
-	[[ $output == *'    1 sleep 1000000'* ]]
-	[[ $output == *'sleep 1001'* ]]
-	[[ $output == *'sleep 1002'* ]]
+	all_sleep() {
+		in_container "$two" ps -o pid,args >"$T/ps" && [ "$(grep -c '^ *[0-9]* sleep 100[12]$' "$T/ps")" -eq 2 ]
+	}
+	wait_until 30 all_sleep
+	grep -q '    1 sleep 1000000' "$T/ps"
 	# Without the kernel's own.
 	[ "$(in_container "$two" awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" -gt 640 ]
 	[ "$(in_container "$two" nproc)" = "$cpus" ]

@@ -62,6 +62,18 @@ def read_all(fd):
         data += part
 
 
+def names_of(pid):
+    """What its descriptors lead to. One may be closed meanwhile."""
+    names = set()
+    for n in os.listdir(f'/proc/{pid}/fd'):
+        try:
+            names.add(os.readlink(f'/proc/{pid}/fd/{n}'))
+        except FileNotFoundError:
+            pass
+    assert names, f'process {pid} has ended'
+    return names
+
+
 def detach(sock):
     return sock.detach()
 
@@ -244,8 +256,7 @@ def held():
     data = json.load(open(os.environ['STATE']))['vcrt']
     for who in 'shim', 'monitor', 'vmm':
         pid = data[who]['pid']
-        have = {os.readlink(f'/proc/{pid}/fd/{n}') for n in os.listdir(f'/proc/{pid}/fd')}
-        print(who, 'holds', len(have & names))
+        print(who, 'holds', len(names_of(pid) & names))
     os.kill(data['shim']['pid'], signal.SIGTERM)
     print(read_all(r).decode() + read_all(sock.fileno()).decode() + 'ended')
 

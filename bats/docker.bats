@@ -73,7 +73,7 @@ teardown_file() {
 @test "docker: logs, signals, top, stats, update, pause, and nobody else's files in the VMM" {
 	local pid other
 
-	up -m 256m -- sh -c 'echo out; echo err >&2; trap "echo usr1" USR1; while :; do sleep 0.2; done'
+	up -m 256m -- sh -c 'trap "echo usr1" USR1; echo out; echo err >&2; while :; do sleep 0.2; done'
 	wait_until 30 logs_have out
 	wait_until 30 logs_have err
 	[ "$(docker logs c-c 2>err)" = out ]

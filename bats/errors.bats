@@ -110,7 +110,7 @@ refused() {
 	# The one that has it is not touched.
 	[ "$(vcrt exec "$ID" echo alive)" = alive ]
 	vcrt kill "$ID" KILL
-	wait_until 5 is_status "$ID" stopped
+	wait_until 20 is_status "$ID" stopped
 	run vcrt create --bundle "$B" "$ID"
 	[ "$status" -eq 1 ]
 	[[ $output == *'container with given ID already exists'* ]]
@@ -146,9 +146,9 @@ refused() {
 	refused "$T/file" run --bundle "$B" "$ID"
 	head -c 1000000 /dev/urandom >"$T/file"
 	# Only the guest finds out: it must not take the whole boot timeout.
-	LIMIT=30 refused 'vcrt run failed' run --bundle "$B" "$ID"
+	LIMIT=50 refused 'vcrt run failed' run --bundle "$B" "$ID"
 	head -c 100000 "$initrd" >"$T/file"
-	LIMIT=30 refused 'vcrt run failed' run --bundle "$B" "$ID"
+	LIMIT=50 refused 'vcrt run failed' run --bundle "$B" "$ID"
 }
 
 @test "errors: a guest that never answers is given up after boot_timeout" {

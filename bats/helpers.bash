@@ -36,7 +36,7 @@ is_set_up() {
 }
 
 teardown() {
-	local status=0 pid i
+	local status=0 i
 
 	is_set_up || return 1 # setup failed: there is nothing to take down
 	record_processes
@@ -45,10 +45,7 @@ teardown() {
 	for ((i = ${#HOST_MOUNTS[@]} - 1; i >= 0; i--)); do
 		umount "${HOST_MOUNTS[i]}" || status=1
 	done
-	for pid in "${BACKGROUND[@]}"; do
-		kill "$pid" 2>/dev/null || true
-		wait "$pid" 2>/dev/null || true
-	done
+	end_background
 	assert_nothing_left || status=1
 	[ "$status" = 0 ] || sweep
 	cd / || return 1
@@ -240,6 +237,16 @@ background() {
 	BACKGROUND+=($!)
 }
 
+# End those that run. The pid of one that was waited for may be somebody else's by now.
+end_background() {
+	local pid
+
+	for pid in "${BACKGROUND[@]}"; do
+		[[ $'\n'$(jobs -r -p)$'\n' != *$'\n'$pid$'\n'* ]] || kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
 # Wait for a program that was started so for at most so many seconds; its exit status.
 wait_for() { # SECONDS PID
 	wait_until "$1" is_gone "$2" || return 255
@@ -260,14 +267,17 @@ pid_of() { # shim|monitor|vmm|virtiofsd ID
 	jq -e -r ".vcrt.$1.pid | select(. > 0)" "$ROOT/$2/state.json"
 }
 
-# Poll, 50 times a second, for at most so many seconds.
+# Poll, 50 times a second, for at most so many seconds; the last look begins after them, so that one
+# that takes long is no failure.
 wait_until() { # SECONDS COMMAND...
-	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local began=${EPOCHREALTIME/[.,]/}
+	local end=$((began + $1 * 1000000))
 
 	shift
 	until "$@"; do
-		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || fail "timed out: $*" || return 1
+		[ "$began" -lt "$end" ] || fail "timed out: $*" || return 1
 		sleep 0.02
+		began=${EPOCHREALTIME/[.,]/}
 	done
 }
 
@@ -380,11 +390,11 @@ mounts_left() {
 	grep -F -e " ${T:?}/" -e "/${ID:?}" /proc/self/mountinfo | sed 's/^/mount /' || true
 }
 
-# Of the program, and in the places for everybody.
+# Of the program, and in the places for everybody. Other tests' directories come and go meanwhile.
 files_left() {
 	[ ! -d "$ROOT" ] || find "$ROOT" -mindepth 1 -printf 'file %p\n'
 	[ ! -d "$RUN" ] || find "$RUN" -mindepth 1 -printf 'file %p\n'
-	find /tmp /run /dev/shm -maxdepth 2 -path "${T:?}" -prune -o \
+	find /tmp /run /dev/shm -maxdepth 2 -path '/tmp/vb.??????' -prune -o \
 		-name "*${ID:?}*" -printf 'file %p\n' 2>/dev/null || true
 }
 

@@ -13,7 +13,9 @@ pss_of() { # PID
 	# Everything of this test but the VMM: no helper is forgotten.
 	for pid in $(pids_of_test); do
 		[ "$pid" -ne "$(pid_of vmm "$ID")" ] || continue
-		pss=$(pss_of "$pid")
+		pss=$(pss_of "$pid" || true)
+		# A client may have ended meanwhile.
+		[ -n "$pss" ] || ! is_gone "$pid" || continue
 		[ "$pss" -gt 0 ]
 		echo "$pss KiB: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
 		sum=$((sum + pss))

@@ -22,8 +22,8 @@ wire() { # NS IF PEER-NS PEER [ATTRIBUTE...]
 	inside "$1" ip link add "$2" "${@:5}" type veth peer name "$4" netns "$T/$3"
 	inside "$1" ip link set "$2" up
 	inside "$3" ip link set "$4" "${@:7}" up
-	wait_until 10 has_address "$1" "$2"
-	wait_until 10 has_address "$3" "$4"
+	wait_until 30 has_address "$1" "$2"
+	wait_until 30 has_address "$3" "$4"
 }
 
 use_namespace() { # NAME

@@ -200,7 +200,7 @@ everything() { # NAMESPACE
 	inside d timeout "$LIMIT" "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID" </dev/null >"$T/out"
 	has_line "$T/out" 1400
 	run ! inside d ip link show dev "v$ID"
-	wait_until 10 is_without p p0
+	wait_until 30 is_without p p0
 }
 
 refused_inside() { # NAMESPACE MESSAGE
@@ -244,7 +244,7 @@ new_network() {
 	[ "$code" -eq 0 ]
 	grep -qx 'default via 10.1.0.1 dev eth7 ' "$T/out"
 	# The namespace, which nobody else has, is gone, and its wire.
-	wait_until 10 is_without p p0
+	wait_until 30 is_without p p0
 
 	edit 'del(.hooks)'
 	args sh -c 'ping -c 1 -W 10 10.1.0.1 && ip route show default'
@@ -465,8 +465,8 @@ maps_libnl() { # PID
 		| .linux.sysctl = {"net.ipv4.ip_default_ttl": "99"}'
 	run_detached "$ID-b"
 	[ "$(pid_of vmm "$ID")" = "$(pid_of vmm "$ID-b")" ]
-	wait_until 20 is_same_network c "$ID"
-	wait_until 20 is_same_network c2 "$ID-b"
+	same_network c "$ID"
+	same_network c2 "$ID-b"
 	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1
 	vcrt exec "$ID-b" ping -c 1 -W 10 10.2.0.1
 	[ "$(vcrt exec "$ID-b" cat /proc/sys/net/ipv4/ip_default_ttl)" = 99 ]
@@ -475,17 +475,17 @@ maps_libnl() { # PID
 	# Changes are followed; a second interface of the same name as there comes and goes.
 	inside c2 ip addr add 10.2.0.3/24 dev eth0
 	wire c2 eth1 p p3
-	wait_until 20 is_same_network c2 "$ID-b"
+	same_network c2 "$ID-b"
 
 	# A third one is in the network of the second, which outlives that.
 	edit --arg p "/proc/$(pid_of shim "$ID-b")/ns/net" '(.linux.namespaces[] | select(.type == "network")).path = $p
 		| (.linux.namespaces[] | select(.type == "pid")) |= del(.path) | del(.linux.sysctl)'
 	run_detached "$ID-c"
-	wait_until 20 is_same_network c2 "$ID-c"
+	same_network c2 "$ID-c"
 	vcrt delete --force "$ID-b"
 	vcrt exec "$ID-c" ping -c 1 -W 10 10.2.0.1
 	inside c2 ip addr del 10.2.0.3/24 dev eth0
-	wait_until 20 is_same_network c2 "$ID-c"
+	same_network c2 "$ID-c"
 	vcrt delete --force "$ID-c"
 	run ! grep -q vc <(inside c2 ip -o link)
 	vcrt exec "$ID" ping -c 1 -W 10 10.1.0.1

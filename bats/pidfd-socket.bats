@@ -11,8 +11,9 @@ receiver() { # NAME
 		import array, os, select, socket, sys, time
 		path, out = sys.argv[1:]
 		server = socket.socket(socket.AF_UNIX)
-		server.bind(path)
+		server.bind(path + '.new')
 		server.listen()
+		os.rename(path + '.new', path)
 		conn = server.accept()[0]
 		text, rights, _, _ = conn.recvmsg(4096, 1024)
 		fds = array.array('i')

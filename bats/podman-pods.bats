@@ -76,7 +76,7 @@ join() { # NAME COMMAND...
 	remove_pods
 
 	up --shm-size 8m -- sh -c 'touch /dev/shm/mark; exec sleep 998'
-	wait_until 20 podman exec c-c test -e /dev/shm/mark
+	wait_until 20 podman exec c-c grep -q ^sleep /proc/1/cmdline
 	run podman run --rm --network container:c-c --pid container:c-c --ipc container:c-c --cgroup-parent "/$ID" \
 		busybox:test sh -c 'ps -o args | grep -x "sleep 998"; ls /dev/shm; df -k /dev/shm | tail -n 1 | tr -s " " | cut -d " " -f 2'
 	[ "$output" = $'sleep 998\nmark\n8192' ]

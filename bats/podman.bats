@@ -42,10 +42,12 @@ teardown_file() {
 	podman_run --rm -i busybox:test sh -c 'cat; echo err >&2' <big >out 2>err
 	cmp big out
 	[ "$(cat err)" = err ]
-	# What is typed is echoed at once, even into the middle of a line: wait for the line's end.
+	# Podman sends the size while the container starts. What is typed is echoed at once, even into the
+	# middle of a line: wait for the line's end.
 	run -3 terminal 31x97 expect=$'ready\r\n' send='typed\n' expect=$'got typed\r\n' resize=32x98 -- \
 		run --rm -it --network none --cgroup-parent "/$ID" busybox:test \
-		sh -c 'stty size; tty; echo ready; read -r x; echo "got $x"
+		sh -c 'until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done
+			stty size; tty; echo ready; read -r x; echo "got $x"
 			until [ "$(stty size)" = "32 98" ]; do sleep 0.1; done; stty size; exit 3'
 	grep -qx $'31 97\r' <<<"$output"
 	grep -qx $'/dev/pts/0\r' <<<"$output"
@@ -130,7 +132,7 @@ teardown_file() {
 
 @test "podman: exec, logs, top, stats, update, a health check, signals, pause and what they change" {
 	up -m 256m --health-cmd 'test -e /healthy' --health-interval disable --health-retries 1 -- \
-		sh -c 'echo out; echo err >&2; trap "echo usr1" USR1; while :; do sleep 0.2; done'
+		sh -c 'trap "echo usr1" USR1; echo out; echo err >&2; while :; do sleep 0.2; done'
 	wait_until 30 eval '[ "$(podman logs c-c 2>&1 | wc -l)" = 2 ]'
 	[ "$(podman logs c-c 2>err)" = out ]
 	[ "$(cat err)" = err ]
@@ -288,7 +290,7 @@ teardown_file() {
 	podman rm -f -t 0 c-c >/dev/null
 	wait_until 10 eval '[ -z "$(pids_recorded)" ]'
 	# Podman, with any runtime, now forgets to call it with "delete".
-	"$RUNTIME" list -q | xargs -n 1 "$RUNTIME" delete
+	"$RUNTIME" list -q | xargs -r -n 1 "$RUNTIME" delete
 }
 
 @test "podman: exactly one record is logged for a failure" {

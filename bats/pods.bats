@@ -234,7 +234,7 @@ inside_ns() { # ID TYPE
 	kill -9 $!
 	wait $! 2>/dev/null || true
 	kill "$(cat "$T/hook")"
-	wait_until 5 is_status "$ID-6" stopped
+	wait_until 20 is_status "$ID-6" stopped
 	record_processes
 	vcrt delete --force "$ID-6"
 	[ ! -e "$ROOT/$ID-6" ]
@@ -263,7 +263,7 @@ inside_ns() { # ID TYPE
 	# One stand-in is one container.
 	shim=$(pid_of shim "$ID-1")
 	kill -9 "$shim"
-	wait_until 5 is_status "$ID-1" stopped
+	wait_until 20 is_status "$ID-1" stopped
 	vcrt delete "$ID-1"
 	[ "$(vcrt exec "$ID-2" echo well)" = well ]
 	[ "$(pid_of monitor "$ID-2")" = "$monitor" ]
@@ -271,7 +271,7 @@ inside_ns() { # ID TYPE
 	# The monitor is all of them.
 	kill -9 "$monitor"
 	for i in "" -2 -3 -4 -5; do
-		wait_until 5 is_status "$ID$i" stopped
+		wait_until 20 is_status "$ID$i" stopped
 	done
 	for i in -3 "" -5 -2; do
 		vcrt delete "$ID$i"

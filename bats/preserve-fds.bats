@@ -19,7 +19,7 @@ reports() { # LINE...
 
 @test "preserve-fds: a pipe to read and one to write, with their directions and their ends" {
 	args sh -c 'echo x 2>/dev/null >&3 || echo "3 is to read" >&4; cat <&3 >&4
-		exec 4>&-; sleep 1; echo last'
+		exec 4>&-; sleep 5; echo last'
 	caller pipes run --preserve-fds 2 --bundle "$B" "$ID"
 	reports '3 is to read' input last 'exit 0'
 }

@@ -6,7 +6,11 @@ load parity
 
 @test "ps: shows the container's processes and their host pids" {
 	start_container "$ID" sh -c 'sleep 1001 & exec sleep 1002'
-	vcrt ps "$ID" >"$T/ps"
+	# At first both are the shell, whose command line has the same words.
+	both_sleep() {
+		vcrt ps "$ID" >"$T/ps" && ! grep -q 'sh -c' "$T/ps" && [ "$(grep -c sleep "$T/ps")" -eq 2 ]
+	}
+	wait_until 20 both_sleep
 	grep -q 'PID' <(head -n 1 "$T/ps")
 	grep -q 'sleep 1001' "$T/ps"
 	grep -q 'sleep 1002' "$T/ps"

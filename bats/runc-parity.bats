@@ -190,6 +190,10 @@ create_both() {
 	runc create --bundle "$T/runc-bundle" --pid-file "$T/runc.pid" "$ID" </dev/null >"$T/c.out" 2>&1
 }
 
+runc_has_stopped() {
+	[ "$(runc state "$ID" | jq -r .status)" = stopped ]
+}
+
 # Calls that leave a container as it is.
 compare_calls() {
 	local call
@@ -297,6 +301,7 @@ compare_exec() {
 	runc pause "$ID"
 	same kill "$ID" KILL
 	wait_until 10 is_status "$ID" stopped
+	wait_until 10 runc_has_stopped
 	same state "$ID"
 	same delete "$ID"
 }
@@ -308,6 +313,7 @@ compare_exec() {
 	same kill "$ID" ''
 	same kill -a "$ID" 9
 	wait_until 10 is_status "$ID" stopped
+	wait_until 10 runc_has_stopped
 	compare_calls
 	same exec "$ID" true
 	same exec --ignore-paused "$ID" true

@@ -4,7 +4,7 @@
 load helpers
 
 @test "start: runs the program, once, and says nothing" {
-	args sh -c 'echo started; trap "exit 3" TERM; while :; do sleep 0.1; done'
+	args sh -c 'trap "exit 3" TERM; echo started; while :; do sleep 0.1; done'
 	vcrt create --bundle "$B" "$ID" </dev/null >"$T/out" 2>"$T/err"
 	run vcrt start "$ID"
 	[ "$status" -eq 0 ]
@@ -33,7 +33,8 @@ load helpers
 		background vcrt start "$ID" >"$T/start.out" 2>&1
 		sleep 1
 		kill -0 "${BACKGROUND[-1]}"
-		echo "$ok" >"$T/go"
+		echo "$ok" >"$T/answer"
+		mv "$T/answer" "$T/go"
 		wait_for 60 "${BACKGROUND[-2]}" || [ "$ok" = false ]
 		if "$ok"; then
 			wait_for 60 "${BACKGROUND[-1]}"

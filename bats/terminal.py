@@ -83,6 +83,7 @@ def perform(master, action):
 def run(size, actions, command):
     master, slave = pty.openpty()
     set_size(slave, size)
+    before = termios.tcgetattr(slave)
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -91,7 +92,6 @@ def run(size, actions, command):
             os.dup2(slave, fd)
         os.closerange(3, 256)
         os.execvp(command[0], command)
-    before = termios.tcgetattr(slave)
     # Our slave stays open: what is written before the command exits must not be lost.
     drive(master, actions, os.pidfd_open(pid))
     _, status = os.waitpid(pid, 0)

@@ -41,7 +41,8 @@ terminal_bundle() {
 
 @test "tty: what run and exec read and write may be redirected, the terminal has the size" {
 	edit '.process.terminal = true'
-	args sh -c 'test -t 0 && test -t 1 && stty size && read -r line && echo "read $line"'
+	# What is typed is echoed at once, even into the middle of a line: nothing is said before that.
+	args sh -c 'test -t 0 && test -t 1 && size=$(stty size) && read -r line && echo "$size" && echo "read $line"'
 	timeout 100 terminal.py run 31x99 -- sh -c 'out=$1; shift; echo typed | "$@" >"$out" 2>&1' - \
 		"$T/out" "$VCRT" "${VCRT_ARGS[@]}" run --bundle "$B" "$ID"
 	cat -A "$T/out" >&2
@@ -122,7 +123,7 @@ terminal_bundle() {
 
 @test "tty: a start that takes long is told at the terminal, and the line goes away again" {
 	local code=0
-	printf '#!/bin/sh\nsleep 4\nexit 1\n' >"$T/slow-vmm"
+	printf '#!/bin/sh\nsleep 10\nexit 1\n' >"$T/slow-vmm"
 	chmod +x "$T/slow-vmm"
 	configure vmm_path "\"$T/slow-vmm\""
 	timeout 60 terminal.py run 24x80 expect='waiting for the virtual machine to start' \

@@ -47,6 +47,8 @@ refused() { # MESSAGE
 		echo 0 >/proc/sys/vm/overcommit_memory; mknod /scratch/node c 1 3; chown 77777 /scratch
 		echo end; exec sleep 1000'
 	wait_until 60 has_line "$T/$ID.out" end
+	# The last one of the other stream.
+	wait_until 20 grep -q "chown: /scratch: Invalid argument" "$T/$ID.err"
 	cat "$T/$ID.err" >&2
 	[ "$(said map)" = $'0 100000 1000\n1000 300000 5000' ]
 	[ "$(said id)" = 0:0 ]
@@ -67,7 +69,6 @@ refused() { # MESSAGE
 	grep -q "can't create /foreign: Permission denied" "$T/$ID.err"
 	grep -q "can't create /proc/sys/vm/overcommit_memory: \(Read-only file system\|Permission denied\)" "$T/$ID.err"
 	grep -q "mknod: /scratch/node: Operation not permitted" "$T/$ID.err"
-	grep -q "chown: /scratch: Invalid argument" "$T/$ID.err"
 
 	[ "$(vcrt exec --user 1234:1234 "$ID" sh -c 'id -u; touch /data/of-1234; readlink /proc/self/ns/user')" = \
 		"1234"$'\n'"$(vcrt exec "$ID" readlink /proc/self/ns/user)" ]
