@@ -34,11 +34,13 @@ copy_module() { # FILE TO
 	*.gz) gzip -dc "$1" >"$2" ;;
 	*) cp "$1" "$2" ;;
 	esac
-	# Dead weight goes: debug information, types for BPF tracing, stack unwinding tables (the
-	# kernel sorts them while loading; a backtrace through a module guesses instead). So does
-	# the signature, on purpose: without secure boot the kernel does not ask for it, and
-	# checking it is slow under emulation.
-	strip -g -R .BTF -R .orc_unwind -R .orc_unwind_ip "$2"
+	# Dead weight goes: debug information, types for BPF tracing, trace events (the kernel looks
+	# at all that it has for each module that brings some), stack unwinding tables (it sorts
+	# them while loading; a backtrace through a module guesses instead). So does the signature,
+	# on purpose: without secure boot the kernel does not ask for it, and checking it is slow
+	# under emulation.
+	strip -g -R .BTF -R .orc_unwind -R .orc_unwind_ip \
+		-R _ftrace_events -R _ftrace_eval_map -R __bpf_raw_tp_map "$2"
 }
 
 # Modules built into this kernel need no file.
