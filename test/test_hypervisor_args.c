@@ -80,7 +80,7 @@ START_TEST(the_whole_command_line_is_as_expected)
 		"-name vcrt\n"
 		"-machine q35," MACHINE "\n"
 		"-accel tcg,thread=single,tb-size=256\n"
-		"-cpu max\n"
+		"-cpu max,-erms,-fsrm\n"
 		"-smp 2\n"
 		"-m 256M\n"
 		"-nodefaults\n"
