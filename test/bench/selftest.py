@@ -55,6 +55,12 @@ class Statistics(unittest.TestCase):
         series = stats.take_turns({"a": lambda: next(calls)}, 3, "ms", warm_up=2)
         self.assertEqual(series["a"].samples, [2, 3, 4])
 
+    def test_the_machine_is_prepared_for_each_call(self):
+        calls = []
+        stats.take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, "ms",
+                         warm_up=0, prepare=lambda: calls.append("-"))
+        self.assertEqual("".join(calls), "-a-b-b-a")
+
     def test_points_of_growth_begin_and_end_where_they_should(self):
         self.assertEqual(growth.points(20, 5), [1, 4, 8, 12, 16, 20])
         self.assertEqual(growth.points(50, 2), [1, 25, 50])

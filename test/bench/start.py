@@ -2,6 +2,7 @@
 import os
 import re
 
+import machine
 import stats
 from table import Known, Target, make_row
 
@@ -27,9 +28,9 @@ def measure(bench, flavour):
     def whole_run(runtime):
         return lambda: runtime.container(bundle).do("run").wall_ms
 
-    # Twice as many rounds as of others: boots differ by a quarter, the starts of clones are short.
     cold = stats.take_turns({"floor": flavour.raw_boot.reply_ms,
-                             "run": whole_run(flavour.cold)}, 2 * bench.rounds, "ms")
+                             "run": whole_run(flavour.cold)},
+                            4 * bench.rounds, "ms", prepare=machine.warm_memory)
     restored = stats.take_turns({"floor": flavour.raw_restore.reply_ms,
                                  "run": whole_run(flavour.restored),
                                  "runc": whole_run(bench.runc)},

@@ -53,14 +53,15 @@ def in_turn(subjects, number):
     return list(reversed(subjects)) if bin(number).count("1") % 2 else list(subjects)
 
 
-def take_turns(subjects, rounds, unit, warm_up=1):
+def take_turns(subjects, rounds, unit, warm_up=1, prepare=lambda: None):
     """Call each of {name: function} once a round, and keep what it returns: {name: Series}.
 
-    The first rounds are dropped: caches get warm, code is translated.
+    The first rounds are dropped: caches get warm, code is translated. prepare comes before each call.
     """
     series = {name: Series(unit) for name in subjects}
     for number in range(-warm_up, rounds):
         for name in in_turn(list(subjects), max(number, 0)):
+            prepare()
             sample = subjects[name]()
             if number >= 0:
                 series[name].add(sample)

@@ -62,6 +62,7 @@ def cold_create(bench, flavour):
     series = stats.Series("ms")
     for _ in range(bench.rounds):
         container = flavour.cold.container(bench.bundle("sleep", ["sleep", "3600"]))
+        machine.warm_memory()
         series.add(container.do("create").wall_ms)
         container.end()
     return series
