@@ -373,8 +373,8 @@ run_bats() {
 	mapfile -t beside < <(bats_files "${bats_alone[@]}" "${bats_cold[@]}")
 	mapfile -t cold < <(bats_files "${bats_alone[@]}" | grep -xF "$(bats_files -o "${bats_cold[@]}")")
 	# Stopped before CI would stop everything, so that the log and the count are still seen.
-	VCRT_TEMPLATE=1 timeout 2400 bats --jobs "$(nproc)" --timing --tap "${beside[@]}" || status=1
-	timeout 900 bats --jobs "$(nproc)" --timing --tap "${cold[@]}" || status=1
+	VCRT_TEMPLATE=1 timeout 2400 bats --jobs "$(nproc)" --timing --tap --print-output-on-failure "${beside[@]}" || status=1
+	timeout 900 bats --jobs "$(nproc)" --timing --tap --print-output-on-failure "${cold[@]}" || status=1
 	mapfile -t cold < <(bats_files -o "${bats_alone[@]}")
 	timeout 1200 bats --timing --tap "${cold[@]}" || status=1
 	return "$status"
@@ -408,7 +408,7 @@ test_tuned() {
 	mapfile -t files < <(bats_files -o "${bats_tuned[@]}")
 	VCRT_KERNEL=$image/vmlinux VCRT_INITRD=$image/initrd.img VCRT_TEMPLATE=1 \
 		count_bats "$logs/bats-tuned.log" \
-		timeout 1500 bats --jobs "$(nproc)" --timing --tap "${files[@]}"
+		timeout 1500 bats --jobs "$(nproc)" --timing --tap --print-output-on-failure "${files[@]}"
 }
 
 # Each target is a test; a part that fails is a failed one. Every kernel that there is an image of is
