@@ -282,9 +282,11 @@ wait_until() { # SECONDS COMMAND...
 }
 
 # Dead, or without memory and descriptors: the first process of a pid namespace stays visible until
-# all others in it have been reaped, and that is the matter of their parents, not ours.
+# all others in it have been reaped, and that is the matter of their parents, not ours. Memory goes
+# first, and the descriptors stay as long as the last thread.
 is_gone() { # PID
-	! grep -q -s '^VmSize:' "/proc/$1/status"
+	! grep -q -s '^VmSize:' "/proc/$1/status" &&
+		[ -z "$(find "/proc/$1/task/"*/fd -mindepth 1 2>/dev/null)" ]
 }
 
 is_status() { # ID STATUS
